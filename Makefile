@@ -1,0 +1,45 @@
+# The commands of this project; CI runs the same ones. Needs Python >= 3.11 and make, nothing else.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: all certify check docs format test wheel clean
+
+all: check test certify
+
+# Certify ONNX Runtime's CPU execution provider against profile `decoder`.
+certify: $(READY)
+	$(BIN)/llm-conformance run --candidate onnxruntime:CPUExecutionProvider --profile decoder
+
+# What has to hold before a change is looked at.
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# The standard as a text, made anew from its data; a test fails while it is stale.
+docs: $(READY)
+	$(BIN)/python -m conformance.spec_text
+
+# The tests of the suite itself.
+test: $(READY)
+	$(BIN)/python -m pytest
+
+wheel: $(READY)
+	$(BIN)/python -m pip wheel --no-deps --no-build-isolation --wheel-dir dist .
+
+# The environment is made anew when what it is made from has changed.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with make PYTHON=...")'
+	test -d .venv || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt hatchling editables
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv dist conformance-results .cache .pytest_cache .mypy_cache .ruff_cache

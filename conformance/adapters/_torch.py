@@ -1,0 +1,101 @@
+"""What the adapters of PyTorch and of Transformers share: devices, types, tensors.
+
+torch is imported inside the functions, so that this module can be imported without it.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import ml_dtypes
+import numpy as np
+
+from conformance.errors import CandidateUnavailable, Unsupported, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    Array = NDArray[Any]
+
+PRECISIONS = {"float32": "fp32", "float64": "fp64", "float16": "fp16", "bfloat16": "bf16"}
+"""The precision contract that a ``dtype`` option claims; the default first."""
+
+
+def device(target: str) -> Any:
+    """Return the torch device ``cpu`` (also for an empty target), ``cuda`` or ``cuda:<n>``.
+
+    Raises:
+        CandidateUnavailable: it is none of these, or is not there.
+    """
+    import torch  # noqa: PLC0415
+
+    kind, colon, index = target.partition(":")
+    if target in ("", "cpu"):
+        return torch.device("cpu")
+    if kind != "cuda" or (colon and not index.isdecimal()):
+        raise CandidateUnavailable(
+            f"unknown device {target!r}.{did_you_mean(kind, ['cpu', 'cuda'])} A second GPU is "
+            "written cuda:1"
+        )
+    if not torch.cuda.is_available():
+        raise CandidateUnavailable(f"target {target!r}: no CUDA device is available to torch")
+    if int(index or 0) >= torch.cuda.device_count():
+        raise CandidateUnavailable(
+            f"target {target!r}: there are {torch.cuda.device_count()} CUDA devices, counted from 0"
+        )
+    return torch.device(target)
+
+
+def device_name(where: Any) -> str:
+    """Return the device as a report names it."""
+    import torch  # noqa: PLC0415
+
+    return torch.cuda.get_device_name(where) if where.type == "cuda" else str(where)
+
+
+@contextmanager
+def as_claimed() -> Iterator[None]:
+    """Let float32 products be float32 products: no TF32; torch's settings come back at the end."""
+    import torch  # noqa: PLC0415
+
+    products = torch.get_float32_matmul_precision()
+    convolutions = torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(products)
+        torch.backends.cudnn.allow_tf32 = convolutions
+
+
+def to_tensor(array: Array, where: Any) -> Any:
+    """Return a copy of an array as a tensor of the same type; torch reads no ml_dtypes.
+
+    Raises:
+        Unsupported: torch has no such type.
+    """
+    import torch  # noqa: PLC0415
+
+    if array.dtype == ml_dtypes.bfloat16:
+        bits = np.array(array, order="C").view(np.int16)
+        return torch.from_numpy(bits).view(torch.bfloat16).to(where)
+    try:
+        return torch.from_numpy(np.array(array, order="C")).to(where)
+    except TypeError as error:
+        raise Unsupported(f"torch reads no NumPy array of {array.dtype}") from error
+
+
+def to_array(tensor: Any) -> Array:
+    """Return a tensor as an array of the same type."""
+    import torch  # noqa: PLC0415
+
+    tensor = tensor.detach().cpu()
+    if tensor.dtype == torch.bfloat16:
+        bits: Array = tensor.contiguous().view(torch.int16).numpy()
+        return bits.view(ml_dtypes.bfloat16)
+    array: Array = tensor.numpy()
+    return array

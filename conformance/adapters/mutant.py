@@ -1,0 +1,176 @@
+"""Mutants as candidates: ``mutant:<name>``; torch with the reference decoder, and one fault.
+
+A fault of the exported graph runs in ONNX Runtime. Without a target it is the honest candidate
+that all others are made from.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+from conformance import mutants
+from conformance.adapters import onnxruntime, pytorch
+from conformance.errors import CandidateUnavailable, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from conformance.candidate import Candidate, Model, Session
+    from conformance.mutants import Mutant
+    from conformance.package import ModelPackage
+    from conformance.records import OperatorCall
+
+
+@contextmanager
+def open(target: str, options: Mapping[str, str]) -> Iterator[Candidate]:  # noqa: A001  # the seam
+    """Open the mutant of a name; options are those of ``pytorch``.
+
+    Raises:
+        CandidateUnavailable: there is no such mutant, torch is not installed, or a mutant of the
+            graph, which is float32, is asked for in another type.
+    """
+    known = mutants.all_mutants()
+    if target and target not in known:
+        raise CandidateUnavailable(f"there is no mutant {target!r}.{did_you_mean(target, known)}")
+    mutant = known.get(target)
+    if mutant is not None and mutant.replaces == "graph":
+        with _graph(mutant, options) as faulty:
+            yield faulty
+        return
+    with pytorch.open("cpu", options) as honest:
+        yield _Candidate(honest, mutant) if mutant else honest
+
+
+@contextmanager
+def _graph(mutant: Mutant, options: Mapping[str, str]) -> Iterator[Candidate]:
+    """Open ONNX Runtime with a fault in every graph that it loads."""
+    if options.get("dtype", "float32") != "float32":
+        raise CandidateUnavailable(f"mutant {mutant.name!r}: the exported graph is float32")
+    with onnxruntime.open("", {"threads": "1"}) as honest:
+        yield _GraphCandidate(honest, mutant)
+
+
+class _Candidate:
+    """The honest candidate with one thing replaced."""
+
+    def __init__(self, honest: Candidate, mutant: Mutant) -> None:
+        self._honest, self._mutant = honest, mutant
+        info = dataclasses.replace(honest.info, name=f"mutant {mutant.name}")
+        self.info = mutant.fault(info) if mutant.replaces == "info" else info
+
+    def _replaced(self, what: str, honest: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the mutant's version of ``what``, or the honest one if that is not its fault."""
+        if self._mutant.replaces != what:
+            return honest
+        return functools.partial(self._mutant.fault, honest)
+
+    def load(self, package: ModelPackage) -> Model:
+        """Load a package into the faulty decoder."""
+        with replaced_in_model(self._mutant):
+            model = self._replaced("load", self._honest.load)(package)
+        return _Model(model, self._mutant, self._replaced)
+
+    def operator(self, call: OperatorCall) -> dict[str, Any]:
+        """Compute one standard operator, with the fault if it is in this one."""
+        answer = self._replaced(f"operator {call.operator}", self._honest.operator)(call)
+        return dict(answer)
+
+
+class _Model:
+    def __init__(self, honest: Model, mutant: Mutant, replaced: Callable[..., Any]) -> None:
+        self._honest, self._mutant, self._replaced = honest, mutant, replaced
+
+    def logits(self, *inputs: Any) -> Any:
+        with replaced_in_model(self._mutant):
+            return self._replaced("logits", self._honest.logits)(*inputs)
+
+    def hidden_states(self, *inputs: Any) -> Any:
+        with replaced_in_model(self._mutant):
+            return self._honest.hidden_states(*inputs)
+
+    def start(self, batch: int) -> _Session:
+        return _Session(self._honest.start(batch), self._mutant, self._replaced)
+
+
+class _GraphCandidate:
+    """ONNX Runtime, which is given an edited copy of each graph."""
+
+    def __init__(self, honest: Candidate, mutant: Mutant) -> None:
+        self._honest, self._mutant = honest, mutant
+        self.info = dataclasses.replace(honest.info, name=f"mutant {mutant.name}")
+        self.operator = honest.operator
+
+    def load(self, package: ModelPackage) -> Model:
+        """Load a package whose graph has the fault."""
+        import onnx  # noqa: PLC0415  # only graphs need it
+
+        graph = onnx.load(package.file("model.onnx"))
+        with tempfile.TemporaryDirectory() as folder:
+            onnx.save(self._mutant.fault(graph), Path(folder) / "model.onnx")
+            return self._honest.load(dataclasses.replace(package, path=Path(folder)))
+
+
+class _Session:
+    def __init__(self, honest: Session, mutant: Mutant, replaced: Callable[..., Any]) -> None:
+        self._honest, self._mutant, self._replaced = honest, mutant, replaced
+
+    def append(self, *inputs: Any) -> Any:
+        with replaced_in_model(self._mutant):
+            return self._replaced("append", self._honest.append)(*inputs)
+
+    def copy(self) -> _Session:
+        copied = self._replaced("copy", self._honest.copy)()
+        return _Session(copied, self._mutant, self._replaced)
+
+    def crop(self, length: int) -> None:
+        self._replaced("crop", self._honest.crop)(length)
+
+    def reorder(self, rows: Any) -> None:
+        self._replaced("reorder", self._honest.reorder)(rows)
+
+
+@contextmanager
+def replaced_in_model(mutant: Mutant) -> Iterator[None]:
+    """Put the fault into ``reference_model.model`` for the time of the ``with`` block.
+
+    The oracle shares no code with it, and so stays right meanwhile.
+    """
+    from reference_model import model  # noqa: PLC0415  # imports torch
+
+    if mutant.replaces == "config":
+        with mock.patch(f"{model.__name__}.open_folder", _with_config(mutant)):
+            yield
+        return
+    owner, _, attribute = mutant.replaces.rpartition(".")
+    place = getattr(model, owner, None) if owner else model
+    if place is None or not hasattr(place, attribute):
+        yield  # the fault is not in the decoder
+        return
+    with mock.patch.object(place, attribute, _faulty(mutant, getattr(place, attribute))):
+        yield
+
+
+def _with_config(mutant: Mutant) -> Callable[..., Any]:
+    from reference_model import huggingface  # noqa: PLC0415  # the suite's own is not touched
+
+    def open_folder(folder: Any) -> tuple[Any, Any]:
+        config, weights = huggingface.open_folder(folder)
+        return mutant.fault(config), weights
+
+    return open_folder
+
+
+def _faulty(mutant: Mutant, honest: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a plain function, so that a method's fault is bound to its object like the method."""
+
+    @functools.wraps(honest)
+    def faulty(*arguments: Any, **named: Any) -> Any:
+        return mutant.fault(honest, *arguments, **named)
+
+    return faulty

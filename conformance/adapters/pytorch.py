@@ -1,0 +1,134 @@
+"""PyTorch: the suite's reference decoder in torch, and torch's own functions for the operators.
+
+``pytorch[:cpu|cuda|cuda:<n>][?dtype=...&compile=true]``. What is under test is torch: its kernels,
+its compiler, its devices and types. Shape letters: B batch, T tokens, S keys, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from conformance.adapters import _torch, _torch_operators
+from conformance.adapters._session import ArraySession
+from conformance.candidate import choose
+from conformance.errors import CandidateUnavailable
+from conformance.records import CandidateInfo, Claims
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from conformance.candidate import Candidate
+    from conformance.package import ModelPackage
+    from conformance.records import OperatorCall
+
+    Array = NDArray[Any]
+    Ints = NDArray[np.int64]
+
+_CAPABILITIES = frozenset({"logits", "cache", "operators", "hidden_states"})
+_LAYER = re.compile(r"layer\.\d+")
+
+
+@contextmanager
+def open(target: str, options: Mapping[str, str]) -> Iterator[Candidate]:  # noqa: A001  # the seam
+    """Open torch on a device; ``dtype`` is the type of weights and activations, and the claim.
+
+    Raises:
+        CandidateUnavailable: torch is not installed, or the device or an option is unknown.
+    """
+    chosen = choose(options, {"dtype": tuple(_torch.PRECISIONS), "compile": ("false", "true")})
+    try:
+        import torch  # noqa: PLC0415
+    except ImportError as error:
+        raise CandidateUnavailable("torch is not installed (pip install torch)") from error
+
+    where = _torch.device(target)
+    with _torch.as_claimed():
+        yield _Candidate(where, getattr(torch, chosen["dtype"]), chosen)
+
+
+class _Candidate:
+    """torch on one device, in one type."""
+
+    def __init__(self, where: Any, dtype: Any, options: Mapping[str, str]) -> None:
+        import torch  # noqa: PLC0415
+
+        self._where, self._dtype = where, dtype
+        self._compiled = options["compile"] == "true"
+        self.info = CandidateInfo(
+            name="pytorch",
+            version=torch.__version__,
+            runtime=f"torch {torch.__version__}, {'compiled' if self._compiled else 'eager'}",
+            device=_torch.device_name(where),
+            claims=Claims(_CAPABILITIES, _torch.PRECISIONS[options["dtype"]]),
+        )
+
+    def load(self, package: ModelPackage) -> _Model:
+        """Load a package's weights into the reference decoder, rounded once to the type."""
+        import torch  # noqa: PLC0415
+
+        from reference_model.model import load_decoder  # noqa: PLC0415
+
+        decoder = load_decoder(package.path, self._dtype).to(self._where)
+        forward = torch.compile(decoder, dynamic=True) if self._compiled else decoder
+        return _Model(decoder, forward, self._where)
+
+    def operator(self, call: OperatorCall) -> dict[str, Array]:
+        """Compute one standard operator by torch's own functions, in the inputs' types."""
+        import torch  # noqa: PLC0415
+
+        with torch.no_grad():
+            return _torch_operators.compute(call, self._where)
+
+
+class _Model:
+    """The reference decoder on a device."""
+
+    def __init__(self, decoder: Any, forward: Any, where: Any) -> None:
+        self._decoder, self._forward, self._where = decoder, forward, where
+
+    def _call(self, *tokens: Ints, cache: Any = None, taps: bool = False) -> Any:
+        import torch  # noqa: PLC0415
+
+        with torch.no_grad():
+            arguments = (_torch.to_tensor(array, self._where) for array in tokens)
+            return self._forward(*arguments, cache=cache, taps=taps)
+
+    def logits(self, input_ids_BT: Ints, attention_mask_BT: Ints, position_ids_BT: Ints) -> Array:
+        """Return the logits (B, T, V)."""
+        output = self._call(input_ids_BT, attention_mask_BT, position_ids_BT)
+        return _torch.to_array(output.logits_BTV)
+
+    def hidden_states(
+        self, input_ids_BT: Ints, attention_mask_BT: Ints, position_ids_BT: Ints
+    ) -> dict[str, Array]:
+        """Return the stream after each block, (B, T, D)."""
+        output = self._call(input_ids_BT, attention_mask_BT, position_ids_BT, taps=True)
+        return {
+            name: _torch.to_array(tap)
+            for name, tap in output.taps.items()
+            if _LAYER.fullmatch(name)
+        }
+
+    def start(self, batch: int) -> ArraySession:
+        """Return an empty session for ``batch`` rows."""
+        shape = self._decoder.config.attention
+        weight = self._decoder.model.embed_tokens.weight
+        none_BGSK = weight.new_empty((batch, shape.kv_heads, 0, shape.head_dim))
+        layers = self._decoder.config.layers
+        return ArraySession(self._step, (none_BGSK,) * (2 * layers))
+
+    def _step(
+        self, ids_BT: Ints, mask_BS: Ints, positions_BT: Ints, past: tuple[Any, ...]
+    ) -> tuple[Array, tuple[Any, ...]]:
+        from reference_model.model import LayerCache  # noqa: PLC0415
+
+        pairs = zip(past[::2], past[1::2], strict=True)
+        cache = tuple(LayerCache(keys, values) for keys, values in pairs)
+        output = self._call(ids_BT, mask_BS, positions_BT, cache=cache)
+        longer = tuple(tensor for layer in output.cache for tensor in layer)
+        return _torch.to_array(output.logits_BTV), longer

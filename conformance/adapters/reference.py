@@ -1,0 +1,138 @@
+"""The suite's own NumPy oracle as a candidate: exact, then rounded once to the claimed type.
+
+It shows that every check can be passed, and what a perfect candidate measures. It is no evidence
+for anything else: it is judged by itself. Shape letters: B batch, T tokens, S tokens seen so far,
+V vocabulary.
+"""
+
+from __future__ import annotations
+
+import platform
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import conformance
+from conformance import precision, spec
+from conformance.candidate import choose
+from conformance.errors import CandidateUnavailable, SpecError, Unsupported, did_you_mean
+from conformance.records import CandidateInfo, Claims
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from conformance.candidate import Candidate
+    from conformance.package import ModelPackage
+    from conformance.records import Contract, OperatorCall
+
+    Array = NDArray[Any]
+    Ints = NDArray[np.int64]
+
+_CAPABILITIES = frozenset({"logits", "cache", "operators", "hidden_states"})
+_TARGET = "numpy"
+
+
+@contextmanager
+def open(target: str, options: Mapping[str, str]) -> Iterator[Candidate]:  # noqa: A001  # the seam
+    """Open the oracle; it has one target, ``numpy``, and no options.
+
+    Raises:
+        CandidateUnavailable: another target or an option is asked for.
+    """
+    choose(options, {})
+    if target not in ("", _TARGET):
+        raise CandidateUnavailable(f"unknown target {target!r}.{did_you_mean(target, [_TARGET])}")
+    claims = Claims(_CAPABILITIES)
+    yield _Candidate(claims, spec.load().contracts[claims.precision])
+
+
+class _Candidate:
+    """The oracle's operators, and its decoder."""
+
+    def __init__(self, claims: Claims, contract: Contract) -> None:
+        self._contract = contract
+        self.info = CandidateInfo(
+            name="reference",
+            version=conformance.__version__,
+            runtime=f"numpy {np.__version__}",
+            device=platform.machine() or "cpu",
+            claims=claims,
+        )
+
+    def load(self, package: ModelPackage) -> _Model:
+        """Load a package's weights into the fp64 decoder."""
+        from conformance.oracles.architecture import Architecture  # noqa: PLC0415
+        from conformance.oracles.decoder import Decoder  # noqa: PLC0415
+
+        decoder = Decoder(Architecture.from_config(package.config), package.weights())
+        return _Model(decoder, precision.dtype(self._contract.output))
+
+    def operator(self, call: OperatorCall) -> dict[str, Array]:
+        """Return the exact outputs, rounded once to the type of the contract."""
+        from conformance.oracles import standard  # noqa: PLC0415
+
+        try:
+            expected = standard.expected(call, self._contract)
+        except SpecError as error:
+            raise Unsupported(str(error)) from error
+        output = precision.dtype(self._contract.output)
+        return {name: _rounded(answer.value, output) for name, answer in expected.items()}
+
+
+def _rounded(exact: Array, dtype: np.dtype[Any]) -> Array:
+    with np.errstate(over="ignore", under="ignore"):  # infinity is what such a number rounds to
+        return exact.astype(dtype)
+
+
+class _Model:
+    """The fp64 decoder, its answers rounded once."""
+
+    def __init__(self, decoder: Any, dtype: np.dtype[Any]) -> None:
+        self._decoder, self._dtype = decoder, dtype
+
+    def logits(self, input_ids_BT: Ints, attention_mask_BT: Ints, position_ids_BT: Ints) -> Array:
+        """Return the logits (B, T, V)."""
+        exact = self._decoder.logits(input_ids_BT, attention_mask_BT, position_ids_BT)
+        return _rounded(exact, self._dtype)
+
+    def hidden_states(
+        self, input_ids_BT: Ints, attention_mask_BT: Ints, position_ids_BT: Ints
+    ) -> dict[str, Array]:
+        """Return the stream after each layer, (B, T, D)."""
+        exact = self._decoder.hidden_states(input_ids_BT, attention_mask_BT, position_ids_BT)
+        return {name: _rounded(tap, self._dtype) for name, tap in exact.items()}
+
+    def start(self, batch: int) -> _Session:
+        """Return an empty session for ``batch`` rows."""
+        none_BS = np.zeros((batch, 0), np.int64)
+        return _Session(self, none_BS, none_BS)
+
+
+class _Session:
+    """All tokens so far; each step computes them again, so that no cache can be wrong."""
+
+    def __init__(self, model: _Model, ids_BS: Ints, positions_BS: Ints) -> None:
+        self._model, self._ids_BS, self._positions_BS = model, ids_BS, positions_BS
+
+    def append(self, input_ids_BT: Ints, attention_mask_BS: Ints, position_ids_BT: Ints) -> Array:
+        """Feed T more tokens; return their logits (B, T, V)."""
+        self._ids_BS = np.concatenate([self._ids_BS, input_ids_BT], axis=1)
+        self._positions_BS = np.concatenate([self._positions_BS, position_ids_BT], axis=1)
+        past = self._ids_BS.shape[1] - input_ids_BT.shape[1]
+        return self._model.logits(self._ids_BS, attention_mask_BS, self._positions_BS)[:, past:]
+
+    def copy(self) -> _Session:
+        """Return an independent session in the same state."""
+        return _Session(self._model, self._ids_BS, self._positions_BS)
+
+    def crop(self, length: int) -> None:
+        """Forget everything after the first ``length`` tokens."""
+        self._ids_BS, self._positions_BS = self._ids_BS[:, :length], self._positions_BS[:, :length]
+
+    def reorder(self, rows: Sequence[int]) -> None:
+        """Make row i what row ``rows[i]`` was."""
+        picked = list(rows)
+        self._ids_BS, self._positions_BS = self._ids_BS[picked], self._positions_BS[picked]

@@ -1,0 +1,193 @@
+"""Hugging Face Transformers: the model that the package's own config and weights make.
+
+``transformers[:eager|sdpa][?dtype=...]``: the target is the attention implementation. Works from
+the folder alone, without a network. Shape letters: B batch, T tokens, S keys, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import copy
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from conformance.adapters import _torch
+from conformance.candidate import choose
+from conformance.errors import CandidateUnavailable, Unsupported, did_you_mean
+from conformance.records import CandidateInfo, Claims
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from conformance.candidate import Candidate
+    from conformance.package import ModelPackage
+    from conformance.records import OperatorCall
+
+    Array = NDArray[Any]
+    Ints = NDArray[np.int64]
+
+_ATTENTION = ("eager", "sdpa")
+
+
+@contextmanager
+def open(target: str, options: Mapping[str, str]) -> Iterator[Candidate]:  # noqa: A001  # the seam
+    """Open Transformers on the CPU; ``dtype`` is the type of weights and activations.
+
+    Raises:
+        CandidateUnavailable: it is not installed, or the target or an option is unknown.
+    """
+    chosen = choose(options, {"dtype": tuple(_torch.PRECISIONS)})
+    attention = target or _ATTENTION[0]
+    if attention not in _ATTENTION:
+        raise CandidateUnavailable(
+            f"unknown attention implementation {target!r}.{did_you_mean(target, _ATTENTION)}"
+        )
+    try:
+        import transformers  # noqa: PLC0415
+    except ImportError as error:
+        raise CandidateUnavailable(
+            "transformers is not installed (pip install llm-conformance[transformers])"
+        ) from error
+
+    with _quiet(transformers.utils.logging), _torch.as_claimed():
+        yield _Candidate(transformers.__version__, attention, chosen["dtype"])
+
+
+@contextmanager
+def _quiet(logging: Any) -> Iterator[None]:
+    """Silence progress bars and advice; both come back at the end."""
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+class _Candidate:
+    """Transformers with one attention implementation, in one type."""
+
+    def __init__(self, version: str, attention: str, dtype: str) -> None:
+        import torch  # noqa: PLC0415
+
+        self._version, self._attention, self._dtype = version, attention, dtype
+        self.info = CandidateInfo(
+            name="transformers",
+            version=version,
+            runtime=f"transformers {version} ({attention}), torch {torch.__version__}",
+            device="cpu",
+            claims=Claims(
+                frozenset({"logits", "cache", "hidden_states"}), _torch.PRECISIONS[dtype]
+            ),
+        )
+
+    def load(self, package: ModelPackage) -> _Model:
+        """Load the package's folder as Transformers itself understands it."""
+        import torch  # noqa: PLC0415
+        from transformers import AutoModelForCausalLM  # noqa: PLC0415
+
+        release = tuple(int(part) for part in self._version.split(".")[:2])
+        keyword = "dtype" if release >= (4, 56) else "torch_dtype"
+        model = AutoModelForCausalLM.from_pretrained(
+            str(package.path),
+            local_files_only=True,
+            attn_implementation=self._attention,
+            **{keyword: getattr(torch, self._dtype)},
+        )
+        return _Model(model.eval())
+
+    def operator(self, call: OperatorCall) -> dict[str, Array]:
+        """Refuse: Transformers is made of models, and claims no operators."""
+        raise Unsupported(f"Transformers has no single operators such as {call.operator}")
+
+
+class _Model:
+    """A causal language model of Transformers."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def call(self, ids_BT: Ints, mask_BS: Ints, positions_BT: Ints, cache: Any = None) -> Array:
+        """Return the logits (B, T, V); ``cache`` is made longer in place."""
+        import torch  # noqa: PLC0415
+
+        with torch.no_grad():
+            output = self._model(
+                input_ids=_torch.to_tensor(ids_BT, "cpu"),
+                attention_mask=_torch.to_tensor(mask_BS, "cpu"),
+                position_ids=_torch.to_tensor(positions_BT, "cpu"),
+                past_key_values=cache,
+                use_cache=cache is not None,
+            )
+        return _torch.to_array(output.logits)
+
+    def logits(self, input_ids_BT: Ints, attention_mask_BT: Ints, position_ids_BT: Ints) -> Array:
+        """Return the logits (B, T, V)."""
+        return self.call(input_ids_BT, attention_mask_BT, position_ids_BT)
+
+    def hidden_states(
+        self, input_ids_BT: Ints, attention_mask_BT: Ints, position_ids_BT: Ints
+    ) -> dict[str, Array]:
+        """Return the stream after each layer, (B, T, D).
+
+        By hooks: the last of Transformers' own ``hidden_states`` is the one after the final norm.
+        """
+        taps: dict[str, Array] = {}
+
+        def tap(name: str) -> Any:
+            def keep(_: Any, __: Any, output: Any) -> None:
+                stream = output[0] if isinstance(output, tuple) else output
+                taps[name] = _torch.to_array(stream).copy()
+
+            return keep
+
+        hooks = [
+            layer.register_forward_hook(tap(f"layer.{i}"))
+            for i, layer in enumerate(self._model.model.layers)
+        ]
+        try:
+            self.call(input_ids_BT, attention_mask_BT, position_ids_BT)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return taps
+
+    def start(self, batch: int) -> _Session:
+        """Return an empty session; the cache takes its batch from the first tokens."""
+        del batch
+        from transformers import DynamicCache  # noqa: PLC0415
+
+        return _Session(self, DynamicCache())
+
+
+class _Session:
+    """Transformers' own cache object."""
+
+    def __init__(self, model: _Model, cache: Any) -> None:
+        self._model, self._cache = model, cache
+
+    def append(self, input_ids_BT: Ints, attention_mask_BS: Ints, position_ids_BT: Ints) -> Array:
+        """Feed T more tokens; return their logits (B, T, V)."""
+        return self._model.call(input_ids_BT, attention_mask_BS, position_ids_BT, self._cache)
+
+    def copy(self) -> _Session:
+        """Return an independent session in the same state."""
+        return _Session(self._model, copy.deepcopy(self._cache))
+
+    def crop(self, length: int) -> None:
+        """Forget everything after the first ``length`` tokens."""
+        surplus = self._cache.get_seq_length() - length
+        if surplus:
+            # Negative: what to remove. Releases differ on what a positive number means.
+            self._cache.crop(-surplus)
+
+    def reorder(self, rows: Sequence[int]) -> None:
+        """Make row i of the cache what row ``rows[i]`` was."""
+        import torch  # noqa: PLC0415
+
+        self._cache.reorder_cache(torch.tensor(list(rows)))

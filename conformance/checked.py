@@ -1,0 +1,277 @@
+"""The candidate as a check sees it: guarded, its answers checked for form, its oracle at hand.
+
+Whatever a candidate raises becomes a :class:`CandidateFault`, so that a check's own mistakes can
+be told from the candidate's. Arrays are copied on the way in and on the way out: a candidate that
+writes to its inputs, or answers twice in one buffer, must not change what is judged. Shape
+letters: B batch, T tokens of a call, S tokens seen so far, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from conformance import evidence, precision
+from conformance.errors import (
+    BuildError,
+    CandidateCrashed,
+    CandidateFault,
+    CandidateRaised,
+    CandidateTimeout,
+    CandidateUnavailable,
+    MalformedOutput,
+    Unsupported,
+)
+from conformance.oracles import standard
+from conformance.worker.process import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from conformance.candidate import Candidate, Model, Session
+    from conformance.oracles.decoder import Decoder
+    from conformance.oracles.standard import Expected
+    from conformance.package import ModelPackage
+    from conformance.records import Contract, NoiseUnit, OperatorCall
+
+    Array = NDArray[Any]
+    Ints = NDArray[np.int64]
+
+_T = TypeVar("_T")
+
+_KEPT_ANSWERS = 16
+"""How many of the oracle's latest answers are kept: a check asks twice for one input at most."""
+_MESSAGE_CHARACTERS = 2000
+
+
+def guarded(what: str, call: Callable[[], _T]) -> _T:
+    """Call into the candidate; whatever it raises is its fault.
+
+    Even ``SystemExit`` and pytest's own skip are: a candidate may not end the run, nor excuse
+    itself from a case. Only the user's Ctrl-C passes.
+    """
+    try:
+        with evidence.candidate_time():
+            return call()
+    except (CandidateCrashed, CandidateTimeout) as error:
+        raise type(error)(f"{what}: {error}") from error
+    except (BuildError, CandidateFault, Unsupported, CandidateUnavailable, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # see above
+        raise CandidateRaised(f"{what} raised {error_text(error)}") from error
+
+
+def error_text(error: BaseException) -> str:
+    """Return an error of vendor code in words; its own text may be unreadable."""
+    try:
+        text = str(error)
+    except BaseException:  # noqa: BLE001  # whatever its __str__ raises
+        text = "its text cannot be read"
+    return clean(f"{type(error).__name__}: {text}", _MESSAGE_CHARACTERS)
+
+
+def _method(owner: Any, name: str, capability: str) -> Callable[..., Any]:
+    """Return a method that the candidate needs for what it claims.
+
+    Raises:
+        CandidateRaised: there is none.
+    """
+    method = getattr(owner, name, None)
+    if not callable(method):
+        raise CandidateRaised(
+            f"the candidate claims {capability!r}, but its {type(owner).__name__} has no method "
+            f"{name}; write it, or claim less"
+        )
+    found: Callable[..., Any] = method
+    return found
+
+
+def default_positions(mask_BT: Ints) -> Ints:
+    """Return the positions of real tokens counted from 0 in each row; padding gets at least 0."""
+    return np.maximum(np.cumsum(mask_BT, axis=1) - 1, 0).astype(np.int64)
+
+
+class RememberedOracle:
+    """An oracle that keeps its latest answers: computed once, however often they are asked for.
+
+    Args:
+        oracle: the decoder in fp64.
+        keep: how many answers are kept.
+    """
+
+    def __init__(self, oracle: Decoder, keep: int = _KEPT_ANSWERS) -> None:
+        self._oracle, self._keep = oracle, keep
+        self._answers: OrderedDict[bytes, Array] = OrderedDict()
+
+    def logits(self, *inputs: Ints) -> Array:
+        """Return the logits (B, T, V) of token ids, mask and positions, each (B, T)."""
+        shapes = repr([array.shape for array in inputs]).encode()
+        key = hashlib.sha256(shapes + b"".join(array.tobytes() for array in inputs)).digest()
+        if key not in self._answers:
+            self._answers[key] = self._oracle.logits(*inputs)
+            while len(self._answers) > self._keep:
+                self._answers.popitem(last=False)
+        return self._answers[key]
+
+
+class CheckedModel:
+    """A candidate's model, with its package, its oracle and its noise unit."""
+
+    def __init__(
+        self,
+        load: Callable[[], Model],
+        package: ModelPackage,
+        oracle: RememberedOracle,
+        contract: Contract,
+        measure_noise: Callable[[], NoiseUnit],
+    ) -> None:
+        self.package, self.oracle, self.contract = package, oracle, contract
+        self._load, self._measure_noise = load, measure_noise
+        self.vocab = int(package.config["vocab_size"])
+        self.max_positions = int(package.config["max_position_embeddings"])
+
+    @functools.cached_property
+    def candidate(self) -> Model:
+        """The candidate's own model, loaded when it is first asked for."""
+        return guarded(f"load({self.package.name})", self._load)
+
+    def load(self) -> None:
+        """Let the candidate load the package, where it has not yet."""
+        _ = self.candidate
+
+    @functools.cached_property
+    def noise(self) -> NoiseUnit:
+        """The noise unit of this model under the claimed contract."""
+        return self._measure_noise()
+
+    def logits(
+        self, tokens_BT: Ints, mask_BT: Ints | None = None, at_BT: Ints | None = None
+    ) -> Array:
+        """Ask the candidate for logits (B, T, V).
+
+        Args:
+            tokens_BT: token ids.
+            mask_BT: 1 attends; None attends to all.
+            at_BT: positions; None counts the real tokens of each row.
+        """
+        inputs = [array.copy() for array in _filled(tokens_BT, mask_BT, at_BT)]
+        model = self.candidate
+        answer = guarded("logits", lambda: _method(model, "logits", "logits")(*inputs))
+        return self.formed(answer, tokens_BT.shape)
+
+    def expected(
+        self, tokens_BT: Ints, mask_BT: Ints | None = None, at_BT: Ints | None = None
+    ) -> Array:
+        """Ask the oracle for the same logits in fp64."""
+        return self.oracle.logits(*_filled(tokens_BT, mask_BT, at_BT))
+
+    def start(self, batch: int) -> CheckedSession:
+        """Start a session of the candidate's, with an empty key/value cache."""
+        model = self.candidate
+        session = guarded("start", lambda: _method(model, "start", "cache")(batch))
+        return CheckedSession(session, self)
+
+    def formed(self, answer: Any, shape: tuple[int, ...]) -> Array:
+        """Return the candidate's logits, once their type and shape are right."""
+        return _formed("logits", answer, (*shape, self.vocab), self.contract.output)
+
+
+class CheckedSession:
+    """A candidate's session; the same guard and the same checks of form."""
+
+    def __init__(self, session: Session, model: CheckedModel) -> None:
+        self._session, self._model = session, model
+
+    def append(self, tokens_BT: Ints, mask_BS: Ints, at_BT: Ints) -> Array:
+        """Feed T more tokens and return their logits (B, T, V)."""
+        inputs = [array.copy() for array in (tokens_BT, mask_BS, at_BT)]
+        answer = guarded("append", lambda: _method(self._session, "append", "cache")(*inputs))
+        return self._model.formed(answer, tokens_BT.shape)
+
+    def copy(self) -> CheckedSession:
+        """Return an independent session in the same state."""
+        return CheckedSession(self._do("copy"), self._model)
+
+    def crop(self, length: int) -> None:
+        """Forget everything behind the first ``length`` tokens."""
+        self._do("crop", length)
+
+    def reorder(self, rows: Sequence[int]) -> None:
+        """Make row i of the cache what row ``rows[i]`` was."""
+        self._do("reorder", list(rows))
+
+    def _do(self, name: str, *arguments: Any) -> Any:
+        return guarded(name, lambda: _method(self._session, name, "cache")(*arguments))
+
+
+class CheckedOperators:
+    """A candidate's operators, and the oracle's."""
+
+    def __init__(
+        self, candidate: Candidate, contract: Contract, truths: RememberedTruths | None = None
+    ) -> None:
+        self._candidate, self.contract = candidate, contract
+        self._truths = truths or RememberedTruths(contract)
+        self.dtype = precision.dtype(contract.input)
+
+    def compute(self, call: OperatorCall) -> dict[str, Array]:
+        """Ask the candidate for the outputs of one operator call, by formal name."""
+        copies = {name: array.copy() for name, array in call.inputs.items()}
+        own = dataclasses.replace(call, inputs=copies, attributes=dict(call.attributes))
+        answer = guarded(
+            call.operator, lambda: _method(self._candidate, "operator", "operators")(own)
+        )
+        if not isinstance(answer, dict) or set(answer) != set(call.outputs):
+            got = sorted(map(repr, answer)) if isinstance(answer, dict) else type(answer).__name__
+            raise MalformedOutput(
+                f"{call.operator}-{call.opset} answered {got}; wanted a dict with {call.outputs}"
+            )
+        truth = self.expected(call)
+        return {
+            name: _formed(name, answer[name], truth[name].value.shape, self.contract.output)
+            for name in call.outputs
+        }
+
+    def expected(self, call: OperatorCall) -> dict[str, Expected]:
+        """Ask the oracle for the exact outputs in fp64, each with its bound."""
+        return self._truths.of(call)
+
+
+class RememberedTruths:
+    """The operator oracle, which keeps its latest answers."""
+
+    def __init__(self, contract: Contract, keep: int = _KEPT_ANSWERS) -> None:
+        self._contract, self._keep = contract, keep
+        self._answers: OrderedDict[int, tuple[OperatorCall, dict[str, Expected]]] = OrderedDict()
+
+    def of(self, call: OperatorCall) -> dict[str, Expected]:
+        """Return the exact outputs of a call; the same call object is computed once."""
+        if id(call) not in self._answers:
+            self._answers[id(call)] = (call, standard.expected(call, self._contract))
+            while len(self._answers) > self._keep:
+                self._answers.popitem(last=False)
+        return self._answers[id(call)][1]
+
+
+def _filled(tokens_BT: Ints, mask_BT: Ints | None, at_BT: Ints | None) -> tuple[Ints, Ints, Ints]:
+    mask = np.ones_like(tokens_BT) if mask_BT is None else mask_BT
+    return tokens_BT, mask, default_positions(mask) if at_BT is None else at_BT
+
+
+def _formed(name: str, answer: Any, shape: tuple[int, ...], type_name: str) -> Array:
+    if not isinstance(answer, np.ndarray):
+        raise MalformedOutput(f"{name} is a {type(answer).__name__}; wanted a NumPy array")
+    if answer.dtype != precision.dtype(type_name):
+        raise MalformedOutput(f"{name} has type {answer.dtype}; the claimed type is {type_name}")
+    if answer.shape != shape:
+        raise MalformedOutput(f"{name} has shape {list(answer.shape)}; wanted {list(shape)}")
+    # A copy of the plain kind: runtimes use one buffer for all their answers, and a subclass
+    # could compare as it likes.
+    return np.array(answer, subok=False)

@@ -1,0 +1,43 @@
+"""Logits against the fp64 oracle. B batch, T tokens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from conformance import inputs, judge, models
+from conformance.checks import requirement
+from conformance.inputs import given, token_batches
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from conformance.checked import CheckedModel
+
+    Ints = NDArray[np.int64]
+
+
+@requirement("LOGITS-001")
+def test_logits_on_the_frozen_corpus_are_exact_but_for_noise(model: CheckedModel) -> None:
+    corpus = models.frozen_corpus(model.package)
+    asked = (corpus.input_ids_BT, corpus.attention_mask_BT, corpus.position_ids_BT)
+    observed, expected = model.logits(*asked), model.expected(*asked)
+    judge.within_noise(observed, expected, model.noise, model.contract, corpus.attention_mask_BT)
+
+
+@requirement("LOGITS-002")
+@given(tokens_BT=token_batches(), paddings_B=inputs.paddings, side=inputs.sides)
+def test_logits_of_any_batch_are_exact_but_for_noise(
+    model: CheckedModel, tokens_BT: Ints, paddings_B: Ints, side: str
+) -> None:
+    mask_BT = (np.arange(tokens_BT.shape[1]) >= paddings_B[:, None]).astype(np.int64)
+    mask_BT = mask_BT if side == "left" else np.ascontiguousarray(mask_BT[:, ::-1])
+    observed, expected = model.logits(tokens_BT, mask_BT), model.expected(tokens_BT, mask_BT)
+    judge.max_within_noise(observed, expected, model.noise, model.contract, mask_BT)
+
+
+@requirement("LOGITS-003")
+@given(tokens_BT=token_batches())
+def test_logits_are_finite_and_have_the_claimed_form(model: CheckedModel, tokens_BT: Ints) -> None:
+    judge.all_finite(model.logits(tokens_BT))

@@ -1,0 +1,39 @@
+"""Say what would run, what would not and why, and how long it took last time; run no check."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from conformance.cli._selection import add_selection as add_options
+from conformance.cli._selection import selected
+
+if TYPE_CHECKING:
+    import argparse
+
+__all__ = ["EXAMPLES", "add_options", "run"]
+
+EXAMPLES = (
+    "llm-conformance plan --candidate onnxruntime",
+    "llm-conformance plan --candidate ./my_adapter.py:device0 --claims claims.json",
+)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Open the candidate, and print what a run of the selection would do."""
+    from conformance import catalogue, plan, spec  # noqa: PLC0415  # `list` answers without them
+    from conformance.run_folder import RunFolder  # noqa: PLC0415  # the same
+    from conformance.subject import open_subject  # noqa: PLC0415  # the same
+
+    selection = selected(options)
+    standard = spec.load()
+    profile = spec.profile(standard, selection.profile_name)
+    with open_subject(selection, standard, profile) as subject:
+        planned = plan.plan(standard, profile, subject.info.claims, selection.only)
+        info, models = subject.info, list(subject.models)
+    claims = ", ".join(sorted(info.claims.capabilities))
+    print(f"{info.name} {info.version} ({info.runtime}) on {info.device}")
+    print(f"profile {profile.name}, {info.claims.precision}; claims {claims or 'nothing'}")
+    print(f"models {', '.join(models)}\n")
+    past = RunFolder(selection.folder).durations()
+    print(plan.describe(planned, catalogue.all_checks(), past, models=len(models)))
+    return 0

@@ -1,0 +1,44 @@
+"""Try the suite itself: does it still tell wrong from right on this machine?
+
+Without options an honest candidate has to pass and a fixed choice of mutants has to fail, in half a
+minute. With --matrix every mutant meets every check at every precision, in a few minutes, and
+kill-matrix.json and kill-matrix.html are written. Exits with 3 when the suite is found wanting.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from conformance.verdicts import EXIT_SUITE_FAULT
+
+if TYPE_CHECKING:
+    import argparse
+
+EXAMPLES = ("llm-conformance selftest", "llm-conformance selftest --matrix --out reports")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the choice between the quick trial and the whole matrix."""
+    parser.add_argument("--matrix", action="store_true", help="every mutant at every precision")
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, default=Path("conformance-results"), help="for --matrix"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the trial and say what it found."""
+    # The suite's models are tiny: a second thread of the oracle's would only wait and spin. NumPy
+    # reads this when it is first imported, which is below.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from conformance import selftest  # noqa: PLC0415  # the other verbs answer without it
+
+    if options.matrix:
+        trial = selftest.whole(options.out, say=lambda line: print(line, file=sys.stderr))
+        print(f"kill matrix: {options.out / 'kill-matrix.html'}")
+    else:
+        trial = selftest.quick()
+    print("\n".join(trial.lines))
+    return 0 if trial.passed else EXIT_SUITE_FAULT

@@ -1,0 +1,89 @@
+"""The sink that measurements and inputs go to while a case runs; the worst is kept, NaN wins.
+
+Judges write to whatever sink is open in the current context, so that a check needs no argument
+for it and judges stay plain functions.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from conformance.records import Measurement
+
+
+@dataclass
+class Sink:
+    """What was seen while one case ran."""
+
+    worst: dict[tuple[str, str], Measurement] = field(default_factory=dict)
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    """The inputs that were drawn last: hypothesis ends with the smallest failing ones."""
+    failed: set[bytes] = field(default_factory=set)
+    """Digests of the drawn inputs that failed, for the end of shrinking."""
+    failing_since: float = 0.0
+    """When the first of them failed, in seconds of the monotonic clock."""
+    candidate_seconds: float = 0.0
+
+    @property
+    def measurements(self) -> tuple[Measurement, ...]:
+        """The worst measurement of each metric, in the order of their first appearance."""
+        return tuple(self.worst.values())
+
+
+_sink: ContextVar[Sink | None] = ContextVar("llm_conformance_sink", default=None)
+
+
+@contextmanager
+def collect() -> Iterator[Sink]:
+    """Open a sink for what is measured inside the ``with`` block."""
+    sink = Sink()
+    token = _sink.set(sink)
+    try:
+        yield sink
+    finally:
+        _sink.reset(token)
+
+
+def record(measurement: Measurement) -> None:
+    """Keep a measurement: the worst of its metric, with the number of comparisons summed."""
+    sink = _sink.get()
+    if sink is None:
+        return
+    key = (measurement.metric, measurement.unit)
+    before = sink.worst.get(key)
+    sink.worst[key] = measurement if before is None else worse(before, measurement)
+
+
+def worse(a: Measurement, b: Measurement) -> Measurement:
+    """Return the measurement with less headroom, and the comparisons of both; NaN is worst."""
+    count = a.count + b.count
+    if math.isnan(a.observed):
+        return replace(a, count=count)
+    if math.isnan(b.observed):
+        return replace(b, count=count)
+    return replace(b if b.headroom < a.headroom else a, count=count)
+
+
+def current() -> Sink:
+    """Return the open sink, or one that nobody reads."""
+    return _sink.get() or Sink()
+
+
+@contextmanager
+def candidate_time() -> Iterator[None]:
+    """Count the time inside the ``with`` block as the candidate's own."""
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        sink = _sink.get()
+        if sink is not None:
+            sink.candidate_seconds += time.perf_counter() - start

@@ -1,0 +1,77 @@
+"""Everything that the suite knows of one requirement, gathered for a reader.
+
+The verb ``explain`` prints it, and the readable text of the standard is made of it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from typing import TYPE_CHECKING
+
+from conformance import catalogue, mutants
+from conformance.records import Oracle
+from conformance.tolerances import TOLERANCES, Tolerance
+
+if TYPE_CHECKING:
+    from conformance.mutants import Mutant
+    from conformance.records import Requirement
+
+ORACLES = {
+    Oracle.REFERENCE: "an independent computation in fp64, with an error bound or a noise unit",
+    Oracle.CLOSED_FORM: "a formula that gives the expected value exactly",
+    Oracle.RELATION: "two answers of the candidate that have to agree with each other",
+    Oracle.VECTOR: "published test vectors",
+    Oracle.SCHEMA: "a schema and the rules of a format",
+    Oracle.STATISTICAL: "a statistical test of many answers",
+}
+"""Where each oracle takes the expected value from."""
+
+
+def tolerances(requirement: str) -> dict[str, Tolerance]:
+    """Return how the tolerance of a requirement is decided, by the judges of its checks."""
+    judges = [judge for check in catalogue.deciding(requirement) for judge in check.judges()]
+    return {judge: TOLERANCES[judge] for judge in dict.fromkeys(judges)}
+
+
+def mutants_killed(requirement: str) -> list[Mutant]:
+    """Return the mutants that a requirement's checks have to fail."""
+    return [m for m in mutants.all_mutants().values() if requirement in m.kills]
+
+
+def history(mutant: Mutant) -> str:
+    """Return where a mutant's bug was met."""
+    return "Made again and again." if mutant.bug == "generic" else f"Historic bug: {mutant.bug}."
+
+
+def render(requirement: Requirement) -> str:
+    """Return what a requirement means, for a terminal."""
+    rows = [
+        ("level", requirement.level.value),
+        ("source", requirement.source),
+        ("since", requirement.since),
+        ("needs", ", ".join(requirement.needs) or "no capability"),
+        ("oracle", f"{requirement.oracle.value}: {ORACLES[requirement.oracle]}"),
+    ]
+    rows += [("operator", f"ONNX {requirement.operator}")] if requirement.operator else []
+    rows += [("untestable", requirement.untestable)] if requirement.untestable else []
+    for judge, tolerance in tolerances(requirement.id).items():
+        rows += [("tolerance", f"{tolerance.demand} ({judge})"), ("basis", tolerance.basis)]
+    rows += [("check", f"{c.module}.py: {c.name}") for c in catalogue.deciding(requirement.id)]
+    rows += [
+        ("kills", f"{m.name}: {m.summary} {history(m)}") for m in mutants_killed(requirement.id)
+    ]
+    lines = [_wrapped(label, text) for label, text in rows]
+    return "\n".join([f"{requirement.id}  {requirement.statement}", "", *lines])
+
+
+def _wrapped(label: str, text: str) -> str:
+    width = min(shutil.get_terminal_size((100, 24)).columns, 100)
+    return textwrap.fill(
+        text,
+        width=max(width, 40),
+        initial_indent=f"  {label:<11}",
+        subsequent_indent=" " * 13,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )

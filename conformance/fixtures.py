@@ -1,0 +1,52 @@
+"""The fixtures that checks are written against; all live as long as the run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from conformance.subject import Subject
+
+if TYPE_CHECKING:
+    from conformance.checked import CheckedModel, CheckedOperators
+    from conformance.package import ModelPackage
+    from conformance.records import CandidateInfo
+
+SUBJECT = pytest.StashKey[Subject]()
+
+
+@pytest.fixture(scope="session")
+def subject(request: pytest.FixtureRequest) -> Subject:
+    """The opened candidate of this run."""
+    return request.config.stash[SUBJECT]
+
+
+@pytest.fixture(scope="session")
+def candidate(subject: Subject) -> CandidateInfo:
+    """What the candidate says of itself.
+
+    Raises:
+        CandidateFault: it could not be opened, and has said nothing.
+    """
+    if subject.fault is not None:
+        raise subject.fault
+    return subject.info
+
+
+@pytest.fixture(scope="session")
+def model(subject: Subject, request: pytest.FixtureRequest) -> CheckedModel:
+    """One model of the profile, in the candidate; a check that takes it runs on each of them."""
+    return subject.models[cast("str", request.param)]
+
+
+@pytest.fixture(scope="session")
+def package(model: CheckedModel) -> ModelPackage:
+    """The model package that the candidate loads."""
+    return model.package
+
+
+@pytest.fixture(scope="session")
+def operators(subject: Subject) -> CheckedOperators:
+    """The candidate's operators."""
+    return subject.operators

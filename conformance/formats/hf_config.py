@@ -1,0 +1,138 @@
+"""config.json of Hugging Face: the rules across its keys. What it computes is not decided here.
+
+Readers differ in which of two conflicting keys they take, and fall back silently where a key is
+missing: transformers 5 renamed ``rope_scaling`` to ``rope_parameters`` and moved ``rope_theta``
+into it, and a reader that does not know this computes with base 10000 and no error.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from conformance import schema
+from conformance.errors import FormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_LLAMA3 = {
+    "factor",
+    "low_freq_factor",
+    "high_freq_factor",
+    "original_max_position_embeddings",
+}
+_DEMANDED: Mapping[str, set[str]] = {
+    "default": set(),
+    "linear": {"factor"},
+    "dynamic": {"factor"},
+    "yarn": {"factor"},
+    "longrope": {"short_factor", "long_factor"},
+    "llama3": _LLAMA3,
+}
+"""Keys without which a rope type means nothing (transformers, ``modeling_rope_utils``)."""
+
+
+def check(document: Any) -> None:
+    """Check the content of a config.json: layers L2 and L3.
+
+    Raises:
+        FormatError: the document is refused.
+    """
+    schema.validate("hf-config", document)
+    _check_heads(document)
+    _check_rope(document)
+    _check_types(document)
+    _check_token_ids(document)
+
+
+def head_dim(document: Mapping[str, Any]) -> int:
+    """Return the width of one attention head; absent, it is hidden_size / num_attention_heads."""
+    given: int | None = document.get("head_dim")
+    share: int = document["hidden_size"] // document["num_attention_heads"]
+    return share if given is None else given
+
+
+def _check_heads(document: Mapping[str, Any]) -> None:
+    hidden, heads = document["hidden_size"], document["num_attention_heads"]
+    kv_heads = document["num_key_value_heads"]
+    if hidden % heads:
+        detail = (
+            f"is {heads}, which does not divide hidden_size {hidden}; transformers 5 refuses it"
+        )
+        raise FormatError("L3-HEADS", detail, "/num_attention_heads")
+    if heads % kv_heads:
+        detail = f"is {kv_heads}, which does not divide num_attention_heads {heads}"
+        raise FormatError("L3-KV-HEADS", detail, "/num_key_value_heads")
+    if head_dim(document) % 2:
+        place = "/head_dim" if document.get("head_dim") is not None else "/hidden_size"
+        detail = f"makes heads {head_dim(document)} wide; rotary embedding turns pairs: use an even"
+        raise FormatError("L3-HEAD-DIM", f"{detail} width", place)
+
+
+def _check_rope(document: Mapping[str, Any]) -> None:
+    thetas, scalings = {}, {}
+    if document.get("rope_theta") is not None:
+        thetas["/rope_theta"] = document["rope_theta"]
+    for key in ("rope_scaling", "rope_parameters"):
+        part = document.get(key)
+        if part is None:
+            continue
+        if "rope_theta" in part:
+            thetas[f"/{key}/rope_theta"] = part["rope_theta"]
+        scalings[f"/{key}"] = _scaling(part, f"/{key}")
+    if not thetas:
+        detail = (
+            "has no rope_theta, neither at the top nor in rope_parameters; readers would assume "
+            "10000. Write the base with which the model was trained"
+        )
+        raise FormatError("L3-ROPE-THETA-MISSING", detail)
+    _agree(thetas, "L3-ROPE-CONFLICT")
+    _agree(scalings, "L3-ROPE-CONFLICT")
+
+
+def _scaling(part: Mapping[str, Any], place: str) -> dict[str, Any]:
+    """Return a rope object without its base, by the newer spelling of its type."""
+    kinds = {f"{place}/{key}": part[key] for key in ("rope_type", "type") if key in part}
+    if not kinds:
+        raise FormatError("L3-ROPE-TYPE-MISSING", "has no rope_type", place)
+    _agree(kinds, "L3-ROPE-CONFLICT")
+    kind = next(iter(kinds.values()))
+    lacking = sorted(_DEMANDED[kind] - set(part))
+    if lacking:
+        detail = f"lacks {', '.join(lacking)}, which rope type {kind!r} needs"
+        raise FormatError("L3-ROPE-KEYS", detail, place)
+    if kind == "llama3" and not part["low_freq_factor"] < part["high_freq_factor"]:
+        seen = f"is {part['low_freq_factor']}, not below {part['high_freq_factor']}"
+        raise FormatError(
+            "L3-ROPE-BANDS", f"{seen}, the high_freq_factor", f"{place}/low_freq_factor"
+        )
+    other = {key: part[key] for key in part if key not in {"type", "rope_type", "rope_theta"}}
+    if kind == "default":
+        other = {}  # keys of a scaling that is switched off say nothing
+    return {"rope_type": kind, **other}
+
+
+def _check_types(document: Mapping[str, Any]) -> None:
+    keys = ("dtype", "torch_dtype")
+    given = {f"/{key}": document[key] for key in keys if document.get(key) is not None}
+    _agree(given, "L3-DTYPE-CONFLICT")
+
+
+def _agree(places: Mapping[str, Any], code: str) -> None:
+    """Refuse two places that say different things; the pointer is the second's."""
+    (first, expected), *others = places.items() or [("", None)]
+    for place, value in others:
+        if value != expected:
+            detail = f"is {value!r}, but {first} is {expected!r}; readers take either: remove one"
+            raise FormatError(code, detail, place)
+
+
+def _check_token_ids(document: Mapping[str, Any]) -> None:
+    size = document["vocab_size"]
+    for key in ("bos_token_id", "eos_token_id", "pad_token_id", "sep_token_id"):
+        value = document.get(key)
+        listed = isinstance(value, list)
+        for i, token in enumerate(value if listed else [value]):  # type: ignore[arg-type]
+            if token is not None and token >= size:
+                detail = f"is {token}; the vocabulary ends at {size - 1}"
+                raise FormatError("L3-TOKEN-ID", detail, f"/{key}/{i}" if listed else f"/{key}")

@@ -1,0 +1,142 @@
+"""A run that nothing on the user's machine can bend: pytest in a process of its own, sealed.
+
+No configuration file, conftest or plugin of the user's reaches it, nor what he set in the
+environment for pytest, hypothesis or warnings, and the current folder is not on its import path.
+PYTHONPATH is left to him: his adapter may be found by it. What the process leaves in the run folder
+is read back here, also when it died half-way.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from conformance import checks
+from conformance.errors import UsageError
+from conformance.report import table
+from conformance.run_folder import RunFolder
+from conformance.verdicts import EXIT_CODES, EXIT_SUITE_FAULT, EXIT_USAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from conformance.selection import Selection
+
+_CHECKS = Path(checks.__file__).parent
+_DROPPED = ("PYTEST_", "HYPOTHESIS_", "PYTHONWARNINGS", "PYTHONOPTIMIZE")
+"""Beginnings of the environment variables that would change how the checks run."""
+_BENT = {"PYTEST_ADDOPTS", "PYTEST_PLUGINS"}
+_INTERRUPTED = 2
+_SEALED = (
+    "--noconftest",
+    "--disable-plugin-autoload",
+    *("-p", "conformance.plugin"),
+    *("-p", "no:terminal"),
+    *("-p", "no:cacheprovider"),
+    "--import-mode=importlib",
+)
+
+
+def arguments(selection: Selection) -> list[str]:
+    """Return the one list of arguments with which pytest runs a selection hermetically."""
+    ini = ["-c", str(_CHECKS / "pytest.ini")]
+    return [*ini, *_SEALED, *selection.options("--llm-"), str(_CHECKS)]
+
+
+def is_sealed(given: Sequence[object], selection: Selection) -> bool:
+    """Return whether a pytest run was started as :func:`run` starts it, and in no other way."""
+    started_so = [str(argument) for argument in given] == arguments(selection)
+    return started_so and bool(sys.flags.safe_path) and not _BENT & set(os.environ)
+
+
+def run(selection: Selection) -> int:
+    """Run a selection, print its table, and return the exit code of its outcome.
+
+    Raises:
+        UsageError: the run folder cannot be written, or another run wrote to it meanwhile.
+    """
+    selection = selection.seeded()
+    folder = RunFolder(selection.folder)
+    folder.retire()
+    status = _pytest(selection)
+    if not folder.report_file.is_file():
+        return _never_began(status)
+    report = folder.read()
+    if report.run.argv != tuple(selection.options()):
+        raise UsageError(f"another run wrote to {folder.path} at the same time: use two folders")
+    if not folder.finished() or status not in (EXIT_CODES[report.outcome], EXIT_SUITE_FAULT):
+        report = folder.recover(_death(status))
+        _say(f"error: {_death(status)}", sys.stderr)
+        status = EXIT_CODES[report.outcome]
+    _say(f"{table.render(report)}\nreport: {folder.shown}", sys.stdout)
+    return status
+
+
+def _pytest(selection: Selection) -> int:
+    """Run pytest and return its exit status, negative for a signal."""
+    command = [sys.executable, "-P", "-m", "pytest", *arguments(selection)]
+    interrupts = 0
+    with (
+        subprocess.Popen(command, env=_environment(selection)) as process,
+        _handing_on_sigterm(process),
+    ):
+        while True:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:  # pytest got it too: let it write its report
+                interrupts += 1
+                if interrupts > 1:  # the user insists; native code may never come back
+                    process.kill()
+
+
+def _environment(selection: Selection) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(_DROPPED) and k != "CI"}
+    if not selection.model:
+        # The suite's models are tiny: a second thread of the oracle's would only wait and spin.
+        kept.setdefault("OPENBLAS_NUM_THREADS", "1")
+    return kept
+
+
+@contextmanager
+def _handing_on_sigterm(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Let a request to end reach the process that can write a report."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _never_began(status: int) -> int:
+    """Return the exit code of a run that left no report; say why where pytest did not."""
+    if status in (EXIT_USAGE, EXIT_SUITE_FAULT):
+        return status
+    if status == _INTERRUPTED:
+        _say("interrupted before anything ran; there is no report", sys.stderr)
+    else:
+        _say(f"error: {_death(status)}; nothing was run, and there is no report", sys.stderr)
+    return _INTERRUPTED
+
+
+def _death(status: int) -> str:
+    how = f"exit code {status}"
+    if status < 0:
+        how = f"signal {signal.Signals(-status).name}"
+    return f"the run's process died ({how}); --isolate keeps a run alive when a candidate dies"
+
+
+def _say(text: str, stream: object) -> None:
+    """Print, also when the reader, such as `head`, has gone: the exit code still tells."""
+    try:
+        print(text, file=stream, flush=True)  # type: ignore[call-overload]  # a verb's output
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

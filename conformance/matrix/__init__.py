@@ -1,0 +1,132 @@
+"""The kill matrix: every mutant held against every check, on inputs that stay the same.
+
+Each check's inputs are drawn once, from a fixed seed, and given to every candidate; the oracle
+answers each of them once. Nothing is shrunk: a cell is a verdict and the worst measurement.
+A check that kills no mutant checks nothing, and a check that fails an honest candidate is wrong.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from conformance import candidate as candidates
+from conformance import mutants, spec
+from conformance.errors import CandidateUnavailable
+from conformance.matrix.corpus import Cell, Corpus
+from conformance.records import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    from conformance.mutants import Mutant
+    from conformance.records import Requirement
+
+__all__ = ["HONEST", "Cell", "Row", "reached", "rows", "smallest_kill"]
+
+_TYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+HONEST = {
+    "fp32": (
+        "reference",
+        "mutant",
+        "pytorch",
+        "transformers:eager",
+        "transformers:sdpa",
+        "onnxruntime?optimization=disable",
+        "onnxruntime?optimization=basic",
+        "onnxruntime?optimization=all",
+    ),
+    **{
+        precision: tuple(
+            f"{name}?dtype={_TYPES[precision]}"
+            for name in ("mutant", "pytorch", "transformers:eager", "transformers:sdpa")
+        )
+        for precision in ("fp16", "bf16")
+    },
+}
+"""Honest candidates at each precision: a score without them is worthless."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A mutant, or an honest candidate (without a mutant), with its cells."""
+
+    name: str
+    mutant: Mutant | None
+    cells: tuple[Cell, ...]
+
+    @property
+    def killed_by(self) -> tuple[str, ...]:
+        """Ids of the requirements that failed it."""
+        return tuple(cell.requirement for cell in self.cells if cell.verdict is Verdict.FAIL)
+
+
+def rows(
+    profile: str = "decoder",
+    precision: str = "fp32",
+    only: Collection[str] | None = None,
+    honest: Sequence[str] = ("mutant",),
+    *,
+    declared: bool = False,
+) -> Iterator[Row]:
+    """Judge honest candidates, then mutants, one row at a time.
+
+    Args:
+        profile: the profile whose requirements are the columns.
+        precision: the contract at which all compute and are judged.
+        only: names of the mutants; None for all.
+        honest: honest candidates; one whose runtime is not installed is left out.
+        declared: whether to try a mutant only on the requirements that it names.
+    """
+    standard = spec.load()
+    chosen = spec.profile(standard, profile)
+    requirements = [standard.requirements[name] for name in chosen.requirements]
+    corpus = Corpus(standard.contracts[precision], chosen.models)
+    for text in honest:
+        try:
+            yield Row(text, None, _cells(corpus, text, requirements))
+        except CandidateUnavailable:
+            continue
+    for name, mutant in mutants.all_mutants().items():
+        exported = mutant.replaces == "graph"  # the suite exports fp32 graphs alone
+        if (only is None or name in only) and (precision == "fp32" or not exported):
+            text = f"mutant:{name}?dtype={_TYPES[precision]}"
+            columns = reached(mutant, requirements)
+            if declared:
+                columns = [r for r in columns if r.id in mutant.kills]
+            yield Row(name, mutant, _cells(corpus, text, columns))
+            if mutant.replaces == "load":
+                corpus.restore()
+
+
+def _cells(corpus: Corpus, text: str, requirements: Sequence[Requirement]) -> tuple[Cell, ...]:
+    with candidates.open_candidate(text) as candidate:
+        return tuple(corpus.judge(candidate, requirements))
+
+
+def reached(mutant: Mutant, requirements: Sequence[Requirement]) -> list[Requirement]:
+    """Return the requirements whose checks can come upon a mutant's fault at all.
+
+    A fault in one operator cannot be seen by a check of another, nor by one of the decoder, which
+    has operators of its own; those cells are not run.
+    """
+    kind, _, operator = mutant.replaces.partition(" ")
+    if kind == "operator":
+        return [r for r in requirements if (r.operator or "").partition("-")[0] == operator]
+    if kind == "info":
+        return [r for r in requirements if r.operator is None and not r.needs]
+    return [r for r in requirements if r.operator is None and r.needs]
+
+
+def smallest_kill(found: Sequence[Row], requirement: str) -> tuple[str, float] | None:
+    """Return the mutant that a requirement kills by the least, and by how many limits."""
+    kills = [
+        (cell.severity, row.name)
+        for row in found
+        for cell in row.cells
+        if row.mutant and cell.requirement == requirement and cell.verdict is Verdict.FAIL
+    ]
+    if not kills:
+        return None
+    severity, name = min(kills)
+    return name, severity

@@ -1,0 +1,192 @@
+"""The frozen inputs of every check, and what the checks say of a candidate on them."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import tempfile
+import weakref
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from conformance import catalogue, evidence, inputs, models
+from conformance.checked import CheckedModel, CheckedOperators, RememberedOracle, RememberedTruths
+from conformance.records import CandidateInfo, Measurement, Verdict
+from conformance.verdicts import combine, verdict_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from conformance.candidate import Candidate
+    from conformance.catalogue import Check
+    from conformance.package import ModelPackage
+    from conformance.records import Contract, NoiseUnit, Requirement
+
+EXAMPLES = 8
+"""Inputs of each case: enough that an honest candidate and a mutant are told apart."""
+_SEED = 20261123
+_KEEP = 1 << 16
+"""Answers of an oracle that are kept: all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What one requirement's checks said of one candidate."""
+
+    requirement: str
+    verdict: Verdict
+    worst: Measurement | None
+    message: str
+
+    @property
+    def severity(self) -> float:
+        """The worst measurement as a share of its limit; infinite where no number tells it."""
+        worst, failed = self.worst, self.verdict is Verdict.FAIL
+        if failed and (worst is None or worst.ok or worst.limit == 0 or math.isnan(worst.observed)):
+            return math.inf
+        return worst.observed / worst.limit if worst is not None and worst.limit else 0.0
+
+
+@dataclass(frozen=True)
+class _Case:
+    """A check with its fixtures' names, its parameters, and its frozen inputs."""
+
+    check: Check
+    model: str | None
+    parameters: Mapping[str, Any]
+    examples: Sequence[Mapping[str, Any]]
+
+
+class Corpus:
+    """The frozen inputs of every check, and the oracles' answers to them.
+
+    Args:
+        contract: the precision at which candidates are judged.
+        names: the suite's models.
+    """
+
+    def __init__(self, contract: Contract, names: Sequence[str]) -> None:
+        self.contract = contract
+        # Copies, since a mutant may change the files of a package, and others read the cache.
+        self._folder = Path(tempfile.mkdtemp(prefix="llm-conformance-"))
+        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        self._originals = {name: models.suite_package(name).path for name in names}
+        self.restore()
+        self._packages = {name: models.open_package(self._folder / name, name) for name in names}
+        self._oracles = {
+            name: RememberedOracle(models.oracle(package), _KEEP)
+            for name, package in self._packages.items()
+        }
+        self._noise: dict[str, NoiseUnit] = {}
+        self._truths = RememberedTruths(contract, _KEEP)
+        self._cases: dict[str, list[_Case]] = {}
+
+    def judge(self, candidate: Candidate, requirements: Collection[Requirement]) -> list[Cell]:
+        """Run the checks of some requirements on a candidate."""
+        operators = CheckedOperators(candidate, self.contract, self._truths)
+        loaded = {name: self._checked(candidate, p) for name, p in self._packages.items()}
+        return [
+            self._cell(requirement, candidate.info, operators, loaded)
+            for requirement in requirements
+            if set(requirement.needs) <= candidate.info.claims.capabilities
+        ]
+
+    def restore(self) -> None:
+        """Copy the packages again, where a candidate has changed their files."""
+        for name, original in self._originals.items():
+            shutil.copytree(original, self._folder / name, dirs_exist_ok=True)
+
+    def _cell(
+        self,
+        requirement: Requirement,
+        info: CandidateInfo,
+        operators: CheckedOperators,
+        loaded: Mapping[str, CheckedModel],
+    ) -> Cell:
+        verdicts: list[Verdict] = []
+        worst: Measurement | None = None
+        message = ""
+        for case in self._cases_of(requirement.id, operators, loaded):
+            fixtures = {"candidate": info, "operators": operators}
+            if case.model is not None:
+                fixtures["model"] = loaded[case.model]
+            verdict, measurement, text = _decide(case, _named(case, fixtures))
+            verdicts.append(verdict)
+            message = message or text
+            worst = _worse(worst, measurement)
+        return Cell(requirement.id, combine(verdicts), worst, message)
+
+    def _cases_of(
+        self,
+        requirement: str,
+        operators: CheckedOperators,
+        loaded: Mapping[str, CheckedModel],
+    ) -> list[_Case]:
+        if requirement not in self._cases:
+            self._cases[requirement] = [
+                self._frozen(check, model, parameters, operators, loaded)
+                for check in catalogue.deciding(requirement)
+                for model in (loaded if check.per_model else [None])
+                for parameters in check.parametrisations()
+            ]
+        return self._cases[requirement]
+
+    def _frozen(
+        self,
+        check: Check,
+        model: str | None,
+        parameters: Mapping[str, Any],
+        operators: CheckedOperators,
+        loaded: Mapping[str, CheckedModel],
+    ) -> _Case:
+        arguments: dict[str, Any] = {"operators": operators, **parameters}
+        if model is not None:
+            arguments["model"] = loaded[model]
+        drawn = inputs.examples(check.function, arguments, EXAMPLES, _SEED)
+        return _Case(check, model, parameters, drawn)
+
+    def _checked(self, candidate: Candidate, package: ModelPackage) -> CheckedModel:
+        return CheckedModel(
+            load=lambda: candidate.load(package),
+            package=package,
+            oracle=self._oracles[package.name],
+            contract=self.contract,
+            measure_noise=lambda: self._noise_of(package),
+        )
+
+    def _noise_of(self, package: ModelPackage) -> NoiseUnit:
+        if package.name not in self._noise:
+            self._noise[package.name] = models.noise_unit(package, self.contract)
+        return self._noise[package.name]
+
+
+def _named(case: _Case, fixtures: Mapping[str, Any]) -> dict[str, Any]:
+    wanted = case.check.arguments()
+    return {name: value for name, value in fixtures.items() if name in wanted}
+
+
+def _decide(case: _Case, arguments: Mapping[str, Any]) -> tuple[Verdict, Measurement | None, str]:
+    """Run a check on its frozen inputs, up to the first that it fails on."""
+    error: BaseException | None = None
+    with evidence.collect() as sink:
+        try:
+            for drawn in case.examples:
+                case.check.original(**arguments, **case.parameters, **drawn)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as raised:  # noqa: BLE001  # the table of verdicts decides what it is
+            error = raised
+    verdict, _ = verdict_of(error)
+    if error is None and not any(measured.count for measured in sink.measurements):
+        verdict = Verdict.NOT_RUN  # what measured nothing has not passed
+    worst: Measurement | None = None
+    for measurement in sink.measurements:
+        worst = _worse(worst, measurement)
+    return verdict, worst, "" if error is None else f"{case.check.name}: {error}"
+
+
+def _worse(one: Measurement | None, other: Measurement | None) -> Measurement | None:
+    if one is None or other is None:
+        return one or other
+    return evidence.worse(one, other)

@@ -1,0 +1,234 @@
+"""Where the models of a run come from: the suite's own, the user's folder, and what we build.
+
+The suite's packages, the builds made from packages (``model.onnx``) and the noise units are kept
+in a cache folder; everything in it can be deleted at any time. Nothing here judges.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import os
+import secrets
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import platformdirs
+
+from conformance import identity
+from conformance import package as packages
+from conformance.errors import BuildError, ConformanceError, PackageError, UsageError, did_you_mean
+from conformance.oracles import ensemble
+from conformance.oracles.architecture import Architecture
+from conformance.oracles.corpus import corpus
+from conformance.oracles.decoder import Decoder
+from conformance.records import NoiseUnit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from conformance.oracles.corpus import Corpus
+    from conformance.package import ModelPackage
+    from conformance.records import Contract
+    from reference_model.zoo import SuiteModel
+
+CACHE_VARIABLE = "LLM_CONFORMANCE_CACHE"
+"""Environment variable that moves the cache folder."""
+
+
+def cache_folder() -> Path:
+    """Return the folder that packages, builds and noise units are kept in."""
+    named = os.environ.get(CACHE_VARIABLE)
+    return Path(named) if named else platformdirs.user_cache_path("llm-conformance")
+
+
+def suite_package(name: str) -> ModelPackage:
+    """Return a model package of the suite's own; written on first use, verified on every use.
+
+    Raises:
+        UsageError: there is no model of that name.
+    """
+    from reference_model import zoo  # noqa: PLC0415  # not needed for a release
+    from reference_model.package import write_package  # noqa: PLC0415  # the same
+
+    if name not in zoo.MODELS:
+        raise UsageError(f"there is no model {name!r}.{did_you_mean(name, zoo.MODELS)}")
+    model = zoo.MODELS[name]
+    folder = cache_folder() / "packages" / f"{name}-{model.digest[:16]}"
+    if not _intact(folder, model):
+        with _unfinished(folder) as fresh:
+            write_package(model, fresh)
+            _put(fresh, folder)
+    return open_package(folder, name)
+
+
+def _intact(folder: Path, model: SuiteModel) -> bool:
+    """Return whether a cached package is still what was written, and nothing beside it."""
+    from reference_model import package, weights  # noqa: PLC0415  # not needed for a release
+
+    try:
+        names = {file.name for file in folder.iterdir()}
+        config = (folder / packages.CONFIG).read_text(encoding="utf-8")
+        found = weights.digest(dict(open_package(folder, model.name).weights()))
+    except (ConformanceError, OSError, UnicodeDecodeError):
+        return False
+    whole = names == {packages.CONFIG, packages.WEIGHTS}
+    return whole and config == package.config_text(model) and found == model.digest
+
+
+def open_package(path: str | Path, name: str | None = None) -> ModelPackage:
+    """Open a model folder; files that it lacks are built into the cache when asked for."""
+    return packages.open_package(path, name=name, builder=build)
+
+
+def export(name: str, folder: Path, *, onnx: bool) -> list[Path]:
+    """Write a model package of the suite's own into a folder, and return the files in it."""
+    package = suite_package(name)
+    shutil.copytree(package.path, folder, dirs_exist_ok=True)
+    if onnx:
+        for file in sorted(build(package, "model.onnx").parent.iterdir()):
+            shutil.copy(file, folder / file.name)
+    return sorted(folder.iterdir())
+
+
+def build(package: ModelPackage, file: str) -> Path:
+    """Return a file made from a package's weights: ``model.onnx`` by the reference decoder.
+
+    Raises:
+        PackageError: the suite does not know how to make such a file.
+        BuildError: it knows, and could not.
+    """
+    if file != "model.onnx":
+        raise PackageError(f"{package.path} has no {file}, and the suite can build only model.onnx")
+    try:
+        return _built(package, file)
+    except Exception as error:
+        raise BuildError(
+            f"the suite could not make {file} from {package.path}: {type(error).__name__}: "
+            f"{error}. Put a {file} of your own beside {packages.CONFIG}, or report this"
+        ) from error
+
+
+def _built(package: ModelPackage, file: str) -> Path:
+    """Return the build from the cache; made where there is none, or where it was changed."""
+    import torch  # noqa: PLC0415  # only candidates that need a build wait for it
+
+    from reference_model import export  # noqa: PLC0415  # the same
+
+    exporter = f"{identity.digest_of('reference_model')[:16]}-torch-{torch.__version__}"
+    folder = cache_folder() / "builds" / f"{package.digest[:24]}-{exporter}"
+    digest = folder.with_name(f"{folder.name}.sha256")
+    if not _as_built(folder, digest):
+        with _unfinished(folder) as fresh:
+            export.write_onnx(package.path, fresh / file)
+            _put(fresh, folder)
+        write_atomically(digest, _digest_of(folder).encode())
+    return folder / file
+
+
+def _as_built(folder: Path, digest: Path) -> bool:
+    try:
+        return digest.read_text(encoding="utf-8") == _digest_of(folder)
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _digest_of(folder: Path) -> str:
+    return packages.digest_of(folder, [file.name for file in folder.iterdir()])
+
+
+def oracle(package: ModelPackage) -> Decoder:
+    """Return the fp64 oracle of a package: its own weights, whatever was built from them."""
+    return Decoder(Architecture.from_config(package.config), package.weights())
+
+
+def frozen_corpus(package: ModelPackage) -> Corpus:
+    """Return the fixed corpus that logits are judged on."""
+    return corpus(package.config["vocab_size"], package.config["max_position_embeddings"])
+
+
+def noise_unit(package: ModelPackage, contract: Contract) -> NoiseUnit:
+    """Return the noise unit of a package under a contract, computed once and then cached."""
+    fixed = frozen_corpus(package)
+    # The corpus is part of the oracles' code, so that their digest covers it.
+    code = identity.digest_of("conformance/oracles") + repr(contract)
+    key = hashlib.sha256(code.encode()).hexdigest()[:16]
+    file = cache_folder() / "noise" / f"{package.digest[:24]}-{contract.name}-{key}.json"
+    unit = _kept_unit(file, contract)
+    if unit is None:
+        unit = ensemble.noise_unit(oracle(package), fixed, contract)
+        write_atomically(file, json.dumps(dataclasses.asdict(unit)).encode())
+    return unit
+
+
+def _kept_unit(file: Path, contract: Contract) -> NoiseUnit | None:
+    """Return a unit from the cache; None where there is none, or none that could be right."""
+    try:
+        unit = NoiseUnit(**json.loads(file.read_text(encoding="utf-8")))
+        sizes = (unit.rms, unit.max, unit.spread)
+        sound = all(math.isfinite(size) for size in sizes) and min(unit.rms, unit.max) > 0
+    except (OSError, ValueError, TypeError):
+        return None
+    return unit if sound and unit.contract == contract.name else None
+
+
+def write_atomically(file: Path, data: bytes) -> None:
+    """Write a file so that a reader sees the old one or the new one, and nothing between."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = file.with_name(f".{file.name}-{secrets.token_hex(8)}")
+    try:
+        unfinished.write_bytes(data)
+        unfinished.replace(file)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def _unfinished(folder: Path) -> Iterator[Path]:
+    """Give a new folder beside the one that is to be made; what is left in it is removed.
+
+    Raises:
+        UsageError: the cache cannot be written.
+    """
+    fresh = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+        yield fresh
+    except OSError as error:
+        raise UsageError(
+            f"the cache folder {cache_folder()} cannot be written ({error.strerror or error}): "
+            f"name another in the environment variable {CACHE_VARIABLE}"
+        ) from error
+    finally:
+        if fresh is not None:
+            shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _put(fresh: Path, folder: Path) -> None:
+    """Let ``folder`` have the files of ``fresh`` and nothing else; its readers are not disturbed.
+
+    A new folder appears whole. One that is there is never taken away, since another process may
+    read it now: each of its files is replaced at one stroke, and what was opened before stays
+    readable.
+    """
+    wanted = sorted(file.name for file in fresh.iterdir())
+    try:
+        fresh.rename(folder)
+    except OSError:  # it is there: another process was faster, or it was damaged
+        if not folder.is_dir():
+            raise
+    else:
+        return
+    for file in folder.iterdir():
+        if file.is_dir() and not file.is_symlink():
+            shutil.rmtree(file, ignore_errors=True)
+        elif file.name not in wanted:
+            file.unlink(missing_ok=True)
+    for name in wanted:
+        (fresh / name).replace(folder / name)

@@ -1,0 +1,105 @@
+"""Mutants: candidates with exactly one fault, each a bug that some implementation really had.
+
+They prove the checks: a check that kills none of them checks nothing. A mutant is one function. It
+gets the honest thing first, then the arguments of what it replaces::
+
+    @mutant("attend", kills=("LOGITS-001",), bug="huggingface/transformers#1")
+    def attention_scale_missing(honest, q_BHTK, k_BHSK, v_BHSK, allowed_B1TS):
+        '''Scores are not divided by the root of the head dim.'''
+        return honest(q_BHTK * math.sqrt(q_BHTK.shape[-1]), k_BHSK, v_BHSK, allowed_B1TS)
+
+What can be replaced: a function or method of ``reference_model.model`` by its name (``attend``,
+``RMSNorm.forward``, ``build_decoder`` for the weights); ``config``, the model's configuration;
+``graph``, the exported ONNX graph, which then runs in ONNX Runtime; ``operator <Name>``, an
+operator of the standard; ``logits``, a whole answer of the model; ``append``, ``copy``, ``crop``
+and ``reorder`` of its session; ``load``, the loading of a package; and ``info``, what the
+candidate says of itself. ``config``, ``graph`` and ``info`` are values, and the fault gets the
+value alone.
+
+A mutant that changes nothing by mathematics says so in ``equivalent``, kills nothing, and has to
+pass every check: a check that fails it is wrong.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import pkgutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    Fault = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One fault."""
+
+    name: str
+    replaces: str
+    summary: str
+    kills: tuple[str, ...]
+    """The requirements whose checks must each fail it."""
+    bug: str
+    """The historic bug, as repository#thread; ``generic`` for a fault that everybody makes."""
+    topic: str
+    fault: Fault
+    equivalent: str = ""
+    """Why it is no fault, where it changes nothing by mathematics: the proof."""
+    survives: str = ""
+    """Why no check fails it yet, though it is a fault: what would have to be checked."""
+
+
+def mutant(
+    replaces: str,
+    *,
+    bug: str,
+    kills: tuple[str, ...] = (),
+    equivalent: str = "",
+    survives: str = "",
+) -> Callable[[Fault], Mutant]:
+    """Make a mutant of a function; its name and docstring are the mutant's.
+
+    Args:
+        replaces: what the function stands in for.
+        bug: the historic bug, as repository#thread, or ``generic``.
+        kills: the requirements that have to fail it.
+        equivalent: the proof that it changes nothing; then nothing may fail it.
+        survives: why nothing fails it, where that is known and not right.
+    """
+
+    def make(fault: Fault) -> Mutant:
+        summary = inspect.getdoc(fault)
+        assert summary, f"{fault.__name__} has no docstring"
+        reasons = (bool(kills), bool(equivalent), bool(survives))
+        assert sum(reasons) == 1, f"{fault.__name__}: kills, equivalent or survives, one of them"
+        return Mutant(
+            name=fault.__name__.replace("_", "-"),
+            replaces=replaces,
+            summary=summary,
+            kills=kills,
+            bug=bug,
+            topic=fault.__module__.rpartition(".")[2],
+            fault=fault,
+            equivalent=equivalent,
+            survives=survives,
+        )
+
+    return make
+
+
+@functools.cache
+def all_mutants() -> Mapping[str, Mutant]:
+    """Return every mutant by name, in the order of the topics' modules."""
+    found: dict[str, Mutant] = {}
+    for info in pkgutil.iter_modules(__path__):
+        module = importlib.import_module(f"{__name__}.{info.name}")
+        for value in vars(module).values():
+            if isinstance(value, Mutant):
+                assert value.name not in found, f"two mutants are called {value.name}"
+                found[value.name] = value
+    return found

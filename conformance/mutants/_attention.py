@@ -1,0 +1,55 @@
+"""What several faults share: softmax attention with one step of it replaced, and roundings.
+
+B batch, H heads, T queries, S keys, K head dim.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Step = Callable[[Any], Any]
+
+SMALLEST = -3.4028234663852886e38
+"""The smallest finite float32, which stands for a hidden score."""
+
+
+def attention(
+    inputs: tuple[Any, ...],
+    *,
+    scores: Step = lambda scores_BHTS: scores_BHTS,
+    softmax: Step = lambda scores_BHTS: scores_BHTS.softmax(-1),
+    weights: Step = lambda weights_BHTS: weights_BHTS,
+    hidden: float = SMALLEST,
+) -> Any:
+    """Return attention, (B, H, T, K); its softmax is at least float32.
+
+    Args:
+        inputs: queries, keys, values and which keys are allowed, as ``attend`` gets them.
+        scores: changes the scaled scores before the mask.
+        softmax: makes probabilities of the masked scores.
+        weights: changes the probabilities.
+        hidden: the score of a hidden key.
+    """
+    q_BHTK, k_BHSK, v_BHSK, allowed_B1TS = inputs
+    scores_BHTS = scores(q_BHTK @ k_BHSK.transpose(2, 3) / math.sqrt(q_BHTK.shape[-1]))
+    scores_BHTS = scores_BHTS.to(at_least_float32(scores_BHTS.dtype))
+    scores_BHTS = scores_BHTS.masked_fill(~allowed_B1TS, hidden)
+    return weights(softmax(scores_BHTS)).to(v_BHSK.dtype) @ v_BHSK
+
+
+def at_least_float32(dtype: Any) -> Any:
+    """Return a type of torch's, or float32 where that is wider."""
+    import torch  # noqa: PLC0415  # this package is imported where torch is not
+
+    return torch.promote_types(dtype, torch.float32)
+
+
+def rounded(x: Any, kind: str) -> Any:
+    """Return a tensor rounded to a type of torch's, ``bfloat16`` or ``float16``, in its own."""
+    import torch  # noqa: PLC0415  # this package is imported where torch is not
+
+    return x.to(getattr(torch, kind)).to(x.dtype)

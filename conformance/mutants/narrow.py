@@ -1,0 +1,164 @@
+"""Faults of precision: one step is computed in a narrower type than the claim allows.
+
+They have the sizes that silent conversions have: bfloat16 keeps 8 bits, float16 and TF32 keep 11.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from conformance.mutants import mutant
+from conformance.mutants._attention import attention, rounded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conformance.records import OperatorCall
+
+    Honest = Callable[..., Any]
+
+BF16, FP16 = "bfloat16", "float16"
+
+
+@mutant("build_decoder", kills=("LOGITS-001", "LOGITS-002"), bug="generic")
+def weights_in_bfloat16(honest: Honest, *arguments: Any, **named: Any) -> Any:
+    """Weights are rounded to bfloat16 when they are loaded."""
+    decoder = honest(*arguments, **named)
+    for parameter in decoder.parameters():
+        parameter.copy_(rounded(parameter, BF16))
+    return decoder
+
+
+@mutant("Block.forward", kills=("LOGITS-001", "LOGITS-002"), bug="generic")
+def stream_in_float16(honest: Honest, self: Any, x_BTD: Any, *others: Any) -> Any:
+    """Blocks read the residual stream in float16."""
+    return honest(self, rounded(x_BTD, FP16), *others)
+
+
+@mutant("RMSNorm.forward", kills=("LOGITS-001", "LOGITS-002"), bug="generic")
+def norm_in_bfloat16(honest: Honest, self: Any, x_BTD: Any) -> Any:
+    """Normalised vectors are rounded to bfloat16."""
+    return rounded(honest(self, x_BTD), BF16)
+
+
+@mutant("RMSNorm.forward", kills=("LOGITS-001", "LOGITS-002"), bug="generic")
+def norm_statistics_in_float16(_: Honest, self: Any, x_BTD: Any) -> Any:
+    """The mean of squares is a float16 number."""
+    mean_square_BT1 = rounded((x_BTD * x_BTD).mean(-1, keepdim=True), FP16)
+    return x_BTD / (mean_square_BT1 + self.eps).sqrt() * self.weight
+
+
+@mutant("attend", kills=("LOGITS-001", "LOGITS-002"), bug="generic")
+def scores_in_bfloat16(_: Honest, *inputs: Any) -> Any:
+    """Attention scores are rounded to bfloat16 before the softmax."""
+    return attention(inputs, scores=lambda scores_BHTS: rounded(scores_BHTS, BF16))
+
+
+@mutant("attend", kills=("LOGITS-001", "LOGITS-002"), bug="ggml-org/llama.cpp#7805")
+def scores_in_float16(_: Honest, *inputs: Any) -> Any:
+    """Products of queries and keys are rounded to float16."""
+    return attention(inputs, scores=lambda scores_BHTS: rounded(scores_BHTS, FP16))
+
+
+@mutant("attend", kills=("LOGITS-001", "LOGITS-002"), bug="generic")
+def probabilities_in_float16(_: Honest, *inputs: Any) -> Any:
+    """Attention probabilities are rounded to float16 before they weigh the values."""
+    return attention(inputs, weights=lambda weights_BHTS: rounded(weights_BHTS, FP16))
+
+
+@mutant("attend", kills=("LOGITS-001", "LOGITS-002"), bug="ggml-org/llama.cpp#13975")
+def values_added_up_in_float16(
+    honest: Honest, q_BHTK: Any, k_BHSK: Any, v_BHSK: Any, allowed_B1TS: Any
+) -> Any:
+    """Weighted values are rounded to float16 when they have been added up."""
+    return rounded(honest(q_BHTK, k_BHSK, v_BHSK, allowed_B1TS), FP16)
+
+
+@mutant("extend", kills=("CACHE-001",), bug="generic")
+def cache_in_bfloat16(honest: Honest, past: Any, *new: Any) -> Any:
+    """Keys and values are rounded to bfloat16 when they go into the cache."""
+    return honest(past, *(rounded(x, BF16) for x in new))
+
+
+@mutant("silu", kills=("LOGITS-001", "LOGITS-002"), bug="generic")
+def activation_in_float16(honest: Honest, x: Any) -> Any:
+    """The activation is rounded to float16."""
+    return rounded(honest(x), FP16)
+
+
+@mutant("Decoder.head", kills=("LOGITS-001", "LOGITS-002"), bug="generic")
+def head_in_tf32(honest: Honest, self: Any, x_BTD: Any) -> Any:
+    """The head reads its input as TF32 does, with 11 bits."""
+    import torch  # noqa: PLC0415  # this module is imported where torch is not
+
+    kept = x_BTD.float().contiguous().view(torch.int32) & ~0x1FFF
+    return honest(self, kept.view(torch.float32).to(x_BTD.dtype))
+
+
+@mutant("Decoder.head", kills=("LOGITS-001", "LOGITS-002"), bug="huggingface/transformers#29285")
+def logits_in_bfloat16(honest: Honest, self: Any, x_BTD: Any) -> Any:
+    """Logits are bfloat16 numbers that are answered as float32."""
+    return rounded(honest(self, x_BTD), BF16)
+
+
+def _narrow(honest: Honest, call: OperatorCall, *names: str) -> Any:
+    """Compute with some inputs rounded to float16."""
+    with np.errstate(over="ignore"):
+        narrow = {n: call.inputs[n].astype(np.float16).astype(call.inputs[n].dtype) for n in names}
+    return honest(dataclasses.replace(call, inputs={**call.inputs, **narrow}))
+
+
+def _answered(honest: Honest, call: OperatorCall) -> Any:
+    """Round the outputs to float16."""
+    return {name: y.astype(np.float16).astype(y.dtype) for name, y in honest(call).items()}
+
+
+@mutant("operator Gather", kills=("EMBED-001",), bug="generic")
+def rows_in_float16(honest: Honest, call: OperatorCall) -> Any:
+    """The table is kept in float16."""
+    return _narrow(honest, call, "data")
+
+
+@mutant("operator RMSNormalization", kills=("NORM-001",), bug="generic")
+def squares_in_float16(_: Honest, call: OperatorCall) -> Any:
+    """Squares are float16 numbers, which overflow from 256 on and vanish below 0.0002."""
+    x = call.inputs["X"]
+    with np.errstate(over="ignore", under="ignore"):
+        squares = np.square(x.astype(np.float16)).astype(x.dtype)
+    root = np.sqrt(squares.mean(axis=-1, keepdims=True) + call.attributes["epsilon"])
+    return {"Y": (x / root * call.inputs["scale"]).astype(x.dtype)}
+
+
+@mutant("operator Attention", kills=("ATTN-002",), bug="ggml-org/llama.cpp#7805")
+def queries_in_float16(honest: Honest, call: OperatorCall) -> Any:
+    """Queries are rounded to float16 before they meet the keys."""
+    return _narrow(honest, call, "Q")
+
+
+@mutant("operator Softmax", kills=("SOFTMAX-001",), bug="generic")
+def softmax_in_float16(honest: Honest, call: OperatorCall) -> Any:
+    """Probabilities are float16 numbers."""
+    return _answered(honest, call)
+
+
+@mutant("operator LogSoftmax", kills=("SOFTMAX-003",), bug="generic")
+def log_softmax_in_float16(honest: Honest, call: OperatorCall) -> Any:
+    """Log-probabilities are float16 numbers."""
+    return _answered(honest, call)
+
+
+@mutant("operator Swish", kills=("MLP-001",), bug="generic")
+def silu_in_float16(honest: Honest, call: OperatorCall) -> Any:
+    """SiLU is a float16 number."""
+    return _answered(honest, call)
+
+
+@mutant(
+    "operator SoftmaxCrossEntropyLoss", kills=("LOSS-001",), bug="huggingface/transformers#29285"
+)
+def scores_of_the_loss_in_float16(honest: Honest, call: OperatorCall) -> Any:
+    """Scores are not widened before the loss, but read in float16."""
+    return _narrow(honest, call, "scores")

@@ -1,0 +1,103 @@
+"""In which types the oracle's decoder computes: fp64, or an honest implementation of a contract.
+
+A type narrower than the accumulation is emulated: compute wide, then round once to store. Where
+operators may be fused, an implementation may round in between or not; a contract whose intermediate
+type is narrow allows both, and honest implementations differ just there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from conformance import precision
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from conformance.records import Contract
+
+    Array = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Arithmetic:
+    """The types of a computation, named as NumPy and ml_dtypes name them."""
+
+    compute: str = "float64"
+    """The type of every operation, sums included."""
+    weight: str = "float64"
+    storage: str = "float64"
+    """The type to which the result of every operator is rounded."""
+    intermediate: str = "float64"
+    phase: str = "float64"
+    """The type of frequencies and angles."""
+    output: str = "float64"
+    unfused: frozenset[str] = frozenset()
+    """The places of :data:`PLACES` where the intermediate type is stored in between."""
+    frequencies: str = "power"
+    """How frequencies are computed: see ``operators.frequencies``."""
+
+    def load(self, weight: Array) -> Array:
+        """Return a weight, or part of one, rounded to the weight's type, ready to compute with."""
+        if _narrows(weight.dtype, self.weight):
+            weight = weight.astype(precision.dtype(self.weight))
+        return weight.astype(self.compute)
+
+    def store(self, x: Array) -> Array:
+        """Round the result of an operator."""
+        return _through(x, self.storage)
+
+    def between(self, place: str, x: Array) -> Array:
+        """Round inside of an operator, if this implementation is not fused at ``place``."""
+        return _through(x, self.intermediate) if place in self.unfused else x
+
+
+PLACES = ("norm", "rotation", "scores", "mlp")
+"""Before the scale of a norm, cosines and sines, scores and weights of attention, after SiLU."""
+
+FP64 = Arithmetic()
+"""The truth."""
+
+
+def honest(contract: Contract) -> tuple[Arithmetic, ...]:
+    """Return the ways of computing that a contract allows, eight of them.
+
+    Where the intermediate type is narrower than the accumulation each place is fused in half of
+    them, in eight different combinations. The formula of the frequencies alternates.
+    """
+    narrow = _narrows(np.dtype(contract.accumulation), contract.intermediate)
+    return tuple(
+        Arithmetic(
+            compute=contract.accumulation,
+            weight=contract.weight,
+            storage=contract.input,
+            intermediate=contract.intermediate,
+            phase=contract.phase,
+            output=contract.output,
+            unfused=_places(i) if narrow else frozenset(),
+            frequencies=("power", "exponential")[i % 2],
+        )
+        for i in range(8)
+    )
+
+
+def _places(i: int) -> frozenset[str]:
+    bits = (i & 1, i >> 1 & 1, i >> 2 & 1, (i ^ i >> 1 ^ i >> 2) & 1)
+    return frozenset(place for place, bit in zip(PLACES, bits, strict=True) if bit)
+
+
+def _narrows(dtype: np.dtype[Any], name: str) -> bool:
+    """Say whether rounding from ``dtype`` to type ``name`` loses anything."""
+    return precision.unit_roundoff(name) > precision.unit_roundoff(dtype.name) or (
+        dtype.name == "float16" and name == "bfloat16"
+    )
+
+
+def _through(x: Array, name: str) -> Array:
+    if not _narrows(x.dtype, name):
+        return x
+    with np.errstate(over="ignore"):  # beyond the type's range is infinity, as in hardware
+        return x.astype(precision.dtype(name)).astype(x.dtype)

@@ -1,0 +1,85 @@
+"""The fixed corpus on which a model's noise unit is measured and its logits are judged.
+
+A kill input: besides a plain row it has one that repeats itself, both kinds of padding, and one
+whose positions leave large gaps, where wrong rotary bases and frequency scalings show.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Ints = NDArray[np.int64]
+
+TOKENS = 64
+"""Tokens of a row."""
+_LEFT, _RIGHT = 13, 9
+"""Padded tokens of the padded rows; odd, so that no kernel's tile ends there."""
+_PERIOD = 7
+"""Length of what the repeating row repeats."""
+FAR = 256
+"""Where the last quarter of the row with gaps stands, unless the model ends before.
+
+Far enough that a rotary base of 10001 for 10000 errs by 100 noise units, and no farther: the
+rounding of the angles grows with the position, and at 1000 it would double the unit of the suite's
+models and so hide other faults.
+"""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Tokens, mask and positions as a model is given them; a position is judged where mask is 1."""
+
+    input_ids_BT: Ints
+    attention_mask_BT: Ints
+    position_ids_BT: Ints
+
+
+def corpus(vocab: int, max_positions: int) -> Corpus:
+    """Return the corpus for a model: 5 rows of 64 tokens, 298 of them judged.
+
+    Args:
+        vocab: size of the vocabulary.
+        max_positions: positions that the model allows; at least 64.
+
+    Raises:
+        ValueError: the model allows fewer than 64 positions.
+    """
+    if max_positions < TOKENS:
+        raise ValueError(
+            f"the model allows {max_positions} positions; the corpus has rows of {TOKENS}"
+        )
+    ids_BT = _random(5 * TOKENS, vocab).reshape(5, TOKENS)
+    ids_BT[1] = ids_BT[1, np.arange(TOKENS) % _PERIOD]
+    mask_BT = np.ones_like(ids_BT)
+    mask_BT[2, :_LEFT] = 0
+    mask_BT[3, -_RIGHT:] = 0
+    positions_BT = default_positions(mask_BT)
+    positions_BT[4] = _with_gaps(max_positions)
+    return Corpus(ids_BT, mask_BT, positions_BT)
+
+
+def default_positions(mask_BT: Ints) -> Ints:
+    """Return the positions that go with a mask: tokens that attend count from 0."""
+    positions: Ints = np.maximum(np.cumsum(mask_BT, axis=1) - 1, 0)
+    return positions
+
+
+def _random(count: int, below: int) -> Ints:
+    """Return uniform integers by integer arithmetic alone, the same on every machine."""
+    high = np.random.Philox(key=20170612).random_raw(count) >> np.uint64(32)
+    drawn: Ints = (high * np.uint64(below) >> np.uint64(32)).astype(np.int64)
+    return drawn
+
+
+def _with_gaps(max_positions: int) -> Ints:
+    """Return positions in four runs, far apart as far as the model allows."""
+    run = TOKENS // 4
+    last = min(FAR, max_positions - run)
+    starts = [max(i * run, last * share // 16) for i, share in enumerate((0, 2, 8, 16))]
+    return np.concatenate([np.arange(start, start + run) for start in starts])

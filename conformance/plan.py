@@ -1,0 +1,118 @@
+"""What would run, what would not, and why: decided before anything is asked of the candidate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tabulate import tabulate
+
+from conformance.errors import UsageError, did_you_mean
+from conformance.records import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from conformance.catalogue import Check
+    from conformance.records import Claims, Profile, Requirement, Spec
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What a run will do about one requirement."""
+
+    requirement: Requirement
+    verdict: Verdict | None
+    """The verdict that stands before the run; None where the checks decide."""
+    reason: str = ""
+
+    @property
+    def runs(self) -> bool:
+        """Whether its checks are run."""
+        return self.verdict is None
+
+
+def plan(
+    spec: Spec, profile: Profile, claims: Claims, only: Collection[str] = ()
+) -> tuple[Planned, ...]:
+    """Plan every requirement of a profile for a candidate with these claims.
+
+    Args:
+        spec: the standard.
+        profile: the profile of the run.
+        claims: what the candidate says that it supports.
+        only: ids to which the run is restricted; empty for no restriction.
+
+    Raises:
+        UsageError: an id in ``only`` or a claimed capability is unknown, or the claimed precision
+            is none of the profile's.
+    """
+    _check_known("capability", claims.capabilities, spec.capabilities)
+    _check_known("requirement", only, spec.requirements)
+    outside = sorted(set(only) - set(profile.requirements))
+    if outside:
+        raise UsageError(f"{', '.join(outside)}: not part of profile {profile.name}")
+    if claims.precision not in profile.precisions:
+        raise UsageError(
+            f"the candidate claims {claims.precision!r}; profile {profile.name} is stated for "
+            f"{', '.join(profile.precisions)}"
+        )
+    return tuple(
+        _planned(spec.requirements[name], profile, claims, only) for name in profile.requirements
+    )
+
+
+def describe(
+    planned: Sequence[Planned], checks: Sequence[Check], past: Mapping[str, float], *, models: int
+) -> str:
+    """Return a plan as a table: what would run, what not and why, how long it took last time.
+
+    Args:
+        planned: the plan of every requirement of a profile.
+        checks: all checks of the suite.
+        past: seconds of each case in the last run, by case id; empty where there was none.
+        models: how many models the run has.
+    """
+    rows = []
+    for one in planned:
+        deciding = [check for check in checks if check.requirement == one.requirement.id]
+        names = {check.name for check in deciding}
+        spent = [seconds for case, seconds in past.items() if case.partition("/")[0] in names]
+        took = f"{sum(spent):.1f} s" if spent else ""
+        rows.append((one.requirement.id, _what(one, deciding, models), took))
+    table = tabulate(rows, ("requirement", "plan", "last time"), disable_numparse=True)
+    running = sum(one.runs for one in planned)
+    total = f"{running} of {len(planned)} requirements would be checked"
+    time = f"last time took {sum(past.values()):.0f} s" if past else "no earlier run to time it by"
+    return f"{table}\n\n{total}; {time}"
+
+
+def _what(planned: Planned, deciding: Sequence[Check], models: int) -> str:
+    if planned.verdict is not None:
+        return f"{planned.verdict.name.replace('_', ' ')}: {planned.reason}"
+    on_models = any(check.per_model for check in deciding) and models > 1
+    number = f"{len(deciding)} check{'s' * (len(deciding) != 1)}"
+    return f"{number} on each of {models} models" if on_models else number
+
+
+def _planned(
+    requirement: Requirement, profile: Profile, claims: Claims, only: Collection[str]
+) -> Planned:
+    if only and requirement.id not in only:
+        return Planned(requirement, Verdict.NOT_RUN, "not selected")
+    if requirement.untestable:
+        return Planned(requirement, Verdict.NOT_APPLICABLE, requirement.untestable)
+    for capability in requirement.needs:
+        if capability in claims.capabilities:
+            continue
+        if capability in profile.demands:
+            reason = f"profile {profile.name} demands {capability}, which is not claimed"
+            return Planned(requirement, Verdict.FAIL, reason)
+        return Planned(requirement, Verdict.NOT_APPLICABLE, f"{capability} is not claimed")
+    return Planned(requirement, None)
+
+
+def _check_known(kind: str, names: Collection[str], known: Collection[str]) -> None:
+    for name in sorted(names):
+        if name not in known:
+            raise UsageError(f"there is no {kind} {name!r}.{did_you_mean(name, known)}")

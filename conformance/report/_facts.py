@@ -1,0 +1,146 @@
+"""What every format tells of a report, in the same words. No markup and no escaping here."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from conformance.records import Outcome, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from conformance.records import CaseResult, Measurement, Report, RequirementResult
+
+UNEVALUATED = (
+    Verdict.NOT_APPLICABLE,
+    Verdict.NOT_RUN,
+    Verdict.INCONCLUSIVE,
+    Verdict.ERROR,
+)
+"""Verdicts that say nothing about the candidate; the last two are told as failures as well."""
+BAD = (Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE)
+NOT_SELECTED = "not selected"
+FLAKY = "flaky: the same input was answered differently"
+
+
+def word(verdict: Verdict) -> str:
+    """Return a verdict as it is written in a report: ``NOT RUN``."""
+    return verdict.name.replace("_", " ")
+
+
+def outcome(report: Report) -> str:
+    """Return the outcome with what it must never be read without: profile and precision."""
+    return f"{report.outcome.value}: {report.profile}, {report.contract.name}"
+
+
+def candidate(report: Report) -> str:
+    """Return who was tested, in one line."""
+    info = report.candidate
+    told = f"{info.name} {info.version} on {info.device}"
+    more = set(info.runtime.split()) - set(told.split())  # most runtimes only repeat the three
+    return f"{told} ({info.runtime})" if more else told
+
+
+def score(report: Report) -> str:
+    """Return how many of the requirements passed, in one sentence."""
+    asked = [r for r in report.requirements if r.verdict is not Verdict.NOT_APPLICABLE]
+    passed = sum(r.verdict is Verdict.PASS for r in asked)
+    if report.run.partial:
+        selected = sum(r.reason != NOT_SELECTED for r in report.requirements)
+        return (
+            f"{passed} of {selected} selected requirements passed; "
+            "a partial selection cannot be conformant"
+        )
+    return f"{passed} of {len(asked)} applicable requirements passed"
+
+
+def meaning(report: Report) -> str:
+    """Return what the outcome means, in one sentence."""
+    return {
+        Outcome.CONFORMANT: "Every applicable MUST requirement was evaluated and passed.",
+        Outcome.CONDITIONAL: "Every applicable MUST requirement was evaluated; "
+        "those that failed are waived.",
+        Outcome.NONCONFORMANT: "At least one MUST requirement failed.",
+        Outcome.INCOMPLETE: "Not everything was evaluated, and that never counts as passed.",
+    }[report.outcome]
+
+
+def assurance(report: Report) -> tuple[str, str]:
+    """Return how far the run can be believed: where the candidate ran, and how pytest was."""
+    if report.run.isolated:
+        where = "witnessed (the candidate ran in a process of its own)"
+    else:
+        where = "self-attested (the candidate ran in the suite's process)"
+    if report.run.hermetic:
+        return where, "hermetic (no setting of the user's reached the checks)"
+    return where, "not hermetic (this run cannot be certified)"
+
+
+def not_evaluated(report: Report) -> dict[tuple[str, str], list[str]]:
+    """Return the ids of what was not evaluated, by verdict and reason."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for result in report.requirements:
+        if result.verdict in UNEVALUATED:
+            key = word(result.verdict), reason(result)
+            reasons.setdefault(key, []).append(result.requirement.id)
+    return reasons
+
+
+def reason(result: RequirementResult) -> str:
+    """Return why a requirement has no better verdict, where that is known."""
+    told = [result.reason, *(case.message for case in bad_cases(result))]
+    return next((text for text in told if text), "no reason was recorded")
+
+
+def bad_cases(result: RequirementResult) -> list[CaseResult]:
+    """Return the cases that did not pass, the worst first."""
+    found = [case for case in result.cases if case.verdict > Verdict.PASS]
+    return sorted(found, key=lambda case: -case.verdict)
+
+
+def failures(report: Report) -> list[RequirementResult]:
+    """Return the requirements that were refuted or could not be decided, the worst first."""
+    found = [result for result in report.requirements if result.verdict in BAD]
+    return sorted(found, key=lambda r: (-r.verdict, r.requirement.level.value))
+
+
+def worst(cases: Iterable[CaseResult]) -> Measurement | None:
+    """Return the measurement with the least headroom; NaN is least."""
+    found = (m for case in cases for m in case.measurements)
+    return min(
+        found, key=lambda m: -math.inf if math.isnan(m.headroom) else m.headroom, default=None
+    )
+
+
+def share(measurement: Measurement) -> float:
+    """Return the share of the limit that was used: 0 exact, 1 at the limit; NaN stays NaN."""
+    return 1.0 - measurement.headroom
+
+
+def percent(headroom: float) -> str:
+    """Return headroom as a percentage; beyond the limit, how many times the limit was exceeded."""
+    if math.isnan(headroom):
+        return "none"
+    if headroom < 0:
+        return f"{1 - headroom:.3g} x over" if math.isfinite(headroom) else "none"
+    return f"{headroom:.0%}"
+
+
+def number(value: float) -> str:
+    """Return a measured number with three digits; NaN and infinity by their names."""
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "infinity" if value > 0 else "-infinity"
+    return f"{value:.3g}"
+
+
+def seconds(duration: float) -> str:
+    """Return a duration for people."""
+    if duration < 1:
+        return f"{duration * 1000:.0f} ms"
+    if duration < 120:
+        return f"{duration:.0f} s"
+    minutes, rest = divmod(round(duration), 60)
+    return f"{minutes} min {rest} s"

@@ -1,0 +1,181 @@
+"""The headroom chart: for each requirement, the share of its limit that was used, on a log scale.
+
+Drawn by hand, so that a report can be rendered where nothing is installed; drawn once for each of
+three screen widths, because the text of a scaled drawing would be too small on a phone.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from conformance.report import _facts
+from conformance.report.html.failures import scroller
+from conformance.report.html.markup import Markup, element
+from conformance.report.html.overview import css
+
+if TYPE_CHECKING:
+    from conformance.records import Report, Verdict
+
+_WIDTHS = {"narrow": 330, "middle": 620, "wide": 940}
+_ROW, _TOP, _BOTTOM, _LABEL, _VALUE = 26, 34, 30, 104, 84
+_LOWEST, _HIGHEST = -3, 6
+"""Powers of ten between which shares are drawn; what lies outside stands at the edge."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One row of the chart."""
+
+    name: str
+    verdict: Verdict
+    share: float
+    """Observed over limit: 0 exact, 1 at the limit, NaN where that is what was observed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """Where things stand, in the drawing's units."""
+
+    width: int
+    height: int
+    lowest: int
+    highest: int
+
+    def x(self, share: float) -> float:
+        """Return where a share is drawn; what is no number stands beyond the limit."""
+        power = self.highest if math.isnan(share) else _power(share)
+        inner = self.width - _LABEL - _VALUE
+        power = min(max(power, self.lowest), self.highest)
+        return _LABEL + inner * (power - self.lowest) / (self.highest - self.lowest)
+
+
+def section(report: Report) -> Markup | None:
+    """Return the chart and its table, None where nothing was measured."""
+    found = points(report)
+    if not found:
+        return None
+    drawings = (draw(found, name, width) for name, width in _WIDTHS.items())
+    return element(
+        "section",
+        element("h2", "Headroom", id="headroom"),
+        element(
+            "p",
+            "The worst measurement of each requirement as a share of what is allowed, on a "
+            "logarithmic scale. A point left of the line is within the limit.",
+            class_="prose",
+        ),
+        element("div", *drawings, class_="chart"),
+        _table(found),
+        aria_labelledby="headroom",
+    )
+
+
+def points(report: Report) -> list[Point]:
+    """Return the worst measurement of each requirement that has one."""
+    worst = ((result, _facts.worst(result.cases)) for result in report.requirements)
+    return [
+        Point(result.requirement.id, result.verdict, _facts.share(measurement))
+        for result, measurement in worst
+        if measurement is not None
+    ]
+
+
+def draw(points: list[Point], name: str, width: int) -> Markup:
+    """Return the chart as SVG with a title and a description."""
+    powers = [min(_power(point.share), _HIGHEST) for point in points if point.share > 0]
+    height = _TOP + _ROW * len(points) + _BOTTOM
+    frame = _Frame(width, height, _LOWEST, max(1, math.ceil(max(powers, default=1))))
+    over = [point.name for point in points if not point.share <= 1]
+    told = f"{len(points) - len(over)} of {len(points)} requirements are within their limit."
+    told += f" Beyond it: {', '.join(over)}." if over else ""
+    return element(
+        "svg",
+        element("title", "Share of the limit used by each requirement", id=f"title-{name}"),
+        element("desc", f"{told} The table below has the figures.", id=f"desc-{name}"),
+        *_grid(frame),
+        *(part for i, point in enumerate(points) for part in _point(frame, point, i)),
+        class_=name,
+        viewBox=f"0 0 {width} {height}",
+        role="img",
+        aria_labelledby=f"title-{name} desc-{name}",
+    )
+
+
+def _grid(frame: _Frame) -> list[Markup]:
+    limit, right, bottom = frame.x(1), frame.x(10**frame.highest), frame.height - _BOTTOM
+    parts = [
+        element("rect", x=limit, y=_TOP, width=right - limit, height=bottom - _TOP, class_="beyond")
+    ]
+    step = 1 if frame.highest - frame.lowest <= frame.width / 110 else 2
+    for power in range(frame.lowest, frame.highest + 1):
+        x = frame.x(10.0**power)
+        if power:
+            parts.append(_line(x, _TOP, x, bottom, "grid"))
+        if power and not power % step:
+            parts.append(_words(f"{10.0**power:g}", x, bottom + 20, "tick", "middle"))
+    parts += [
+        _line(limit, _TOP - 8, limit, bottom + 4, "limit"),
+        _words("limit", limit, _TOP - 14, "limit-name", "middle"),
+        _words("1", limit, bottom + 20, "tick", "middle"),
+    ]
+    return parts
+
+
+def _point(frame: _Frame, point: Point, row: int) -> list[Markup]:
+    x, y = frame.x(point.share), _TOP + _ROW * (row + 0.5)
+    return [
+        _words(point.name, 0, y + 4, "name", "start"),
+        _line(x, y, frame.x(1), y, f"span {css(point.verdict)}"),
+        _mark(point, x, y),
+        _words(_told(point.share), frame.width, y + 4, "value", "end"),
+    ]
+
+
+def _mark(point: Point, x: float, y: float) -> Markup:
+    """Return a disc within the limit and a diamond beyond it; hollow where it is off the scale."""
+    kind = f"mark {css(point.verdict)}"
+    if not _LOWEST <= _power(point.share) <= _HIGHEST:
+        kind += " off"
+    if point.share <= 1:
+        return element("circle", cx=x, cy=y, r=5, class_=kind)
+    return element("path", d=f"M{x - 6.5:.6g} {y:.6g}l6.5-6.5 6.5 6.5-6.5 6.5z", class_=kind)
+
+
+def _power(share: float) -> float:
+    if share <= 0:
+        return -math.inf
+    return math.log10(share)
+
+
+def _told(share: float) -> str:
+    return "exact" if share == 0 else _facts.number(share)
+
+
+def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> Markup:
+    return element("line", x1=x1, y1=y1, x2=x2, y2=y2, class_=kind)
+
+
+def _words(text: str, x: float, y: float, kind: str, anchor: str) -> Markup:
+    return element("text", text, x=x, y=y, class_=kind, text_anchor=anchor)
+
+
+def _table(points: list[Point]) -> Markup:
+    heads = ("requirement", "verdict", "share of the limit used")
+    rows = (
+        element(
+            "tr",
+            element("th", element("a", point.name, href=f"#{point.name}"), scope="row"),
+            element("td", _facts.word(point.verdict)),
+            element("td", _told(point.share), class_="number"),
+        )
+        for point in points
+    )
+    table = element(
+        "table",
+        element("thead", element("tr", *(element("th", head, scope="col") for head in heads))),
+        element("tbody", *rows),
+    )
+    figures = scroller("Share of the limit used by each requirement", table)
+    return element("details", element("summary", "The figures as a table"), figures, class_="plain")

@@ -1,0 +1,88 @@
+"""A report as a table for the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tabulate import tabulate
+
+from conformance.records import Outcome
+from conformance.report import _facts
+from conformance.report._text import line, visible
+
+if TYPE_CHECKING:
+    from conformance.records import CaseResult, Report, RequirementResult
+
+_WIDTH = 62
+_REASON = 300
+"""Characters of a reason; the failures above it and the record have the whole."""
+_SHOWN_FAILURES = 3
+"""Failing cases of one requirement that are told in full; the record has all of them."""
+
+
+def render(report: Report) -> str:
+    """Return the table, the failures in detail, what was not evaluated, and the outcome."""
+    # What was not selected is named below the table; rows of it would only hide the others.
+    rows = [_row(r) for r in report.requirements if r.reason != _facts.NOT_SELECTED]
+    heads = ("requirement", "level", "verdict", "worst", "headroom", "statement")
+    parts = [tabulate(rows, heads, tablefmt="simple", disable_numparse=True)]
+    parts += map(_failure, _facts.failures(report))
+    parts += [headline(report)]
+    return "\n\n".join(parts) + "\n"
+
+
+def headline(report: Report) -> str:
+    """Return the outcome in one paragraph, with everything that it must never be read without."""
+    lines = [_facts.outcome(report), f"candidate {_facts.candidate(report)}", _facts.score(report)]
+    for (verdict, reason), ids in _facts.not_evaluated(report).items():
+        lines.append(f"{verdict.lower()}: {line(reason, _REASON)} ({', '.join(ids)})")
+    run = report.run
+    how = "; ".join(_facts.assurance(report))
+    lines.append(f"{how}; {_facts.seconds(run.duration)}, seed {run.seed}")
+    return "\n  ".join(map(line, lines))
+
+
+def _row(result: RequirementResult) -> tuple[str, ...]:
+    worst = _facts.worst(result.cases)
+    return (
+        result.requirement.id,
+        result.requirement.level.value,
+        _facts.word(result.verdict) + (" (waived)" if result.waiver else ""),
+        line(f"{_facts.number(worst.observed)} {worst.unit}") if worst else "",
+        _facts.percent(worst.headroom) if worst else "",
+        line(result.requirement.statement, _WIDTH),
+    )
+
+
+def _failure(result: RequirementResult) -> str:
+    statement = line(result.requirement.statement)
+    lines = [f"{result.requirement.id} {_facts.word(result.verdict)}  {statement}"]
+    bad = _facts.bad_cases(result)
+    for case in bad[:_SHOWN_FAILURES]:
+        lines += _case(case)
+    if len(bad) > _SHOWN_FAILURES:
+        lines.append(f"  ... and {len(bad) - _SHOWN_FAILURES} more cases")
+    if not bad:
+        lines.append(f"  {line(_facts.reason(result))}")
+    if result.waiver:
+        lines.append(f"  waived: {line(result.waiver)}")
+    return "\n".join(lines)
+
+
+def _case(case: CaseResult) -> list[str]:
+    flaky = f" ({_facts.FLAKY})" if case.flaky else ""
+    message = visible(case.message).replace("\n", "\n    ")
+    lines = [f"  {line(case.id)}{flaky}", f"    {message}"]
+    if case.reproduce:
+        lines.append(f"    reproduce: {line(case.reproduce)}")
+    return lines
+
+
+def exit_note(outcome: Outcome) -> str:
+    """Return what to do next, in one sentence, for an outcome that is not conformant."""
+    return {
+        Outcome.CONFORMANT: "",
+        Outcome.CONDITIONAL: "A waived requirement failed.",
+        Outcome.NONCONFORMANT: "Run `llm-conformance explain ID` for what a requirement means.",
+        Outcome.INCOMPLETE: "Not everything was evaluated, and that never counts as passed.",
+    }[outcome]

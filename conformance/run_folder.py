@@ -1,0 +1,195 @@
+"""The run folder: written ahead while a run goes on, so that nothing is lost when it dies.
+
+An earlier run's files are set aside before anything else is done (``.previous-run``, one of
+them): from then on no report stands in the folder that is not this run's, also when the run ends
+before it began (exit code 4). ``report.json`` then says ``incomplete`` until the run has ended.
+``evidence/results.jsonl`` gets a line when a case begins, one when it ends, and one when the run
+does; from these a run that was killed is recovered.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from conformance import report as reports
+from conformance import schema
+from conformance.errors import FormatError, UsageError
+from conformance.ledger import settle
+from conformance.models import write_atomically
+from conformance.records import CaseResult, Verdict
+from conformance.report import json as record
+from conformance.verdicts import outcome_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from conformance.records import Report, RequirementResult
+
+UNFINISHED = "the run did not finish"
+_PREVIOUS = ".previous-run"
+_LOG = "evidence/results.jsonl"
+_RENDERED = {"report.html": "html", "junit.xml": "junit"}
+"""The report's other faces, written once the run has ended."""
+_FILES = ("report.json", *_RENDERED, "evidence", "counterexamples")
+
+
+class RunFolder:
+    """One run's files."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()  # a candidate in this process may change the current folder
+        self.report_file = self.path / "report.json"
+        self.shown = path / "report.html"
+        self._log = self.path / _LOG
+
+    def retire(self) -> None:
+        """Set aside what an earlier run left.
+
+        Raises:
+            UsageError: the folder cannot be written, or holds files that are no run's.
+        """
+        left = [name for name in _FILES if (self.path / name).exists()]
+        if left and not self._log.is_file():
+            raise UsageError(
+                f"{self.path} has a {left[0]} that no run wrote (there is no {_LOG}): name another "
+                "folder with --out"
+            )
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            if left:
+                shutil.rmtree(self.path / _PREVIOUS, ignore_errors=True)
+                (self.path / _PREVIOUS).mkdir()
+            for name in left:
+                (self.path / name).rename(self.path / _PREVIOUS / name)
+        except OSError as error:
+            raise UsageError(
+                f"the run folder {self.path} cannot be written ({error.strerror}): name another "
+                "with --out"
+            ) from error
+
+    def begin(self, report: Report) -> None:
+        """Write the report of a run that did not finish."""
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        self._log.touch()
+        self._write(report)
+
+    def finish(self, report: Report) -> None:
+        """Write the report of a run that has ended, in all its forms."""
+        self._write(report)
+        for name, form in _RENDERED.items():
+            write_atomically(self.path / name, reports.render(report, form).encode())
+        self._append({"finished": report.outcome.value})
+
+    def finished(self) -> bool:
+        """Return whether the run that wrote this folder came to its end."""
+        return any("finished" in line for line in self._lines())
+
+    def _write(self, report: Report) -> None:
+        write_atomically(self.report_file, record.render(report).encode())
+
+    def case_began(self, identifier: str, requirement: str) -> None:
+        """Note that a case has begun."""
+        self._append({"began": identifier, "requirement": requirement})
+
+    def case_ended(self, case: CaseResult) -> None:
+        """Note the result of a case."""
+        self._append({"ended": record.case_document(case)})
+
+    def _append(self, line: Mapping[str, Any]) -> None:
+        with self._log.open("ab") as log:
+            # On one line: what is cut by a sudden death is then a line that does not parse.
+            log.write(schema.dump(line).replace(b"\n", b"") + b"\n")
+
+    def keep_counterexample(self, name: str, document: Mapping[str, Any]) -> str:
+        """Store a counterexample; returns its path relative to the run folder."""
+        relative = f"counterexamples/{name}.json"
+        write_atomically(self.path / relative, schema.dump(document))
+        return relative
+
+    def read(self) -> Report:
+        """Return the report that stands in the folder.
+
+        Raises:
+            UsageError: there is none.
+            FormatError: it does not follow its schema.
+        """
+        if not self.report_file.is_file():
+            raise UsageError(f"{self.path} is no run folder: it has no report.json")
+        try:
+            return record.parse(self.report_file.read_bytes())
+        except FormatError as error:
+            raise error.in_file(str(self.report_file)) from error
+
+    def durations(self) -> dict[str, float]:
+        """Return how long each case took in the run whose report stands here, in seconds."""
+        try:
+            report = self.read()
+        except (FormatError, UsageError, OSError):
+            return {}
+        return {
+            case.id: case.duration
+            for r in report.requirements
+            for case in r.cases
+            if case.verdict is not Verdict.NOT_RUN
+        }
+
+    def earlier_durations(self) -> dict[str, float]:
+        """Return how long each case took in the run that was set aside, in seconds."""
+        return RunFolder(self.path / _PREVIOUS).durations()
+
+    def recover(self, death: str) -> Report:
+        """Complete the report of a run that died with what its log holds.
+
+        Args:
+            death: how it died, for the case that was running.
+        """
+        report = self.read()
+        logged = self._logged(death)
+        results = tuple(_with_logged(result, logged) for result in report.requirements)
+        since = datetime.now(UTC) - datetime.fromisoformat(report.run.started)
+        recovered = dataclasses.replace(
+            report,
+            requirements=results,
+            # Whatever the log holds, the run did not finish: only a failure can be more than that.
+            outcome=outcome_of(results, partial=True),
+            run=dataclasses.replace(report.run, duration=since.total_seconds()),
+        )
+        self.finish(recovered)
+        return recovered
+
+    def _logged(self, death: str) -> dict[str, CaseResult]:
+        found: dict[str, CaseResult] = {}
+        for line in self._lines():
+            if "ended" in line:
+                case = record.parse_case(line["ended"])
+            elif "began" in line:
+                name, requirement = line["began"], line["requirement"]
+                case = CaseResult(name, requirement, Verdict.NOT_RUN, 0.0, message=death)
+            else:
+                continue
+            found[case.id] = case
+        return found
+
+    def _lines(self) -> list[dict[str, Any]]:
+        lines = []
+        # A log that somebody removed tells nothing, and so the run has not finished.
+        written = self._log.read_bytes() if self._log.is_file() else b""
+        for raw in written.split(b"\n"):
+            try:
+                lines.append(schema.parse(raw))
+            except FormatError:  # the last line, cut by the death
+                continue
+        return lines
+
+
+def _with_logged(result: RequirementResult, logged: Mapping[str, CaseResult]) -> RequirementResult:
+    """Return a requirement's result with what the log knows of its cases."""
+    own = {case.id: case for case in logged.values() if case.requirement == result.requirement.id}
+    if not own:
+        return result
+    cases = {case.id: case for case in result.cases} | own
+    return settle(result.requirement, list(cases.values()), UNFINISHED)

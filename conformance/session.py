@@ -1,0 +1,317 @@
+"""One run, hosted by pytest: the only module that knows pytest's hooks.
+
+It plans before anything runs, opens a sink around each check, hands what happened to ``items``,
+keeps the results in a ``Ledger`` and writes the report. Results travel in ``user_properties``,
+which cross pytest-xdist's processes: its workers open the candidate and run the checks, its
+controller plans, keeps and writes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import signal
+import sys
+import tempfile
+import threading
+import time
+import warnings
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+
+from conformance import (
+    catalogue,
+    counterexamples,
+    evidence,
+    fixtures,
+    hermetic,
+    identity,
+    inputs,
+    items,
+    spec,
+)
+from conformance.errors import ConformanceError, SpecError, UsageError
+from conformance.items import ERROR, SINK, case_id, requirement_of
+from conformance.ledger import Ledger
+from conformance.plan import plan
+from conformance.progress import Progress
+from conformance.records import NoiseUnit, Outcome, Report, Run
+from conformance.report import json as record
+from conformance.report import table
+from conformance.run_folder import UNFINISHED, RunFolder
+from conformance.selection import from_pytest
+from conformance.subject import open_subject, presentable
+from conformance.verdicts import EXIT_CODES, EXIT_SUITE_FAULT, outcome_of
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from conformance.selection import Selection
+
+_CASE = "llm-conformance"
+_MODELS = "llm-conformance-models"
+_SEED = "llm-conformance-seed"
+_LEFT_OUT = "it was deselected, not collected, or its process died"
+_INTERRUPTED = "the run was interrupted"
+_without_warnings = functools.partial(warnings.catch_warnings, action="ignore")
+"""Made into errors, as users may have them, warnings would fail honest candidates."""
+
+
+def register(config: pytest.Config) -> None:
+    """Start a session in this pytest run; the report of an earlier one is set aside.
+
+    Raises:
+        pytest.UsageError: the selection asks for what does not exist.
+    """
+    try:
+        selection = from_pytest(config)
+        seed = getattr(config, "workerinput", {}).get(_SEED, selection.seed)
+        selection = dataclasses.replace(selection, seed=seed).seeded()
+        session = ConformanceSession(config, selection)
+        plugins = {"llm-conformance-fixtures": fixtures, "llm-conformance-session": session}
+        for name, plugin in plugins.items():
+            if config.pluginmanager.register(plugin, name) is None:
+                raise UsageError(f"`-p no:{name}` switches off what records the run; leave it out")
+    except ConformanceError as error:
+        _stop(error)
+
+
+def _stop(error: ConformanceError) -> NoReturn:
+    """End pytest before anything ran; it prints the message once, whatever reporters are loaded."""
+    if isinstance(error, SpecError):
+        raise pytest.exit.Exception(f"fault of the suite: {error}", returncode=EXIT_SUITE_FAULT)
+    raise pytest.UsageError(str(error))  # pytest's code for it is ours: 4
+
+
+class ConformanceSession:
+    """Plans, runs and records one run."""
+
+    ledger: Ledger
+
+    def __init__(self, config: pytest.Config, selection: Selection) -> None:
+        self.config, self.selection = config, selection
+        self.controller = not hasattr(config, "workerinput")  # xdist's workers have one
+        self.hermetic = hermetic.is_sealed(config.invocation_params.args, selection)
+        self.folder = RunFolder(selection.folder)
+        if self.controller:
+            self.folder.retire()
+        self.spec = spec.load()
+        self.profile = spec.profile(self.spec, selection.profile_name)
+        self.replayed = counterexamples.load(selection.replay) if selection.replay else None
+        self.only = (self.replayed.requirement,) if self.replayed else selection.only
+        self.faults: list[str] = []
+        self.others_failed = False
+        self.missing = _LEFT_OUT
+        self.started, self.clock = datetime.now(UTC), time.monotonic()
+        self._open = ExitStack()
+
+    # -- before ------------------------------------------------------------------------------
+
+    def pytest_sessionstart(self) -> None:
+        """Open the candidate, plan, and write the report of a run that has not finished."""
+        home = self._open.enter_context(tempfile.TemporaryDirectory(prefix="llm-conformance-"))
+        inputs.keep_files_in(home)
+        try:
+            with _without_warnings():
+                opening = open_subject(self.selection, self.spec, self.profile)
+                self.subject = self._open.enter_context(opening)
+            planned = plan(self.spec, self.profile, self.subject.info.claims, self.only)
+            case = self.replayed.case if self.replayed else ""
+            ledger = Ledger(planned, self.subject.models, case)
+        except ConformanceError as error:
+            _stop(error)
+        self.config.stash[fixtures.SUBJECT] = self.subject
+        self.ledger = ledger
+        if self.controller:
+            self.folder.begin(self.report(UNFINISHED))
+            self.progress = Progress(list(ledger.expected), self.folder.earlier_durations())
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, _interrupt)
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Run each check that takes a model on every model of the profile."""
+        ours = metafunc.definition.get_closest_marker("requirement") is not None
+        if ours and "model" in metafunc.fixturenames:
+            names = list(self.subject.models)
+            metafunc.parametrize("model", names, indirect=True, scope="session")
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Keep the cases that the ledger expects, and whatever is not ours."""
+        items[:] = [item for item in items if self._is_wanted(item)]
+
+    def _is_wanted(self, item: pytest.Item) -> bool:
+        if requirement_of(item) is None:
+            return True  # a test of the user's own, beside ours
+        items.check_fixtures(item)
+        if case_id(item) not in self.ledger.expected:
+            return False
+        if self.replayed is not None:
+            items.replay(item, self.replayed)
+        return True
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Note check modules that cannot be imported: a fault of the suite."""
+        modules = {f"{check.module}.py" for check in catalogue.all_checks()}
+        if report.failed and report.nodeid.rpartition("/")[2] in modules:
+            self.faults.append(report.longreprtext)
+
+    def pytest_internalerror(self, excrepr: Any) -> None:
+        """Note an error inside pytest or a plugin: the run is not what it looks like."""
+        self.faults.append(str(excrepr))
+
+    # -- each check --------------------------------------------------------------------------
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        """Note the beginning of a case before anything of it runs."""
+        identifier = requirement_of(item)
+        if identifier is not None and self.controller:
+            self.folder.case_began(case_id(item), identifier)
+            self.progress.began(case_id(item))
+        return (yield)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        """Seed the check and collect what it measures, whatever the user does with warnings."""
+        if requirement_of(item) is None:
+            return (yield)
+        item.stash[ERROR] = None
+        inputs.seed(item.obj, f"{self.selection.seed}/{case_id(item)}")  # type: ignore[attr-defined]
+        with _without_warnings(), evidence.collect() as item.stash[SINK]:
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, Any, Any]:
+        """Remember what a check raised: other plugins may swallow it on its way."""
+        try:
+            return (yield)
+        except BaseException as error:
+            pyfuncitem.stash[ERROR] = error
+            raise
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Turn what happened into a case's result, attached to pytest's own report."""
+        report = yield
+        ours = requirement_of(item) is not None
+        if ours and (call.when == "call" or call.excinfo is not None):
+            case = items.result(item, call, self.selection, self.folder)
+            report.user_properties.append((_CASE, record.case_document(case)))
+        return report
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep the results, in the process that writes the report."""
+        if not self.controller:
+            return
+        documents = [value for name, value in report.user_properties if name == _CASE]
+        self.others_failed |= report.failed and not documents
+        for document in documents:
+            case = record.parse_case(document)  # type: ignore[arg-type]
+            if self.ledger.keep(case):
+                self.folder.case_ended(case)
+            self.progress.ended(case.id)
+
+    # -- after -------------------------------------------------------------------------------
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Let an xdist worker draw from the seed that the report will tell."""
+        node.workerinput[_SEED] = self.selection.seed
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take over what an xdist worker learnt of the models: noise units, files built."""
+        for name, unit, built in getattr(node, "workeroutput", {}).get(_MODELS, []):
+            model = self.subject.models[name]
+            model.package.built.update(built)
+            if unit is not None:
+                model.noise = NoiseUnit(**unit)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(
+        self, session: pytest.Session, exitstatus: int
+    ) -> Generator[None, None, None]:
+        """Write the report, and let the exit code be the outcome's, whatever others make of it."""
+        if not hasattr(self, "ledger"):
+            return (yield)
+        if not self.controller:
+            self.config.workeroutput[_MODELS] = self._learnt()  # type: ignore[attr-defined]
+            return (yield)
+        if exitstatus == pytest.ExitCode.INTERRUPTED:
+            self.missing = _INTERRUPTED
+        self.progress.close()
+        self.final = self.report(self.missing)
+        code = self._exit_code(self.final.outcome)
+        self.folder.finish(self.final)
+        session.exitstatus = code
+        try:
+            return (yield)
+        finally:
+            session.exitstatus = code
+
+    def _exit_code(self, outcome: Outcome) -> int:
+        if outcome is Outcome.NONCONFORMANT:
+            return EXIT_CODES[outcome]  # no fault of ours hides a failure of the candidate's
+        if self.faults:
+            print("\n".join(self.faults), file=sys.stderr)  # noqa: T201  # the reporter may be off
+            return EXIT_SUITE_FAULT
+        return EXIT_CODES[outcome] or int(self.others_failed)
+
+    def _learnt(self) -> list[tuple[str, dict[str, Any] | None, list[str]]]:
+        """Return name, noise unit and built files of each model, as xdist can carry them."""
+        records = {model.name: model for model in self.subject.model_records()}
+        units = {name: one.noise and dataclasses.asdict(one.noise) for name, one in records.items()}
+        return [
+            (name, units[name] or None, sorted(model.package.built))
+            for name, model in self.subject.models.items()
+        ]
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Print the result table below pytest's own output."""
+        if hasattr(self, "final"):
+            terminalreporter.section("LLM conformance")
+            terminalreporter.write(table.render(self.final))
+            terminalreporter.write_line(f"report: {self.folder.shown}")
+
+    def pytest_unconfigure(self) -> None:
+        """Close the candidate, when nothing can be asked of it any more."""
+        self._open.close()
+
+    def report(self, missing: str) -> Report:
+        """Return the report as things stand; ``missing`` is why an expected case has no result."""
+        results = self.ledger.requirements(missing)
+        partial = bool(self.only)
+        return Report(
+            suite=identity.suite(),
+            candidate=presentable(self.subject.info),
+            contract=self.subject.contract,
+            profile=self.profile.name,
+            models=self.subject.model_records(),
+            run=self._run(partial=partial),
+            outcome=outcome_of(results, partial=partial or bool(self.faults)),
+            requirements=results,
+            environment=identity.environment(),
+        )
+
+    def _run(self, *, partial: bool) -> Run:
+        return Run(
+            candidate=self.selection.candidate,
+            argv=tuple(self.selection.options()),
+            seed=self.selection.seed or 0,
+            started=self.started.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            duration=time.monotonic() - self.clock,
+            hermetic=self.hermetic,
+            isolated=self.selection.isolate,
+            partial=partial,
+        )
+
+
+def _interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,128 @@
+"""The standard as data: requirements, profiles, precision contracts and capabilities.
+
+The JSON files beside this module are the standard; :func:`load` reads them into frozen records
+and refuses data that contradicts itself. Nothing here knows how a requirement is checked.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from conformance import schema
+from conformance.errors import SpecError, UsageError, did_you_mean
+from conformance.records import Contract, Level, Oracle, Profile, Requirement, Spec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from importlib.resources.abc import Traversable
+
+VERSION = "1.0"
+"""Version of the standard; the suite that checks it has its own."""
+
+
+@functools.cache
+def load() -> Spec:
+    """Read the standard that is installed.
+
+    Raises:
+        SpecError: an id stands twice, or a name is used that is not defined.
+    """
+    root = resources.files(__name__)
+    requirements = _unique(
+        _requirement(row)
+        for document in _documents(root / "requirements")
+        for row in document["requirements"]
+    )
+    spec = Spec(
+        version=VERSION,
+        requirements=requirements,
+        profiles={p.name: p for p in map(_profile, _documents(root / "profiles"))},
+        contracts={c["name"]: Contract(**c) for c in _read(root / "precision.json")["contracts"]},
+        capabilities=_read(root / "capabilities.json")["capabilities"],
+        digest=_digest(root),
+    )
+    _check_names(spec)
+    return spec
+
+
+def profile(spec: Spec, name: str) -> Profile:
+    """Return a profile by name.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    if name not in spec.profiles:
+        raise UsageError(f"there is no profile {name!r}.{did_you_mean(name, spec.profiles)}")
+    return spec.profiles[name]
+
+
+def requirement(spec: Spec, identifier: str) -> Requirement:
+    """Return a requirement by id.
+
+    Raises:
+        UsageError: there is none of that id.
+    """
+    if identifier not in spec.requirements:
+        hint = did_you_mean(identifier, spec.requirements)
+        raise UsageError(f"there is no requirement {identifier!r}.{hint}")
+    return spec.requirements[identifier]
+
+
+def _read(file: Traversable) -> Any:
+    return schema.parse(file.read_bytes())
+
+
+def _json_files(folder: Traversable) -> list[Traversable]:
+    files = (file for file in folder.iterdir() if file.name.endswith(".json"))
+    return sorted(files, key=lambda file: file.name)
+
+
+def _documents(folder: Traversable) -> Iterable[Any]:
+    return map(_read, _json_files(folder))
+
+
+def _requirement(row: Mapping[str, Any]) -> Requirement:
+    fields = dict(row, level=Level(row["level"]), oracle=Oracle(row["oracle"]))
+    return Requirement(**_tuples(fields))
+
+
+def _profile(document: Mapping[str, Any]) -> Profile:
+    return Profile(**_tuples(document))
+
+
+def _tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(v) if isinstance(v, list) else v for key, v in fields.items()}
+
+
+def _unique(rows: Iterable[Requirement]) -> dict[str, Requirement]:
+    found: dict[str, Requirement] = {}
+    for row in rows:
+        if row.id in found:
+            raise SpecError(f"requirement {row.id} is defined twice")
+        found[row.id] = row
+    return found
+
+
+def _digest(root: Traversable) -> str:
+    """Return the SHA-256 of the standard's data files, names included."""
+    total = hashlib.sha256()
+    files = [*_json_files(root), *_json_files(root / "requirements")]
+    for file in [*files, *_json_files(root / "profiles")]:
+        total.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+    return total.hexdigest()
+
+
+def _check_names(spec: Spec) -> None:
+    used = [
+        *((f"requirement {r.id}", r.needs, spec.capabilities) for r in spec.requirements.values()),
+        *((f"profile {p.name}", p.demands, spec.capabilities) for p in spec.profiles.values()),
+        *((f"profile {p.name}", p.requirements, spec.requirements) for p in spec.profiles.values()),
+        *((f"profile {p.name}", p.precisions, spec.contracts) for p in spec.profiles.values()),
+    ]
+    for owner, names, known in used:
+        for name in names:
+            if name not in known:
+                raise SpecError(f"{owner} names {name!r}.{did_you_mean(name, known)}")

@@ -1,0 +1,65 @@
+"""How far an answer may be off, and why just that far: one row for each judge.
+
+The numbers of a precision contract stand in ``spec/precision.json``, with their own basis; here
+stands what is made of them. A check takes its limit from the judges that it calls, so these rows
+say, for every requirement, how its tolerance is decided. Nothing here judges.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """What a judge demands."""
+
+    demand: str
+    basis: str
+
+
+_NOISE = (
+    "A noise unit is the error of honest implementations: the median over copies of the model that "
+    "compute the same function, its channels, units and heads permuted so that sums are taken in "
+    "another order, in the contract's types and on the frozen corpus."
+)
+_EXACT = "No arithmetic lies between the two sides, so there is nothing to round."
+
+TOLERANCES = {
+    "within_noise": Tolerance(
+        "The error against fp64 on the whole corpus: its RMS within the contract's noise_rms noise "
+        "units, its largest within noise_max units of the honest largest.",
+        _NOISE + " The two limits, and why they tell every known fault from honest engines, stand "
+        "with the contract.",
+    ),
+    "max_within_noise": Tolerance(
+        "The largest error against fp64 within the contract's noise_max units of the honest "
+        "largest.",
+        _NOISE + " A generated input is too small for an RMS, so its largest error is judged.",
+    ),
+    "related": Tolerance(
+        "Two answers of the candidate differ by at most sqrt(2) times the contract's noise_max "
+        "units of the honest largest.",
+        _NOISE + " Each answer may be off by the noise; independent errors add in squares.",
+    ),
+    "within_bounds": Tolerance(
+        "Each number within the rounding error bound that the oracle derives for this very input.",
+        "The bound holds for any order of summation in the contract's types (Higham 2002, section "
+        "3.1; Higham and Mary 2019: exceeded with a probability of at most 1e-9 for a case). Where "
+        "it is zero, and where the exact value is infinite or NaN, equality is demanded.",
+    ),
+    "bitwise_equal": Tolerance(
+        "The same numbers, bit for bit.",
+        "The two sides come from no arithmetic, or from the same arithmetic on the same numbers.",
+    ),
+    "all_zero": Tolerance(
+        "Zero exactly.", "What is masked gets exp(-inf), which IEEE 754 defines as zero."
+    ),
+    "all_finite": Tolerance(
+        "No NaN and no infinity.", "The exact values are finite and far from overflow."
+    ),
+    "follows_schema": Tolerance("The document follows its schema.", _EXACT),
+    "accepted": Tolerance("The format's own rules accept it.", _EXACT),
+    "unchanged": Tolerance("The digest is the same before and after.", _EXACT),
+}
+"""By the name of the judge."""

@@ -1,0 +1,198 @@
+"""The other end: the process in which an isolated candidate runs and answers frames.
+
+Started by ``process``; nothing else imports it. It trusts the parent and serves one request at a
+time until the parent closes its pipe.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib
+import os
+import resource
+import signal
+import sys
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from conformance.candidate import open_candidate
+from conformance.errors import ConformanceError, MalformedOutput
+from conformance.records import OperatorCall
+from conformance.worker import wire
+from conformance.worker.supervisor import TRAVELLING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_MESSAGE_CHARACTERS = 4000
+
+
+def main() -> None:
+    """Serve the parent whose pipes are named by the last two arguments."""
+    request, answer = (int(text) for text in sys.argv[-2:])
+    for end in (request, answer):
+        os.set_inheritable(end, False)  # noqa: FBT003  # programs that the candidate starts
+    pipe = _Pipe(request, answer)
+    with contextlib.ExitStack() as stack:
+        service = _Service(stack)
+        while (message := pipe.receive()) is not None:
+            pipe.send(_answer(service.answer, message))
+
+
+class _Pipe:
+    """Whole frames from and to the parent, blocking."""
+
+    def __init__(self, request: int, answer: int) -> None:
+        self._in, self._out = os.fdopen(request, "rb"), os.fdopen(answer, "wb")
+
+    def receive(self) -> wire.Message | None:
+        """Return the next request, ``None`` when the parent is done."""
+        prefix = self._in.read(wire.LENGTH.size)
+        if len(prefix) < wire.LENGTH.size:
+            return None
+        header, slots = wire.decode_header(self._in.read(wire.header_length(prefix)))
+        arrays = {}
+        for slot in slots:
+            raw = np.empty(slot.nbytes, np.uint8)
+            self._in.readinto(raw.data)
+            arrays[slot.name] = slot.array(raw)
+        return wire.Message(header, arrays)
+
+    def send(self, frame: list[bytes | memoryview]) -> None:
+        """Write a frame's pieces."""
+        for piece in frame:
+            self._out.write(piece)
+        self._out.flush()
+
+
+def _answer(
+    work: Callable[[wire.Message], wire.Message], question: wire.Message
+) -> list[bytes | memoryview]:
+    """Return the frame of what ``work`` returns, or of the error that it raised."""
+    try:
+        result = work(question)
+        return wire.encode(wire.Message({**result.header, "ok": True}, result.arrays))
+    except wire.Unsendable as error:
+        return _told(MalformedOutput(f"the candidate answered what cannot cross: {error}"))
+    except ConformanceError as error:
+        return _told(error)
+    except BaseException as error:  # noqa: BLE001  # sys.exit in a candidate is a fault like others
+        return _raised(error)
+
+
+def _told(error: ConformanceError) -> list[bytes | memoryview]:
+    name = type(error).__name__
+    return _failure(name, str(error)) if name in TRAVELLING else _raised(error)
+
+
+def _raised(error: BaseException) -> list[bytes | memoryview]:
+    frames = traceback.extract_tb(error.__traceback__)[-2:]
+    places = "".join(f"\n  {frame.filename}:{frame.lineno}: {frame.line}" for frame in frames)
+    message = f"{type(error).__name__}: {str(error)[: _MESSAGE_CHARACTERS // 2]}{places}"
+    return _failure("CandidateRaised", message)
+
+
+def _failure(error: str, message: str) -> list[bytes | memoryview]:
+    header = {"ok": False, "error": error, "message": message[:_MESSAGE_CHARACTERS]}
+    return wire.encode(wire.Message(header))
+
+
+def _die_with(parent: int) -> None:
+    """Be killed when the parent ends; between calls, the closed pipe says the same."""
+    if sys.platform == "linux":
+        # Linux sends it when the parent's *thread* that started this process ends.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _limit_memory(limit: int | None) -> None:
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    if limit is not None and (hard == resource.RLIM_INFINITY or limit < hard):
+        # The hard limit too: a candidate may not lift it.
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+
+
+class _Service:
+    """The candidate, and the objects of it that the parent holds handles of."""
+
+    def __init__(self, stack: contextlib.ExitStack) -> None:
+        self._stack = stack
+        self._objects: dict[int, Any] = {}
+        self._next = 0
+
+    def _open(self, header: Mapping[str, Any]) -> dict[str, Any]:
+        """Open the candidate; return its info as JSON values."""
+        _die_with(header["parent"])
+        _limit_memory(header["memory_bytes"])
+        self._open_package = header["open_package"]
+        self._candidate = self._stack.enter_context(open_candidate(header["candidate"]))
+        info = self._candidate.info
+        return {
+            "name": info.name,
+            "version": info.version,
+            "runtime": info.runtime,
+            "device": info.device,
+            "capabilities": sorted(info.claims.capabilities),
+            "precision": info.claims.precision,
+            "digests": dict(info.digests),
+        }
+
+    def answer(self, message: wire.Message) -> wire.Message:
+        """Answer one request of the parent's."""
+        header = message.header
+        for handle in header.get("drop", ()):
+            self._objects.pop(handle, None)
+        subject: Any = self._objects.get(header.get("handle", 0))
+        match header["verb"]:
+            case "open":
+                return wire.Message({"info": self._open(header)})
+            case "load":
+                # Imported now: who tests operators alone needs nothing of what builds models.
+                module, _, function = self._open_package.partition(":")
+                open_package = getattr(importlib.import_module(module), function)
+                package = open_package(header["path"], header["name"])
+                model = self._candidate.load(package)
+                return self._kept(model, built=sorted(package.built))
+            case "start":
+                return self._kept(subject.start(header["batch"]))
+            case "copy":
+                return self._kept(subject.copy())
+            case "crop":
+                subject.crop(header["length"])
+            case "reorder":
+                subject.reorder(header["rows"])
+            case _:
+                return wire.Message({}, self._computed(subject, header, message.arrays))
+        return wire.Message({})
+
+    def _computed(
+        self, subject: Any, header: Mapping[str, Any], arrays: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Return the arrays that the candidate computes from arrays."""
+        match header["verb"]:
+            case "operator":
+                fields = {**header["call"], "outputs": tuple(header["call"]["outputs"])}
+                call = OperatorCall(inputs=arrays, **fields)
+                return _by_name("operator", self._candidate.operator(call))
+            case "hidden_states":
+                return _by_name("hidden_states", subject.hidden_states(*arrays.values()))
+            case verb:
+                return {"logits": getattr(subject, verb)(*arrays.values())}
+
+    def _kept(self, thing: Any, **told: Any) -> wire.Message:
+        self._next += 1
+        self._objects[self._next] = thing
+        return wire.Message({"handle": self._next, **told})
+
+
+def _by_name(method: str, answer: Any) -> dict[str, Any]:
+    if isinstance(answer, dict) and all(isinstance(name, str) for name in answer):
+        return answer
+    raise MalformedOutput(
+        f"{method} answered {type(answer).__name__}, not a dict of arrays by name"
+    )

@@ -1,0 +1,177 @@
+"""The candidate protocols as the parent sees them: each method is a question to the child."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from conformance.errors import CandidateCrashed, MalformedOutput, UsageError
+from conformance.worker.supervisor import Limits, Supervisor, built_in, handle_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from conformance.candidate import Candidate
+    from conformance.package import ModelPackage
+    from conformance.records import CandidateInfo, OperatorCall
+    from conformance.worker.wire import Message
+
+    Array = NDArray[Any]
+    Ints = NDArray[np.int64]
+
+
+@contextmanager
+def isolated(
+    text: str, limits: Limits | None = None, open_package: str = "conformance.models:open_package"
+) -> Iterator[Candidate]:
+    """Open the candidate that ``text`` names in a process of its own, and end it at the end.
+
+    Args:
+        text: the candidate as it is written on the command line.
+        limits: time, memory and restarts.
+        open_package: ``module:function`` with which the child opens a model package, called as
+            ``function(path, name)``; it decides how builds are made.
+
+    Raises:
+        UsageError: there is no such adapter, or this system has no process groups.
+        CandidateUnavailable: the adapter says that it cannot be opened here.
+        CandidateFault: the candidate crashed, hung or raised while it was opened.
+    """
+    if os.name != "posix":
+        raise UsageError(f"--isolate needs a POSIX system, this one is {os.name!r}; leave it out")
+    supervisor = Supervisor(text, limits or Limits(), open_package)
+    try:
+        supervisor.current_life()
+        yield _Candidate(supervisor)
+    finally:
+        supervisor.close()
+
+
+class _Candidate:
+    """A candidate that lives in the child."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+        self.info: CandidateInfo = supervisor.info
+
+    def load(self, package: ModelPackage) -> _Model:
+        """Load a model package, in the child, from its folder."""
+        model = _Model(self._supervisor, package)
+        model.remote()
+        return model
+
+    def operator(self, call: OperatorCall) -> dict[str, Array]:
+        """Compute one standard operator in the child."""
+        self._supervisor.current_life()
+        fields = {
+            "domain": call.domain,
+            "operator": call.operator,
+            "opset": call.opset,
+            "attributes": {name: _plain(value) for name, value in call.attributes.items()},
+            "outputs": list(call.outputs),
+        }
+        seconds = self._supervisor.limits.call_s
+        return dict(self._supervisor.ask("operator", call.inputs, seconds, call=fields).arrays)
+
+
+class _Remote:
+    """An object in the child, forgotten there when it is forgotten here."""
+
+    def __init__(self, supervisor: Supervisor, life: int, answer: Message) -> None:
+        self.life, self.handle = life, handle_in(answer)
+        weakref.finalize(self, supervisor.drop, life, self.handle).atexit = False
+
+
+class _Model:
+    """A model in the child, loaded again in each life of the child in which it is used."""
+
+    def __init__(self, supervisor: Supervisor, package: ModelPackage) -> None:
+        self._supervisor, self._package = supervisor, package
+        self._remote: _Remote | None = None
+
+    def remote(self) -> _Remote:
+        """Return the model's object in the child, loaded where it is not yet."""
+        life = self._supervisor.current_life()
+        if self._remote is None or self._remote.life != life:
+            seconds = self._supervisor.limits.load_s
+            path, name = str(self._package.path), self._package.name
+            answer = self._supervisor.ask("load", {}, seconds, path=path, name=name)
+            self._remote = _Remote(self._supervisor, life, answer)
+            self._package.built.update(built_in(answer))
+        return self._remote
+
+    def _ask(self, verb: str, arrays: dict[str, Array], **fields: Any) -> Message:
+        handle = self.remote().handle
+        seconds = self._supervisor.limits.call_s
+        return self._supervisor.ask(verb, arrays, seconds, handle=handle, **fields)
+
+    def logits(self, input_ids_BT: Ints, attention_mask_BT: Ints, position_ids_BT: Ints) -> Array:
+        """Return the logits (B, T, V) in the native type."""
+        arrays = _tokens(input_ids_BT, attention_mask_BT, position_ids_BT)
+        return _only(self._ask("logits", arrays))
+
+    def hidden_states(
+        self, input_ids_BT: Ints, attention_mask_BT: Ints, position_ids_BT: Ints
+    ) -> dict[str, Array]:
+        """Return the taps by name."""
+        arrays = _tokens(input_ids_BT, attention_mask_BT, position_ids_BT)
+        return dict(self._ask("hidden_states", arrays).arrays)
+
+    def start(self, batch: int) -> _Session:
+        """Return an empty session for ``batch`` rows."""
+        answer = self._ask("start", {}, batch=int(batch))
+        return _Session(self._supervisor, _Remote(self._supervisor, self._supervisor.life, answer))
+
+
+class _Session:
+    """A key/value cache in the child; it dies with that child."""
+
+    def __init__(self, supervisor: Supervisor, remote: _Remote) -> None:
+        self._supervisor, self._remote = supervisor, remote
+
+    def _ask(self, verb: str, arrays: dict[str, Array] | None = None, **fields: Any) -> Message:
+        if not self._supervisor.lives(self._remote.life):
+            raise CandidateCrashed(
+                "its session is gone: the candidate's process that held it has ended; start a new "
+                "session"
+            )
+        handle, seconds = self._remote.handle, self._supervisor.limits.call_s
+        return self._supervisor.ask(verb, arrays or {}, seconds, handle=handle, **fields)
+
+    def append(self, input_ids_BT: Ints, attention_mask_BS: Ints, position_ids_BT: Ints) -> Array:
+        """Feed T more tokens; return their logits (B, T, V)."""
+        return _only(self._ask("append", _tokens(input_ids_BT, attention_mask_BS, position_ids_BT)))
+
+    def copy(self) -> _Session:
+        """Return an independent session in the same state."""
+        answer = self._ask("copy")
+        return _Session(self._supervisor, _Remote(self._supervisor, self._remote.life, answer))
+
+    def crop(self, length: int) -> None:
+        """Forget everything after the first ``length`` tokens."""
+        self._ask("crop", length=int(length))
+
+    def reorder(self, rows: Sequence[int]) -> None:
+        """Make row i of the cache what row ``rows[i]`` was."""
+        self._ask("reorder", rows=[int(row) for row in rows])
+
+
+def _plain(value: Any) -> Any:
+    """Return an attribute's value as JSON knows it."""
+    return value.tolist() if isinstance(value, np.generic | np.ndarray) else value
+
+
+def _tokens(input_ids: Ints, attention_mask: Ints, position_ids: Ints) -> dict[str, Array]:
+    return {"input_ids": input_ids, "attention_mask": attention_mask, "position_ids": position_ids}
+
+
+def _only(answer: Message) -> Array:
+    if set(answer.arrays) != {"logits"}:
+        raise MalformedOutput(f"the candidate answered {sorted(answer.arrays)}, not 'logits'")
+    return answer.arrays["logits"]

@@ -1,0 +1,140 @@
+"""The tensors of a model folder: safetensors, single or sharded, exactly those of the config.
+
+Pickle files are refused: to read one is to run it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from safetensors import SafetensorError, safe_open
+
+from reference_model import json_values
+from reference_model.errors import ConfigError
+from reference_model.layout import EMBEDDING, HEAD, tensor_shapes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from reference_model.config import ModelConfig
+
+    Tensors = dict[str, NDArray[Any]]
+
+SINGLE = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+
+_TYPES = ("F64", "F32", "F16", "BF16")
+_DERIVED = re.compile(r"model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq")
+"""Frequencies that old checkpoints carry; they follow from the config, so all readers skip them."""
+_PLAIN_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*\.safetensors")
+
+
+def read_tensors(folder: Path, config: ModelConfig) -> Tensors:
+    """Read every tensor of a decoder, in its own type (bfloat16 as ml_dtypes has it).
+
+    Returns:
+        The tensors by name, in canonical order.
+
+    Raises:
+        ConfigError: a file or tensor is missing, superfluous, elsewhere than the index says, or of
+            another shape or type; or there are only pickle files.
+    """
+    found: Tensors = {}
+    for file, names in _plan(folder).items():
+        found |= _read_file(folder / file, names)
+    _drop_tied_head(found, config)
+    shapes = tensor_shapes(config)
+    _same_names(found, shapes, f"{folder}: the tensors do not match config.json")
+    for name, shape in shapes.items():
+        if found[name].shape != shape:
+            raise ConfigError(
+                f"{folder}: {name} has the shape {found[name].shape}; config.json makes it {shape}"
+            )
+    return {name: found[name] for name in shapes}
+
+
+def _plan(folder: Path) -> dict[str, list[str] | None]:
+    """Return which files to read, and the tensors that each has to hold, where an index tells."""
+    single, index = (folder / SINGLE).is_file(), (folder / INDEX).is_file()
+    if single and index:
+        raise ConfigError(f"{folder} has both {SINGLE} and {INDEX}; remove the one not meant")
+    if single:
+        return {SINGLE: None}
+    if not index:
+        raise ConfigError(_nothing_to_read(folder))
+    weight_map = json_values.load(folder / INDEX).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise ConfigError(f"{folder / INDEX}: weight_map has to be an object of name: file")
+    plan: dict[str, list[str] | None] = {}
+    for name, file in weight_map.items():
+        # One pattern keeps the file inside the folder: no separator, no drive, no leading dot.
+        if not isinstance(file, str) or not _PLAIN_FILE.fullmatch(file):
+            raise ConfigError(
+                f"{folder / INDEX}: {name} is in {file!r}; the plain name of a .safetensors file "
+                "in the same folder is allowed"
+            )
+        names = plan.setdefault(file, [])
+        assert names is not None
+        names.append(name)
+    return plan
+
+
+def _nothing_to_read(folder: Path) -> str:
+    pickles = sorted(
+        file.name for file in folder.glob("*") if file.suffix in {".bin", ".pt", ".pth", ".ckpt"}
+    )
+    if not pickles:
+        return f"{folder} has neither {SINGLE} nor {INDEX}"
+    return (
+        f"{folder} has only pickle files ({', '.join(pickles)}), and reading one would run code "
+        "from it; convert to safetensors, for example by transformers' save_pretrained"
+    )
+
+
+def _read_file(file: Path, names: list[str] | None) -> Tensors:
+    try:
+        with safe_open(file, framework="np") as tensors:
+            held = list(tensors.keys())
+            if names is not None:
+                _same_names(held, names, f"{file} does not hold what {INDEX} says")
+            wanted = [name for name in held if not _DERIVED.fullmatch(name)]
+            for name in wanted:
+                kind = tensors.get_slice(name).get_dtype()
+                if kind not in _TYPES:
+                    raise ConfigError(
+                        f"{file}: {name} is of type {kind}; {', '.join(_TYPES)} are understood"
+                    )
+            return {name: tensors.get_tensor(name) for name in wanted}
+    except FileNotFoundError as error:
+        raise ConfigError(f"{file} does not exist, but {INDEX} names it") from error
+    except (OSError, SafetensorError) as error:
+        raise ConfigError(f"{file} is not a safetensors file: {error}") from error
+
+
+def _drop_tied_head(found: Tensors, config: ModelConfig) -> None:
+    """Take away a head that only repeats the embedding; some writers store a tied one twice."""
+    if not (config.tied and HEAD in found and EMBEDDING in found):
+        return
+    head, embedding = found.pop(HEAD), found[EMBEDDING]
+    if head.dtype != embedding.dtype or head.tobytes() != embedding.tobytes():
+        raise ConfigError(
+            f"tie_word_embeddings is true, but {HEAD} differs from {EMBEDDING}; say false, or "
+            "remove the tensor that is not meant"
+        )
+
+
+def _same_names(seen: Iterable[str], expected: Iterable[str], what: str) -> None:
+    missing, extra = sorted(set(expected) - set(seen)), sorted(set(seen) - set(expected))
+    if missing or extra:
+        raise ConfigError(f"{what}: missing {_some(missing)}; superfluous {_some(extra)}")
+
+
+def _some(names: list[str]) -> str:
+    if not names:
+        return "none"
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more

@@ -1,0 +1,153 @@
+"""What a decoder is made of, as frozen values. No file format, no checkpoint's defaults.
+
+Every number has to be given: a default here would be some checkpoint's opinion. How a Hugging Face
+``config.json`` says the same things is the business of ``huggingface``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """Attention heads: ``heads`` query heads share ``kv_heads`` key/value heads.
+
+    As many of both is multi-head, one key/value head is multi-query, and between lies grouped-query
+    attention (Ainslie et al. 2023, section 2). ``head_dim`` is free: heads * head_dim need not be
+    the model's width.
+    """
+
+    heads: int
+    kv_heads: int
+    head_dim: int
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """Position interpolation: frequencies are divided by ``factor`` (Chen et al. 2023, eq. 4)."""
+
+    factor: float
+
+
+@dataclass(frozen=True, slots=True)
+class Llama3:
+    """Llama 3.1's scaling: long wavelengths are stretched, short ones kept, a ramp between.
+
+    With L = ``original_max_positions``, a wavelength above L / ``low_freq_factor`` is multiplied by
+    ``factor`` and one below L / ``high_freq_factor`` is kept (Meta's llama-models, function
+    ``apply_scaling``).
+    """
+
+    factor: float
+    low_freq_factor: float
+    high_freq_factor: float
+    original_max_positions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rope:
+    """Rotary position embedding (Su et al. 2021, section 3.2.2): base ``theta`` and its scaling."""
+
+    theta: float
+    scaling: Linear | Llama3 | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Norm:
+    """RMSNorm (Zhang and Sennrich 2019, eq. 4) with ``eps`` added to the mean square."""
+
+    eps: float
+
+
+@dataclass(frozen=True, slots=True)
+class Mlp:
+    """SwiGLU feed-forward (Shazeer 2020, eq. 6) of ``hidden`` units."""
+
+    hidden: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """A decoder: ``layers`` blocks of width ``dim`` over a vocabulary of ``vocab`` tokens.
+
+    ``tied`` means that the embedding is the output head too. Positions run from 0 to
+    ``max_positions`` - 1.
+    """
+
+    vocab: int
+    dim: int
+    layers: int
+    attention: Attention
+    rope: Rope
+    norm: Norm
+    mlp: Mlp
+    tied: bool
+    max_positions: int
+
+
+def validate(config: ModelConfig) -> None:
+    """Check that the parts of a config fit together.
+
+    Raises:
+        ValueError: a number is out of its range, or two contradict each other.
+    """
+    attention = config.attention
+    for name, count in (
+        ("vocab", config.vocab),
+        ("dim", config.dim),
+        ("layers", config.layers),
+        ("attention.heads", attention.heads),
+        ("attention.kv_heads", attention.kv_heads),
+        ("attention.head_dim", attention.head_dim),
+        ("mlp.hidden", config.mlp.hidden),
+        ("max_positions", config.max_positions),
+    ):
+        _require(count >= 1, f"{name} is {count}; it has to be at least 1")
+    _require(
+        attention.heads % attention.kv_heads == 0,
+        f"attention.heads is {attention.heads}, which {attention.kv_heads} kv_heads do not divide; "
+        "every key/value head serves the same number of query heads",
+    )
+    _require(
+        attention.head_dim % 2 == 0,
+        f"attention.head_dim is {attention.head_dim}; rotary position embedding turns pairs, so it "
+        "has to be even",
+    )
+    _require(_positive(config.norm.eps), f"norm.eps is {config.norm.eps}; it has to be positive")
+    _validate_rope(config.rope)
+
+
+def _validate_rope(rope: Rope) -> None:
+    theta, scaling = rope.theta, rope.scaling
+    _require(
+        _positive(theta) and theta > 1, f"rope.theta is {theta}; it has to be finite and above 1"
+    )
+    if scaling is None:
+        return
+    _require(
+        _positive(scaling.factor) and scaling.factor >= 1,
+        f"rope.scaling.factor is {scaling.factor}; it has to be finite and at least 1",
+    )
+    if isinstance(scaling, Llama3):
+        low, high = scaling.low_freq_factor, scaling.high_freq_factor
+        _require(
+            _positive(low) and _positive(high) and low < high,
+            f"rope.scaling has low_freq_factor {low} and high_freq_factor {high}; both have to be "
+            "positive, the low one below the high one",
+        )
+        positions = scaling.original_max_positions
+        _require(
+            positions >= 1,
+            f"rope.scaling.original_max_positions is {positions}; it has to be at least 1",
+        )
+
+
+def _positive(value: float) -> bool:
+    return math.isfinite(value) and value > 0
+
+
+def _require(ok: bool, message: str) -> None:  # noqa: FBT001  # the condition is the subject
+    if not ok:
+        raise ValueError(message)

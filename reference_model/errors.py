@@ -1,0 +1,7 @@
+"""The one error of the reference model's readers."""
+
+from __future__ import annotations
+
+
+class ConfigError(ValueError):
+    """A model folder is not a Llama that the reference model understands completely."""

@@ -1,0 +1,248 @@
+"""Hugging Face Llama folders, read strictly: what is not understood is refused, never guessed.
+
+A key that would change the logits and is ignored makes every later judgement worthless; so each
+key of ``config.json`` is either read, or stands in a list with the values that change nothing.
+Both dialects are read: transformers 4 (``rope_theta``, ``rope_scaling``, ``torch_dtype``) and
+transformers 5 (``rope_parameters``, ``dtype``). Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reference_model import config_keys as keys
+from reference_model import json_values
+from reference_model.checkpoint import read_tensors
+from reference_model.config import (
+    Attention,
+    Linear,
+    Llama3,
+    Mlp,
+    ModelConfig,
+    Norm,
+    Rope,
+    validate,
+)
+from reference_model.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+__all__ = ["ConfigError", "open_folder", "read_config", "write_config"]
+
+
+def read_config(document: Mapping[str, Any]) -> ModelConfig:
+    """Read the content of a ``config.json``.
+
+    Raises:
+        ConfigError: a key is missing, unknown, in conflict with another, or of a value that the
+            reference model does not compute.
+    """
+    _check_keys(document)
+    dim, heads = (
+        json_values.integer(document, "hidden_size"),
+        json_values.integer(document, "num_attention_heads"),
+    )
+    config = ModelConfig(
+        vocab=json_values.integer(document, "vocab_size"),
+        dim=dim,
+        layers=json_values.integer(document, "num_hidden_layers"),
+        attention=Attention(
+            heads=heads,
+            kv_heads=json_values.integer(document, "num_key_value_heads"),
+            head_dim=_head_dim(document, dim, heads),
+        ),
+        rope=_rope(document),
+        norm=Norm(eps=json_values.number(document, "rms_norm_eps")),
+        mlp=Mlp(hidden=json_values.integer(document, "intermediate_size")),
+        tied=json_values.boolean(document, "tie_word_embeddings"),
+        max_positions=json_values.integer(document, "max_position_embeddings"),
+    )
+    try:
+        validate(config)
+    except ValueError as error:
+        raise ConfigError(f"config.json: {error}") from error
+    return config
+
+
+def write_config(config: ModelConfig, dtype: str = "float32", dialect: int = 5) -> dict[str, Any]:
+    """Return the content of a ``config.json``; ``read_config`` reads the same config from it.
+
+    Args:
+        config: the decoder.
+        dtype: the type of the tensors beside it.
+        dialect: the major version of transformers whose keys to use, 5 or 4.
+
+    Raises:
+        ValueError: there is no such dialect or type.
+    """
+    if dialect not in (4, 5) or dtype not in keys.DTYPES[1:]:
+        raise ValueError(f"dialect {dialect!r}, dtype {dtype!r}: use 4 or 5, and {keys.DTYPES[1:]}")
+    document = {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "vocab_size": config.vocab,
+        "hidden_size": config.dim,
+        "intermediate_size": config.mlp.hidden,
+        "num_hidden_layers": config.layers,
+        "num_attention_heads": config.attention.heads,
+        "num_key_value_heads": config.attention.kv_heads,
+        "head_dim": config.attention.head_dim,
+        "hidden_act": "silu",
+        "max_position_embeddings": config.max_positions,
+        "rms_norm_eps": config.norm.eps,
+        "tie_word_embeddings": config.tied,
+        "attention_bias": False,
+        "mlp_bias": False,
+        # Without these, transformers would take 1 and 2 and stop generating at a plain token.
+        "bos_token_id": None,
+        "eos_token_id": None,
+    }
+    scaling = _scaling_document(config.rope)
+    if dialect == 4:
+        theta: dict[str, Any] = {"rope_theta": config.rope.theta}
+        return document | theta | {"rope_scaling": scaling or None, "torch_dtype": dtype}
+    plain = scaling or {"rope_type": "default"}
+    return document | {"rope_parameters": plain | {"rope_theta": config.rope.theta}, "dtype": dtype}
+
+
+def open_folder(path: Path) -> tuple[ModelConfig, dict[str, NDArray[Any]]]:
+    """Read a model folder: ``config.json`` and its safetensors, single or sharded.
+
+    Returns:
+        The config, and every tensor in its own type, by Hugging Face's name in canonical order.
+
+    Raises:
+        ConfigError: a file is missing or not understood, or the tensors are not the config's.
+    """
+    folder = Path(path)
+    config = read_config(json_values.load(folder / "config.json"))
+    return config, read_tensors(folder, config)
+
+
+def _check_keys(document: Mapping[str, Any]) -> None:
+    for key, allowed in keys.DEMANDED.items():
+        _check_value(key, json_values.get(document, key), allowed)
+    for key in ("dtype", "torch_dtype"):
+        _check_value(key, document.get(key), keys.DTYPES)
+    seen = {document[key] for key in ("dtype", "torch_dtype") if document.get(key) is not None}
+    if len(seen) > 1:
+        raise ConfigError(
+            f"config.json: dtype is {document['dtype']!r} and torch_dtype is "
+            f"{document['torch_dtype']!r}; they have to agree, so remove one"
+        )
+    for key, value in document.items():
+        if key in keys.NEUTRAL:
+            _check_value(key, value, keys.NEUTRAL[key])
+        elif key not in keys.READ and key not in keys.DEMANDED and key not in keys.BOOKKEEPING:
+            raise ConfigError(
+                f"config.json: key {key!r} (value {value!r}) is not understood, so what the model "
+                "computes is not known; remove the key if it changes nothing"
+            )
+
+
+def _check_value(key: str, value: Any, allowed: tuple[Any, ...]) -> None:
+    # True == 1 in Python, and [] == (): compare kinds as well, but let 1 stand for 1.0.
+    if not any(
+        value == one and isinstance(value, bool) == isinstance(one, bool) for one in allowed
+    ):
+        choices = " or ".join(repr(one) for one in allowed)
+        raise ConfigError(f"config.json: {key} is {value!r}; only {choices} is computed here")
+
+
+def _head_dim(document: Mapping[str, Any], dim: int, heads: int) -> int:
+    if document.get("head_dim") is not None:
+        return json_values.integer(document, "head_dim")
+    if heads < 1 or dim % heads:
+        raise ConfigError(
+            f"config.json: head_dim is absent, and num_attention_heads {heads} does not divide "
+            f"hidden_size {dim}; give head_dim"
+        )
+    return dim // heads
+
+
+def _rope(document: Mapping[str, Any]) -> Rope:
+    """Read the rotary parameters from wherever they stand; several places have to agree."""
+    thetas: dict[str, float] = {}
+    scalings: dict[str, Linear | Llama3 | None] = {}
+    if document.get("rope_theta") is not None:
+        thetas["rope_theta"] = json_values.number(document, "rope_theta")
+    for place in ("rope_scaling", "rope_parameters"):
+        part = document.get(place)
+        if part is None:
+            continue
+        if not isinstance(part, dict):
+            raise ConfigError(f"config.json: {place} is {part!r}; an object or null is allowed")
+        if part.get("rope_theta") is not None:
+            thetas[f"{place}.rope_theta"] = json_values.number(part, "rope_theta", place)
+        scalings[place] = _scaling(part, place)
+    if not thetas:
+        raise ConfigError(
+            "config.json: rope_theta is missing; give it there or in rope_parameters (a default "
+            "is not assumed)"
+        )
+    _agree(thetas)
+    _agree(scalings)
+    return Rope(next(iter(thetas.values())), next(iter(scalings.values()), None))
+
+
+def _agree(places: Mapping[str, object]) -> None:
+    if len(set(places.values())) > 1:
+        told = " and ".join(f"{place} says {value!r}" for place, value in places.items())
+        raise ConfigError(f"config.json: {told}; they have to agree, so remove one")
+
+
+def _scaling(part: Mapping[str, Any], place: str) -> Linear | Llama3 | None:
+    kind = _rope_type(part, place)
+    common = {"type", "rope_type", "rope_theta", "partial_rotary_factor"}
+    for key, value in part.items():
+        if key not in common and key not in keys.ROPE_KEYS[kind]:
+            allowed = ", ".join(keys.ROPE_KEYS[kind]) or "no parameter"
+            raise ConfigError(
+                f"config.json: {place}.{key} (value {value!r}) is not understood; rope type "
+                f"{kind!r} has {allowed}"
+            )
+    _check_value(f"{place}.partial_rotary_factor", part.get("partial_rotary_factor", 1.0), (1.0,))
+    if kind == "default":
+        return None
+    factor = json_values.number(part, "factor", place)
+    if kind == "linear":
+        return Linear(factor)
+    return Llama3(
+        factor=factor,
+        low_freq_factor=json_values.number(part, "low_freq_factor", place),
+        high_freq_factor=json_values.number(part, "high_freq_factor", place),
+        original_max_positions=json_values.integer(part, "original_max_position_embeddings", place),
+    )
+
+
+def _rope_type(part: Mapping[str, Any], place: str) -> str:
+    """Return the rope type, which has two spellings; transformers 5 may write both."""
+    kinds = {f"{place}.{key}": part[key] for key in ("rope_type", "type") if key in part}
+    if not kinds:
+        raise ConfigError(f"config.json: {place}.rope_type is missing; allowed: {_rope_types()}")
+    for key, kind in kinds.items():
+        if not isinstance(kind, str) or kind not in keys.ROPE_KEYS:
+            raise ConfigError(f"config.json: {key} is {kind!r}; allowed: {_rope_types()}")
+    _agree(kinds)
+    return str(next(iter(kinds.values())))
+
+
+def _rope_types() -> str:
+    return ", ".join(repr(kind) for kind in keys.ROPE_KEYS)
+
+
+def _scaling_document(rope: Rope) -> dict[str, Any]:
+    match rope.scaling:
+        case None:
+            return {}
+        case Linear(factor):
+            return {"rope_type": "linear", "factor": factor}
+        case Llama3(factor, low, high, positions):
+            values = (factor, low, high, positions)
+            return {"rope_type": "llama3"} | dict(
+                zip(keys.ROPE_KEYS["llama3"], values, strict=True)
+            )

@@ -1,0 +1,367 @@
+"""What a Llama computes, to be read from top to bottom. Not made to be fast.
+
+One path, eager, without any choice of kernel: kernels are what the suite tests. ``double()`` makes
+every step float64; then this is an oracle. Conventions that differ between implementations carry
+the id of their requirement.
+
+Parameters have Hugging Face's tensor names. Shape suffixes: B batch, T tokens of this call, S keys
+(the past tokens' and these), D model, H heads, G key/value heads, K head dim, I = K / 2 rotary
+pairs, F feed-forward, V vocabulary; N is any number.
+
+Sources: Touvron et al. 2023 (LLaMA), section 2.2, and those named at the formulas.
+"""
+
+# mypy: disallow-subclassing-any=False
+# torch is untyped to mypy here, and a module has to be an nn.Module.
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import ml_dtypes
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from reference_model.config import Linear, Llama3, ModelConfig, Rope, validate
+from reference_model.huggingface import open_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from typing import Any
+
+    from numpy.typing import NDArray
+
+
+class LayerCache(NamedTuple):
+    """The keys (already rotated) and values of one layer."""
+
+    k_BGSK: Tensor
+    v_BGSK: Tensor
+
+
+Cache = tuple[LayerCache, ...]
+"""One ``LayerCache`` per layer. A cache is a value: a call returns a new one, nothing remembers."""
+
+
+class Output(NamedTuple):
+    """What the decoder answers.
+
+    ``taps`` has ``embedding``, ``layer.<i>.attention`` and ``layer.<i>.mlp`` (what each adds to the
+    residual stream), ``layer.<i>`` (the stream after the block) and ``norm``, all (B, T, D), where
+    they were asked for.
+    """
+
+    logits_BTV: Tensor
+    cache: Cache
+    taps: dict[str, Tensor]
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """Return ``x`` in its own type, or in float32 where that is narrower."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+class RMSNorm(nn.Module):
+    """Root mean square normalisation (Zhang and Sennrich 2019, eq. 4)."""
+
+    def __init__(self, dim: int, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.empty(dim))
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """Normalise each token's vector, (B, T, D)."""
+        wide_BTD = at_least_float32(x_BTD)
+        mean_square_BT1 = (wide_BTD * wide_BTD).mean(-1, keepdim=True)
+        # NORM-001: epsilon is added to the mean of squares, inside the root.
+        normed_BTD = wide_BTD / torch.sqrt(mean_square_BT1 + self.eps)
+        # LOGITS-001: first back to the model's type, then times the weight.
+        return normed_BTD.to(x_BTD.dtype) * self.weight
+
+
+def inverse_frequencies(rope: Rope, head_dim: int) -> tuple[float, ...]:
+    """Return the rotation per position of each of the K/2 pairs, in radians, as float64 numbers.
+
+    theta ** (-2 i / K) (Su et al. 2021, section 3.2.2), then the scaling, if there is one.
+    """
+    plain = (rope.theta ** (-2 * i / head_dim) for i in range(head_dim // 2))
+    # LOGITS-001: scaling changes the frequencies, once and for all; it does not look at the length.
+    return tuple(scaled_frequency(frequency, rope.scaling) for frequency in plain)
+
+
+def scaled_frequency(frequency: float, scaling: Linear | Llama3 | None) -> float:
+    """Return one frequency after scaling (see ``Linear`` and ``Llama3`` for the sources)."""
+    if scaling is None:
+        return frequency
+    slowed = frequency / scaling.factor
+    if isinstance(scaling, Linear):
+        return slowed
+    turns = scaling.original_max_positions * frequency / (2 * math.pi)
+    low, high = scaling.low_freq_factor, scaling.high_freq_factor
+    # 0 up to `low` turns within the original context, 1 from `high` turns on, a ramp between.
+    kept = min(1.0, max(0.0, (turns - low) / (high - low)))
+    return (1 - kept) * slowed + kept * frequency
+
+
+class Rotary(nn.Module):
+    """Rotary position embedding: each pair of a head's entries turns with the position.
+
+    The frequencies are Python numbers, not a buffer: a float32 buffer would keep its rounding
+    when the decoder becomes float64.
+    """
+
+    def __init__(self, rope: Rope, head_dim: int) -> None:
+        super().__init__()
+        self.inverse_frequencies = inverse_frequencies(rope, head_dim)
+
+    def phases(self, position_ids_BT: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Return cosine and sine of every pair's angle, each (B, 1, T, I).
+
+        In at least float32: in bfloat16, positions 256 and 257 are the same number.
+        """
+        wide = torch.promote_types(dtype, torch.float32)
+        frequency_I = torch.tensor(
+            self.inverse_frequencies, dtype=wide, device=position_ids_BT.device
+        )
+        # ROPE-002, ROPE-003: the angle comes from the given position ids, not from the place in the
+        # batch.
+        angle_BTI = position_ids_BT.to(wide).unsqueeze(-1) * frequency_I
+        return angle_BTI.cos().unsqueeze(1), angle_BTI.sin().unsqueeze(1)
+
+    def forward(self, x_BHTK: Tensor, phases: tuple[Tensor, Tensor]) -> Tensor:
+        """Turn queries or keys, (B, H, T, K), by the phases of their positions."""
+        cos_B1TI, sin_B1TI = phases
+        # ROPE-001: the pairs are (i, i + K/2): first half and second half, not neighbours.
+        first_BHTI, second_BHTI = at_least_float32(x_BHTK).chunk(2, dim=-1)
+        # ROPE-001: the rotation is by plus theta: (a cos - b sin, b cos + a sin).
+        turned_BHTK = torch.cat(
+            (
+                first_BHTI * cos_B1TI - second_BHTI * sin_B1TI,
+                second_BHTI * cos_B1TI + first_BHTI * sin_B1TI,
+            ),
+            dim=-1,
+        )
+        return turned_BHTK.to(x_BHTK.dtype)
+
+
+class Attention(nn.Module):
+    """Causal self-attention with shared key/value heads (Ainslie et al. 2023, section 2.2)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.shape = config.attention
+        queries = self.shape.heads * self.shape.head_dim
+        keys = self.shape.kv_heads * self.shape.head_dim
+        self.q_proj = nn.Linear(config.dim, queries, bias=False)
+        self.k_proj = nn.Linear(config.dim, keys, bias=False)
+        self.v_proj = nn.Linear(config.dim, keys, bias=False)
+        self.o_proj = nn.Linear(queries, config.dim, bias=False)
+        self.rotary = Rotary(config.rope, self.shape.head_dim)
+
+    def forward(
+        self,
+        x_BTD: Tensor,
+        allowed_B1TS: Tensor,
+        phases: tuple[Tensor, Tensor],
+        past: LayerCache | None,
+    ) -> tuple[Tensor, LayerCache]:
+        """Return what attention adds to the residual stream, (B, T, D), and the longer cache."""
+        q_BHTK = self.rotary(self.split(self.q_proj(x_BTD)), phases)
+        k_BGTK = self.rotary(self.split(self.k_proj(x_BTD)), phases)
+        v_BGTK = self.split(self.v_proj(x_BTD))
+        # CACHE-001: the cache holds rotated keys and plain values, oldest first; new ones follow.
+        cache = LayerCache(k_BGTK, v_BGTK) if past is None else extend(past, k_BGTK, v_BGTK)
+        k_BHSK = repeat_heads(cache.k_BGSK, self.shape.heads)
+        v_BHSK = repeat_heads(cache.v_BGSK, self.shape.heads)
+        out_BHTK = attend(q_BHTK, k_BHSK, v_BHSK, allowed_B1TS)
+        return self.o_proj(out_BHTK.transpose(1, 2).flatten(2)), cache
+
+    def split(self, x_BTN: Tensor) -> Tensor:
+        """Cut projected vectors into heads: (B, T, heads * K) to (B, heads, T, K)."""
+        return x_BTN.unflatten(-1, (-1, self.shape.head_dim)).transpose(1, 2)
+
+
+def extend(past: LayerCache, k_BGTK: Tensor, v_BGTK: Tensor) -> LayerCache:
+    """Return a new cache with the new keys and values behind the past ones."""
+    return LayerCache(
+        torch.cat((past.k_BGSK, k_BGTK), dim=2), torch.cat((past.v_BGSK, v_BGTK), dim=2)
+    )
+
+
+def repeat_heads(x_BGSK: Tensor, heads: int) -> Tensor:
+    """Return the key or value that each query head reads, (B, H, S, K)."""
+    # ATTN-003: query head h reads key/value head h // (H / G): each is repeated H / G times in
+    # place (0 0 0 1 1 1), the row of heads is not tiled (0 1 0 1 0 1).
+    return x_BGSK.repeat_interleave(heads // x_BGSK.shape[1], dim=1)
+
+
+def attend(q_BHTK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, allowed_B1TS: Tensor) -> Tensor:
+    """Return scaled dot-product attention, (B, H, T, K) (Vaswani et al. 2017, eq. 1)."""
+    # ATTN-002: scores are divided by the root of the head dim, whatever H * K and D are.
+    scores_BHTS = q_BHTK @ k_BHSK.transpose(2, 3) / math.sqrt(q_BHTK.shape[-1])
+    scores_BHTS = at_least_float32(scores_BHTS)
+    # ATTN-004: a masked key has no influence: its score is the type's smallest finite number, so
+    # its weight is exactly 0. Not minus infinity: a left-padded row sees no key at all, would be
+    # 0 / 0 = NaN, and would poison the real tokens, which weigh its NaN value with 0: 0 * NaN.
+    smallest = torch.finfo(scores_BHTS.dtype).min
+    scores_BHTS = torch.where(allowed_B1TS, scores_BHTS, smallest)
+    # SOFTMAX-001: exp(s) / sum exp(s) over the keys, in at least float32; then the model's type.
+    weights_BHTS = torch.softmax(scores_BHTS, dim=-1).to(v_BHSK.dtype)
+    return weights_BHTS @ v_BHSK
+
+
+def allowed_keys(attention_mask_BS: Tensor, tokens: int) -> Tensor:
+    """Return which key each of the last ``tokens`` of S may see: bool (B, 1, T, S)."""
+    keys = attention_mask_BS.shape[1]
+    slot_S = torch.arange(keys, device=attention_mask_BS.device)
+    # ATTN-001: a token sees itself and earlier slots. With a cache, token t of this call is slot
+    # S - T + t: the triangle is aligned at its bottom right.
+    causal_TS = slot_S <= slot_S[keys - tokens :].unsqueeze(1)
+    return causal_TS & (attention_mask_BS != 0).unsqueeze(1).unsqueeze(1)
+
+
+class Mlp(nn.Module):
+    """Gated feed-forward network, SwiGLU without biases (Shazeer 2020, eq. 6)."""
+
+    def __init__(self, dim: int, hidden: int) -> None:
+        super().__init__()
+        self.gate_proj = nn.Linear(dim, hidden, bias=False)
+        self.up_proj = nn.Linear(dim, hidden, bias=False)
+        self.down_proj = nn.Linear(hidden, dim, bias=False)
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """Return what the feed-forward adds to the residual stream, (B, T, D)."""
+        # MLP-001: SiLU of the gate, times the up projection.
+        return self.down_proj(silu(self.gate_proj(x_BTD)) * self.up_proj(x_BTD))
+
+
+def silu(x: Tensor) -> Tensor:
+    """Return x * sigmoid(x), of any shape (Elfwing et al. 2018)."""
+    return x * torch.sigmoid(x)
+
+
+class Block(nn.Module):
+    """One layer: attention and feed-forward, each normalised before and added to the stream."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.input_layernorm = RMSNorm(config.dim, config.norm.eps)
+        self.self_attn = Attention(config)
+        self.post_attention_layernorm = RMSNorm(config.dim, config.norm.eps)
+        self.mlp = Mlp(config.dim, config.mlp.hidden)
+
+    def forward(
+        self,
+        x_BTD: Tensor,
+        allowed_B1TS: Tensor,
+        phases: tuple[Tensor, Tensor],
+        past: LayerCache | None,
+    ) -> tuple[Tensor, Tensor, LayerCache]:
+        """Return what attention adds, what the feed-forward adds, and the longer cache."""
+        attention_BTD, cache = self.self_attn(
+            self.input_layernorm(x_BTD), allowed_B1TS, phases, past
+        )
+        mlp_BTD = self.mlp(self.post_attention_layernorm(x_BTD + attention_BTD))
+        return attention_BTD, mlp_BTD, cache
+
+
+class Trunk(nn.Module):
+    """The decoder without its head; a class of its own because its tensors are named ``model.``."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.embed_tokens = nn.Embedding(config.vocab, config.dim)
+        self.layers = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.norm = RMSNorm(config.dim, config.norm.eps)
+
+
+class Decoder(nn.Module):
+    """A Llama decoder without weights; ``build_decoder`` and ``load_decoder`` give it some.
+
+    Raises:
+        ValueError: the config contradicts itself.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        validate(config)
+        super().__init__()
+        self.config = config
+        self.model = Trunk(config)
+        if not config.tied:
+            self.lm_head = nn.Linear(config.dim, config.vocab, bias=False)
+
+    def forward(
+        self,
+        input_ids_BT: Tensor,
+        attention_mask_BS: Tensor,
+        position_ids_BT: Tensor,
+        cache: Cache | None = None,
+        taps: bool = False,  # noqa: FBT001, FBT002  # a switch of an nn.Module's call
+    ) -> Output:
+        """Return the logits of every token, and the cache with these tokens in it.
+
+        Args:
+            input_ids_BT: int64 token ids of this call.
+            attention_mask_BS: 1 where a key may be seen, for the past tokens and these.
+            position_ids_BT: int64 positions of these tokens.
+            cache: what the call for the past tokens returned; without, there are none.
+            taps: whether to return the inner states, too.
+        """
+        # EMBED-001: a token's row is copied as it is; nothing scales it.
+        x_BTD = self.model.embed_tokens(input_ids_BT)
+        allowed_B1TS = allowed_keys(attention_mask_BS, input_ids_BT.shape[1])
+        phases = self.model.layers[0].self_attn.rotary.phases(position_ids_BT, x_BTD.dtype)
+        seen = {"embedding": x_BTD}
+        longer = []
+        for i, block in enumerate(self.model.layers):
+            past = None if cache is None else cache[i]
+            attention_BTD, mlp_BTD, layer_cache = block(x_BTD, allowed_B1TS, phases, past)
+            x_BTD = x_BTD + attention_BTD + mlp_BTD
+            longer.append(layer_cache)
+            seen |= {f"layer.{i}.attention": attention_BTD, f"layer.{i}.mlp": mlp_BTD}
+            seen[f"layer.{i}"] = x_BTD
+        seen["norm"] = normed_BTD = self.model.norm(x_BTD)
+        return Output(self.head(normed_BTD), tuple(longer), seen if taps else {})
+
+    def head(self, x_BTD: Tensor) -> Tensor:
+        """Return the logits, (B, T, V)."""
+        # LOGITS-001: a plain product with the head, or with the embedding where the two are tied;
+        # no bias, no scale, no cap.
+        head = self.model.embed_tokens if self.config.tied else self.lm_head
+        return nn.functional.linear(x_BTD, head.weight)
+
+
+def build_decoder(
+    config: ModelConfig,
+    weights: Mapping[str, NDArray[Any]],
+    dtype: torch.dtype = torch.float32,
+) -> Decoder:
+    """Return a decoder with the given weights, each rounded once to ``dtype``.
+
+    Raises:
+        RuntimeError: a tensor is missing, superfluous or of another shape.
+        ValueError: the config contradicts itself.
+    """
+    decoder: Decoder = Decoder(config).to(dtype)
+    decoder.load_state_dict({name: to_torch(array) for name, array in weights.items()})
+    decoder.eval().requires_grad_(requires_grad=False)
+    return decoder
+
+
+def load_decoder(folder: Path, dtype: torch.dtype = torch.float32) -> Decoder:
+    """Return the decoder of a model package.
+
+    Raises:
+        ConfigError: the folder is not a Llama that ``huggingface.open_folder`` understands.
+    """
+    return build_decoder(*open_folder(folder), dtype=dtype)
+
+
+def to_torch(array: NDArray[Any]) -> Tensor:
+    """Return a copy of an array as a tensor of the same type; NumPy has no bfloat16 of its own."""
+    if array.dtype == ml_dtypes.bfloat16:
+        return torch.from_numpy(array.view(np.uint16).copy()).view(torch.bfloat16)
+    return torch.from_numpy(array.copy())

@@ -1,0 +1,100 @@
+"""The suite's own models: tiny decoders that together use every mechanism of the architecture.
+
+A model is a config, a seed and the digest that its weights must have; nothing is downloaded. They
+know no language.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from reference_model.config import Attention, Llama3, Mlp, ModelConfig, Norm, Rope
+from reference_model.weights import Design, make_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteModel:
+    """One of the suite's models. ``digest`` is ``weights.digest`` of its weights."""
+
+    name: str
+    summary: str
+    config: ModelConfig
+    seed: int
+    digest: str
+    design: Design
+
+    def weights(self) -> dict[str, NDArray[np.float32]]:
+        """Return the weights, float32, in canonical order."""
+        return make_weights(self.config, self.seed, self.design)
+
+
+_GQA = SuiteModel(
+    name="llama-gqa",
+    summary="grouped-query attention, 4 layers, head of its own",
+    config=ModelConfig(
+        vocab=512,
+        dim=128,
+        layers=4,
+        attention=Attention(heads=8, kv_heads=2, head_dim=16),
+        rope=Rope(theta=10000.0),
+        norm=Norm(eps=1e-5),
+        mlp=Mlp(hidden=352),
+        tied=False,
+        max_positions=4096,
+    ),
+    seed=1,
+    digest="ae7f8a89e516cc14b25432a53f51f411a5e770b459b689866b3578260a316644",
+    design=Design(),
+)
+
+_MQA_TIED = SuiteModel(
+    name="llama-mqa-tied",
+    summary="multi-query attention wider than the model, embedding tied to the head",
+    config=ModelConfig(
+        vocab=512,
+        dim=96,
+        layers=2,
+        attention=Attention(heads=6, kv_heads=1, head_dim=24),
+        rope=Rope(theta=500000.0),
+        norm=Norm(eps=1e-6),
+        mlp=Mlp(hidden=256),
+        tied=True,
+        max_positions=4096,
+    ),
+    seed=2,
+    digest="5dee5186c923e332bedfe51780a0db5375ebac1808c25ac2c6187f9d70c35ff7",
+    # Blocks outweigh the embedding, or each token would predict itself.
+    design=Design(embedding=0.05, block=0.25),
+)
+
+_MHA_SCALED = SuiteModel(
+    name="llama-mha-scaled",
+    summary="multi-head attention, Llama 3 frequency scaling, outlier norm channels",
+    config=ModelConfig(
+        vocab=512,
+        dim=128,
+        layers=2,
+        attention=Attention(heads=4, kv_heads=4, head_dim=32),
+        rope=Rope(theta=10000.0, scaling=Llama3(8.0, 1.0, 4.0, 32)),
+        norm=Norm(eps=1e-5),
+        mlp=Mlp(hidden=352),
+        tied=False,
+        max_positions=4096,
+    ),
+    seed=3,
+    digest="e69a2d6a206bfafdeb255a7333b2394c8d77d01969629811e4e24f9a721063c3",
+    design=Design(outliers=2),
+)
+
+MODELS: Mapping[str, SuiteModel] = MappingProxyType(
+    {model.name: model for model in (_GQA, _MQA_TIED, _MHA_SCALED)}
+)
+"""The suite's models by name."""

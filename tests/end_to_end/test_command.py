@@ -1,0 +1,214 @@
+"""The real command, in a process of its own: messages, exit codes, and what is left behind."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+FAULTY = HERE / "faulty.py"
+
+
+@pytest.fixture
+def faulty(llm, tiny):
+    def run(fault, *words, **options):
+        return llm("run", "--candidate", f"{FAULTY}:{fault}", "--model", tiny, *words, **options)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "name a candidate"),
+        (["--candidate", "onnxruntim"], "Did you mean 'onnxruntime'?"),
+        (["--candidate", "./missing.py:x"], "does not exist"),
+        (["--candidate", "no.such.module"], "no.such.module"),
+        (["--candidate", "reference:gpu"], "unknown target 'gpu'"),
+        (["--candidate", "onnxruntime:CUDAExecutionProvide"], "execution provider"),
+        (["--candidate", "reference", "--profile", "decode"], "Did you mean 'decoder'?"),
+        (["--candidate", "reference", "--only", "ATTN-1"], "Did you mean"),
+        (["--candidate", "reference", "--model", "nowhere"], "'nowhere'"),
+        (["--candidate", "reference", "--claims", "nowhere.json"], "'nowhere.json'"),
+        (["--candidate", "reference", "--replay", "nowhere.json"], "'nowhere.json'"),
+        (["--candidate", "reference", "--seed", "one"], "is not a number"),
+        (["--candidate", "reference", "--call-limit", "3"], "needs --isolate"),
+        (["--candidate", "reference", "--out", "/dev/null/x"], "--out"),
+        (["--candidate", "reference", "--colour", "red"], "--colour"),
+    ],
+)
+def test_wrong_usage_is_told_in_one_line_and_exits_with_4(words, said, llm):
+    ended = llm("run", *words)
+    assert ended.code == 4, ended.err
+    assert said in ended.err
+    assert "Traceback" not in ended.err
+    assert ended.err.count(said) == 1
+    assert not ended.has_report
+
+
+def test_a_run_that_ends_with_4_leaves_no_earlier_report_standing(llm, tiny):
+    words = ["--candidate", "reference", "--model", tiny]
+    assert llm("run", *words, "--only", "PKG-001").has_report
+    ended = llm("run", *words, "--only", "NO-001")
+    assert ended.code == 4
+    assert not ended.has_report
+    assert (ended.folder / ".previous-run" / "report.json").is_file()
+
+
+def test_a_folder_with_files_of_the_users_is_not_touched(llm, tiny, tmp_path):
+    mine = tmp_path / "run" / "evidence" / "mine.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine", encoding="utf-8")
+    ended = llm("run", "--candidate", "reference", "--model", tiny)
+    assert ended.code == 4
+    assert "--out" in ended.err
+    assert mine.read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.parametrize("family", ["MambaForCausalLM", "GPT2LMHeadModel"])
+def test_a_checkpoint_of_an_unknown_architecture_is_refused(family, llm, tiny, tmp_path):
+    folder = tmp_path / "unknown"
+    shutil.copytree(tiny, folder)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config["architectures"], config["model_type"] = [family], family[:4].lower()
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    ended = llm("run", "--candidate", "reference", "--model", folder)
+    assert ended.code == 4
+    assert f'"{family}"; allowed: "LlamaForCausalLM"' in ended.err
+
+
+def test_a_fault_of_the_suite_exits_with_3(llm, tmp_path):
+    package = tmp_path / "broken"
+    shutil.copytree(ROOT / "conformance", package / "conformance")
+    shutil.copytree(ROOT / "schemas", package / "schemas")
+    profile = package / "conformance" / "spec" / "profiles" / "decoder.json"
+    document = json.loads(profile.read_text(encoding="utf-8"))
+    document["requirements"].append("NONE-001")
+    profile.write_text(json.dumps(document), encoding="utf-8")
+    ended = llm("run", "--candidate", "reference", env={"PYTHONPATH": str(package)})
+    assert ended.code == 3
+    assert "NONE-001" in ended.err
+    assert not ended.has_report
+
+
+def test_an_incomplete_run_exits_with_2(llm, tiny):
+    ended = llm("run", "--candidate", "reference", "--model", tiny, "--only", "PKG-001")
+    assert ended.code == 2
+    assert ended.report["outcome"] == "incomplete"
+    assert "a partial selection cannot be conformant" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("raises", "logits raised ZeroDivisionError: integer division or modulo by zero"),
+        ("unsupported", "no kernel for this size"),
+        ("nan", "nan noise units"),
+        ("shape", "logits has shape ["),
+        ("type", "logits has type float64; the claimed type is float32"),
+        ("list", "logits is a list; wanted a NumPy array"),
+        ("open", "opening the candidate raised OSError: the device is on fire"),
+        ("load", "load(tiny) raised MemoryError: no room for the weights"),
+    ],
+)
+def test_a_faulty_candidate_is_nonconformant_and_told_why(fault, said, faulty):
+    ended = faulty(fault, "--only", "LOGITS-001", "--only", "PKG-001")
+    assert ended.code == 1, ended.out + ended.err
+    assert ended.report["outcome"] == "nonconformant"
+    failed = ended.case("test_logits_on")
+    assert failed["verdict"] == "FAIL"
+    assert said in failed["message"].replace("NaN", "nan")
+    assert "reproduce: llm-conformance run" in ended.out
+    assert (ended.folder / "report.html").is_file()
+    assert (ended.folder / "junit.xml").is_file()
+
+
+def test_a_method_that_is_claimed_and_absent_fails_with_its_name(faulty):
+    ended = faulty("honest", "--only", "CACHE-001")
+    assert ended.code == 1
+    assert "claims 'cache', but its Model has no method start" in ended.case("test_")["message"]
+
+
+def test_claims_can_be_narrowed_by_a_file(faulty, tmp_path):
+    claims = tmp_path / "claims.json"
+    claims.write_text(
+        json.dumps({"capabilities": ["logits"], "precision": "fp32"}), encoding="utf-8"
+    )
+    ended = faulty("honest", "--claims", claims)
+    assert ended.code == 0, ended.out + ended.err
+    cache = next(r for r in ended.report["requirements"] if r["id"] == "CACHE-001")
+    assert cache["verdict"] == "NOT_APPLICABLE"
+    assert cache["reason"] == "cache is not claimed"
+
+
+def test_a_counterexample_is_replayed_alone_and_fails_again(faulty):
+    found = faulty("one-and-a-half", "--only", "LOGITS-002", "--only", "PKG-001")
+    case = found.case("test_logits_of_any")
+    assert case["verdict"] == "FAIL"
+    stored = found.folder / case["counterexample"]
+    again = faulty("one-and-a-half", "--replay", stored, folder="again")
+    assert again.code == 1
+    assert again.cases() == {case["id"]: "FAIL"}
+    judged = [one["message"].partition("\n")[0] for one in (again.case("test_"), case)]
+    assert judged[0] == judged[1]
+    repaired = faulty("honest", "--replay", stored, folder="repaired")
+    assert repaired.code == 2, "one case that passes makes nothing conformant"
+    assert repaired.cases() == {case["id"]: "PASS"}
+    assert repaired.report["outcome"] == "incomplete"
+
+
+def test_a_replay_cannot_clear_its_own_counterexample(faulty):
+    found = faulty("one-and-a-half", "--only", "LOGITS-002")
+    stored = found.folder / found.case("test_")["counterexample"]
+    refused = faulty("one-and-a-half", "--replay", stored)
+    assert refused.code == 4
+    assert "--out" in refused.err
+    assert stored.is_file()
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"), [("segfault", "SIGSEGV"), ("exit", "code 0"), ("hang", "3")]
+)
+def test_an_isolated_candidate_that_dies_fails_its_case_and_the_run_goes_on(fault, said, faulty):
+    ended = faulty(
+        *(fault, "--isolate", "--call-limit", "3", "--only", "LOGITS-001", "--only", "PKG-001"),
+        timeout=120,
+    )
+    assert ended.code == 1, ended.err
+    assert said in ended.case("test_logits_on")["message"]
+    assert [v for k, v in ended.cases().items() if "logits" not in k] == ["PASS"]
+    assert ended.report["run"]["isolated"]
+
+
+def test_an_adapter_of_twenty_lines_in_a_file_of_ones_own_is_certified(llm, tiny, tmp_path):
+    text = (HERE / "twenty_lines.py").read_text(encoding="utf-8")
+    code = [line for line in text.splitlines()[1:] if line.strip()]
+    assert len(code) <= 20
+    (tmp_path / "my_adapter.py").write_text(text, encoding="utf-8")
+    ended = llm("run", "--candidate", "./my_adapter.py:x", "--model", tiny)
+    assert ended.code == 0, ended.out + ended.err
+    assert ended.report["outcome"] == "conformant"
+    assert ended.report["models"][0]["build"] == "exported by the suite"
+
+
+def test_a_reader_that_goes_away_does_not_change_the_exit_code(environment, tiny, tmp_path):
+    words = ["--candidate", "reference", "--model", str(tiny), "--only", "PKG-001"]
+    command = [sys.executable, "-m", "conformance", "run", *words]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.close()
+        errors = process.stderr.read()
+    assert process.returncode == 2
+    assert b"Traceback" not in errors
+
+
+def test_the_last_line_names_the_report(llm, tiny):
+    ended = llm("run", "--candidate", "reference", "--model", tiny, "--only", "PKG-001")
+    assert ended.out.splitlines()[-1] == f"report: {ended.folder / 'report.html'}"

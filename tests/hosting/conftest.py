@@ -1,0 +1,75 @@
+"""A project of somebody else's, in which pytest runs the suite's checks beside its own settings."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from conformance import catalogue, spec
+
+CANDIDATES = Path(__file__).parent / "candidates.py"
+
+
+@pytest.fixture
+def foreign(tmp_path, environment, tiny):
+    """Start ``pytest --pyargs conformance.checks`` on the tiny model, in a folder of the user's."""
+    out = tmp_path / "run"
+
+    def start(*words, candidate="reference", env=None, target="--pyargs conformance.checks"):
+        command = [sys.executable, "-m", "pytest", *target.split()]
+        command += [f"--llm-candidate={candidate}", f"--llm-model={tiny}", f"--llm-out={out}"]
+        with (tmp_path / "out.txt").open("wb") as text:
+            return subprocess.Popen(
+                [*command, *words],
+                cwd=tmp_path,
+                env={**environment, **(env or {})},
+                stdout=text,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    return SimpleNamespace(start=start, out=out, text=tmp_path / "out.txt", folder=tmp_path)
+
+
+@pytest.fixture
+def under_pytest(foreign, ended_at):
+    """Run the checks by pytest, and wait."""
+
+    def run(*words, **options):
+        code = foreign.start(*words, **options).wait(timeout=300)
+        return ended_at(code, foreign.text.read_text(encoding="utf-8"), foreign.out)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def owed():
+    """The cases that profile ``release`` has on the tiny model."""
+    listed = spec.load().profiles["release"].requirements
+    checks = [check for name in listed for check in catalogue.deciding(name)]
+    return {case for check in checks for case in check.cases(["tiny"])}
+
+
+@pytest.fixture
+def candidates():
+    """The adapter whose target is the deed."""
+    return CANDIDATES
+
+
+def wait_for(file):
+    """Wait until a file exists; fail after a minute."""
+    for _ in range(600):
+        if file.exists():
+            return
+        time.sleep(0.1)
+    pytest.fail(f"{file} did not appear; there are {list(file.parent.iterdir())}")
+
+
+@pytest.fixture
+def appears():
+    return wait_for

@@ -1,0 +1,141 @@
+"""The seam that puts one fault into an honest candidate, and takes it out again."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from conformance import candidate as candidates
+from conformance import models, mutants
+from conformance.adapters import mutant as adapter
+from conformance.errors import CandidateUnavailable
+from conformance.records import OperatorCall
+from reference_model import model as decoder
+
+KNOWN = mutants.all_mutants()
+VALUES = {"config", "graph", "info", "load", "logits", "append", "copy", "crop", "reorder"}
+IDS = np.array([[5, 6, 7, 8]])
+INPUTS = (IDS, np.ones_like(IDS), np.arange(4)[None])
+
+
+def _attributes():
+    """Return everything in the decoder's module that a mutant can replace, by name."""
+    found = dict(vars(decoder))
+    for name, value in vars(decoder).items():
+        if isinstance(value, type):
+            found |= {f"{name}.{key}": member for key, member in vars(value).items()}
+    return found
+
+
+def _opened(name):
+    return candidates.open_candidate(f"mutant:{name}")
+
+
+def _logits(name):
+    with _opened(name) as opened:
+        return opened.load(models.suite_package("llama-gqa")).logits(*INPUTS)
+
+
+@pytest.mark.parametrize("mutant", KNOWN.values(), ids=KNOWN)
+def test_a_mutant_replaces_something_that_there_is(mutant):
+    kind = mutant.replaces.partition(" ")[0]
+    assert kind == "operator" or kind in VALUES or mutant.replaces in _attributes()
+
+
+@pytest.mark.parametrize("mutant", KNOWN.values(), ids=KNOWN)
+def test_a_mutant_tells_its_fault_in_one_sentence(mutant):
+    assert mutant.summary.endswith(".")
+    assert "\n\n" not in mutant.summary
+    assert ". " not in mutant.summary
+
+
+@pytest.mark.parametrize("mutant", KNOWN.values(), ids=KNOWN)
+def test_a_mutant_names_where_its_bug_was_seen(mutant):
+    owner, slash, _ = mutant.bug.partition("/")
+    assert mutant.bug == "generic" or (owner and slash)
+
+
+def test_names_are_unique_and_there_are_enough_mutants():
+    faults = [m.fault for m in KNOWN.values()]
+    assert len(set(faults)) == len(KNOWN)
+    assert len([m for m in KNOWN.values() if m.kills]) >= 70
+    assert len([m for m in KNOWN.values() if m.replaces == "graph" and m.kills]) >= 8
+
+
+def test_exactly_one_attribute_is_replaced_and_comes_back():
+    mutant = KNOWN["attention-scale-missing"]
+    before = _attributes()
+    with adapter.replaced_in_model(mutant):
+        during = _attributes()
+    assert [name for name in before if during[name] is not before[name]] == ["attend"]
+    assert _attributes() == before
+
+
+def test_the_module_is_restored_after_a_fault_that_raises():
+    before = _attributes()
+    with pytest.raises(ZeroDivisionError), adapter.replaced_in_model(KNOWN["rope-missing"]):
+        raise ZeroDivisionError
+    assert _attributes() == before
+
+
+def test_a_mutant_without_a_target_is_the_honest_candidate():
+    with candidates.open_candidate("pytorch") as honest:
+        expected = honest.load(models.suite_package("llama-gqa")).logits(*INPUTS)
+    assert np.array_equal(_logits(""), expected)
+
+
+@pytest.mark.parametrize("name", ["rope-missing", "rope-base-10001", "final-norm-missing"])
+def test_a_fault_of_the_decoder_changes_its_logits_and_ends_with_the_call(name):
+    assert not np.array_equal(_logits(name), _logits(""))
+    assert np.array_equal(_logits(""), _logits(""))
+
+
+def test_a_fault_in_one_operator_leaves_the_others_alone():
+    x = np.array([[1.0, 2.0]], dtype=np.float32)
+    softmax = OperatorCall("Softmax", 13, {"input": x}, {"axis": -1}, ("output",))
+    swish = OperatorCall("Swish", 24, {"X": x}, {"alpha": 1.0})
+    with _opened("") as honest, _opened("silu-as-quick-gelu") as faulty:
+        assert np.array_equal(
+            honest.operator(softmax)["output"], faulty.operator(softmax)["output"]
+        )
+        assert not np.array_equal(honest.operator(swish)["Y"], faulty.operator(swish)["Y"])
+
+
+def test_a_fault_of_the_graph_leaves_the_built_file_alone():
+    package = models.suite_package("llama-gqa")
+    before = package.file("model.onnx").read_bytes()
+    faulty = _logits("graph-final-norm-without-weight")
+    assert package.file("model.onnx").read_bytes() == before
+    assert np.abs(faulty - _logits("")).max() > 1
+
+
+def test_a_mutant_of_the_graph_is_float32_only():
+    opening = candidates.open_candidate("mutant:graph-epsilon-changed?dtype=bfloat16")
+    with pytest.raises(CandidateUnavailable, match="float32"), opening:
+        pass
+
+
+def test_an_unknown_mutant_is_refused_with_a_suggestion():
+    with pytest.raises(CandidateUnavailable, match="rope-missing"), _opened("rope-mising"):
+        pass
+
+
+@pytest.mark.parametrize("reasons", [{}, {"kills": ("ATTN-001",), "equivalent": "no"}])
+def test_a_mutant_is_killed_or_equivalent_or_known_to_survive(reasons):
+    def fault():
+        """Nothing is wrong."""
+
+    with pytest.raises(AssertionError, match="one of them"):
+        mutants.mutant("config", bug="generic", **reasons)(fault)
+
+
+def test_the_list_of_mutants_needs_neither_torch_nor_onnx():
+    code = (
+        "import sys; from conformance import mutants; mutants.all_mutants();"
+        "print([m for m in ('torch', 'onnx', 'onnxruntime') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

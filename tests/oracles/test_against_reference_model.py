@@ -1,0 +1,73 @@
+"""Two independent implementations, this NumPy oracle and the torch reference model, agree."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from conformance.oracles.architecture import Architecture
+from conformance.oracles.corpus import corpus
+from conformance.oracles.decoder import Decoder
+from conformance.oracles.ensemble import noise_unit
+from conformance.records import Contract
+from reference_model.config import Linear, Llama3, Rope
+from reference_model.huggingface import write_config
+from reference_model.model import build_decoder
+from reference_model.weights import make_weights
+from reference_model.zoo import MODELS
+
+FP32 = Contract("fp32", *["float32"] * 6, "nearest-even", False, False, 3.0, 4.0, "")  # noqa: FBT003
+
+
+def answers(config, weights, dtype=torch.float64, dialect=5):
+    """Return oracle, corpus, and the reference model's answer to the corpus."""
+    architecture = Architecture.from_config(write_config(config, dialect=dialect))
+    inputs = corpus(architecture.vocab, architecture.max_positions)
+    arrays = (inputs.input_ids_BT, inputs.attention_mask_BT, inputs.position_ids_BT)
+    reference = build_decoder(config, weights, dtype)
+    output = reference(*map(torch.from_numpy, arrays), taps=True)
+    return Decoder(architecture, weights), inputs, arrays, output
+
+
+@pytest.mark.parametrize("dialect", [4, 5])
+@pytest.mark.parametrize("name", MODELS)
+def test_logits_and_taps_agree_in_fp64(name, dialect):
+    model = MODELS[name]
+    oracle, inputs, arrays, output = answers(model.config, model.weights(), dialect=dialect)
+    logits_BTV, judged = oracle.logits(*arrays), inputs.attention_mask_BT != 0
+    error = np.abs(output.logits_BTV.numpy() - logits_BTV)[judged]
+    assert error.max() < 1e-12 * np.abs(logits_BTV).max()
+    for tap, value in oracle.hidden_states(*arrays).items():
+        error = np.abs(output.taps[tap].numpy() - value)[judged]
+        assert error.max() < 1e-12 * np.abs(value).max(), tap
+
+
+@pytest.mark.parametrize(
+    "rope",
+    [
+        Rope(500000.0),
+        Rope(10000.0, Linear(4.0)),
+        Rope(10000.0, Llama3(8.0, 1.0, 4.0, 64)),
+        Rope(500000.0, Llama3(32.0, 1.0, 2.0, 1024)),
+    ],
+)
+def test_every_rotary_scaling_agrees_in_fp64(rope):
+    config = replace(MODELS["llama-gqa"].config, rope=rope, layers=1)
+    oracle, _, arrays, output = answers(config, make_weights(config, 3))
+    logits_BTV = oracle.logits(*arrays)
+    error = np.abs(output.logits_BTV.numpy() - logits_BTV)
+    assert error.max() < 1e-12 * np.abs(logits_BTV).max()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_reference_model_in_fp32_has_about_one_unit_of_noise(name):
+    model = MODELS[name]
+    oracle, inputs, arrays, output = answers(model.config, model.weights(), torch.float32)
+    expected_BTV, judged = oracle.logits(*arrays), inputs.attention_mask_BT != 0
+    unit = noise_unit(oracle, inputs, FP32, expected_BTV=expected_BTV)
+    error = (output.logits_BTV.numpy() - expected_BTV)[judged]
+    assert 0.7 < np.sqrt(np.mean(error**2)) / unit.rms < 1.4
+    assert np.abs(error).max() / unit.max < 2.5

@@ -1,0 +1,89 @@
+"""A Llama ``config.json`` is read in both dialects, and refused where it asks for more."""
+
+from __future__ import annotations
+
+import pytest
+
+from conformance.errors import PackageError
+from conformance.oracles.architecture import Architecture, Rope
+
+BASE = {
+    "model_type": "llama",
+    "vocab_size": 512,
+    "hidden_size": 128,
+    "intermediate_size": 352,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 8,
+    "rms_norm_eps": 1e-5,
+    "max_position_embeddings": 4096,
+}
+LLAMA3 = {
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 64,
+}
+
+
+def read(**changes):
+    return Architecture.from_config({**BASE, **changes})
+
+
+def test_absent_keys_have_the_meaning_of_the_first_llama():
+    a = read()
+    assert (a.kv_heads, a.head_dim, a.tied, a.rope) == (8, 16, False, Rope(10000.0))
+
+
+def test_sizes_are_read():
+    a = read(num_key_value_heads=2, head_dim=64, tie_word_embeddings=True)
+    sizes = (a.vocab, a.dim, a.layers, a.heads, a.kv_heads, a.head_dim, a.hidden)
+    assert sizes == (512, 128, 4, 8, 2, 64, 352)
+    assert (a.tied, a.epsilon, a.max_positions) == (True, 1e-5, 4096)
+
+
+@pytest.mark.parametrize(
+    "rope",
+    [
+        {"rope_theta": 5e5, "rope_scaling": {"rope_type": "llama3", **LLAMA3}},
+        {"rope_theta": 5e5, "rope_scaling": {"type": "llama3", **LLAMA3}},
+        {"rope_parameters": {"rope_theta": 5e5, "rope_type": "llama3", **LLAMA3}},
+    ],
+)
+def test_llama3_scaling_is_read_in_every_dialect(rope):
+    assert read(**rope).rope == Rope(5e5, "llama3", 8.0, 1.0, 4.0, 64)
+
+
+@pytest.mark.parametrize(
+    "rope",
+    [
+        {"rope_theta": 1e6, "rope_scaling": {"type": "linear", "factor": 4}},
+        {"rope_parameters": {"rope_theta": 1e6, "rope_type": "linear", "factor": 4}},
+    ],
+)
+def test_linear_scaling_is_read_in_every_dialect(rope):
+    assert read(**rope).rope == Rope(1e6, "linear", 4.0)
+
+
+def test_default_rope_is_read_in_every_dialect():
+    new = read(rope_parameters={"rope_theta": 2e4, "rope_type": "default"})
+    assert new.rope == read(rope_theta=2e4, rope_scaling=None).rope == Rope(2e4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model_type": "gemma"}, "model_type is 'gemma'"),
+        ({"model_type": None}, "model_type is missing"),
+        ({"hidden_act": "gelu"}, "hidden_act is 'gelu'"),
+        ({"attention_bias": True}, "attention_bias is True"),
+        ({"mlp_bias": True}, "mlp_bias is True"),
+        ({"rope_scaling": {"type": "yarn", "factor": 2}}, "rope_type is 'yarn'"),
+        ({"rope_scaling": {"type": "linear"}}, "factor is missing"),
+        ({"rope_parameters": {"partial_rotary_factor": 0.5}}, "partial_rotary_factor is 0.5"),
+        ({"rms_norm_eps": None}, "rms_norm_eps is missing"),
+        ({"num_key_value_heads": 3}, "not a multiple of 3"),
+    ],
+)
+def test_what_the_oracle_does_not_compute_is_refused(changes, message):
+    with pytest.raises(PackageError, match=message):
+        read(**changes)

@@ -1,0 +1,232 @@
+"""The decoder, its ensemble and the noise unit, on a small model made here."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from conformance.errors import PackageError
+from conformance.oracles import decoder as decoder_module
+from conformance.oracles.architecture import Architecture, Rope
+from conformance.oracles.arithmetic import PLACES, Arithmetic, honest
+from conformance.oracles.corpus import TOKENS, corpus, default_positions
+from conformance.oracles.decoder import Decoder, weight_shapes
+from conformance.oracles.ensemble import members, noise_unit
+from conformance.records import Contract
+
+SMALL = Architecture(96, 32, 2, 4, 2, 8, 40, 1e-5, tied=False, rope=Rope(1e4), max_positions=512)
+
+
+def contract(name, accumulation="float32", intermediate=None):
+    phase = "float64" if name == "float64" else "float32"
+    types = (name, name, accumulation, intermediate or name, phase, name)
+    return Contract(name, *types, "nearest-even", False, False, 3.0, 4.0, "")  # noqa: FBT003
+
+
+FP32 = contract("float32")
+BF16 = contract("bfloat16")
+
+
+def make_weights(architecture, seed=0):
+    rng = np.random.default_rng(seed)
+    return {
+        name: (
+            rng.uniform(0.5, 2, size=shape) if len(shape) == 1 else rng.normal(size=shape) / 4
+        ).astype(np.float32)
+        for name, shape in weight_shapes(architecture).items()
+    }
+
+
+WEIGHTS = make_weights(SMALL)
+CORPUS = corpus(SMALL.vocab, SMALL.max_positions)
+INPUTS = (CORPUS.input_ids_BT, CORPUS.attention_mask_BT, CORPUS.position_ids_BT)
+JUDGED = CORPUS.attention_mask_BT != 0
+TRUTH = Decoder(SMALL, WEIGHTS)
+LOGITS = TRUTH.logits(*INPUTS)
+
+
+def relative(logits, truth=LOGITS):
+    return np.abs(logits.astype(np.float64) - truth)[JUDGED].max() / np.abs(truth).max()
+
+
+def rms(logits):
+    return float(np.sqrt(np.mean((logits.astype(np.float64) - LOGITS)[JUDGED] ** 2)))
+
+
+def test_every_output_is_finite_and_of_the_output_type():
+    for way in (Arithmetic(), honest(FP32)[0], honest(BF16)[0], honest(contract("float16"))[5]):
+        logits = Decoder(SMALL, WEIGHTS, way).logits(*INPUTS)
+        assert logits.shape == (5, TOKENS, SMALL.vocab)
+        assert logits.dtype.name == way.output
+        assert np.isfinite(logits.astype(np.float64)).all()
+
+
+def test_padding_changes_nothing():
+    ids, mask = CORPUS.input_ids_BT[2:3], CORPUS.attention_mask_BT[2:3]
+    first = int(np.argmax(mask))
+    alone = Decoder(SMALL, WEIGHTS).logits(
+        ids[:, first:], mask[:, first:], default_positions(mask[:, first:])
+    )
+    assert np.allclose(alone[0], LOGITS[2, first:], rtol=0, atol=1e-12 * np.abs(LOGITS).max())
+
+
+def test_later_tokens_change_nothing():
+    cut = Decoder(SMALL, WEIGHTS).logits(*(x[:, :20] for x in INPUTS))
+    judged = JUDGED[:, :20]
+    assert np.abs((cut - LOGITS[:, :20])[judged]).max() < 1e-12 * np.abs(LOGITS).max()
+
+
+def test_blocks_change_nothing(monkeypatch):
+    monkeypatch.setattr(decoder_module, "_BLOCK", 1000)
+    assert relative(TRUTH.logits(*INPUTS)) < 1e-13
+
+
+def test_tied_head_is_the_embedding():
+    tied = replace(SMALL, tied=True)
+    weights = {name: w for name, w in WEIGHTS.items() if name != "lm_head.weight"}
+    untied = {**weights, "lm_head.weight": weights["model.embed_tokens.weight"]}
+    assert np.array_equal(
+        Decoder(tied, weights).logits(*INPUTS), Decoder(SMALL, untied).logits(*INPUTS)
+    )
+
+
+def test_taps_are_the_stream_after_each_layer():
+    taps = TRUTH.hidden_states(*INPUTS)
+    assert list(taps) == ["layer.0", "layer.1"]
+    one = replace(SMALL, layers=1)
+    assert np.array_equal(taps["layer.0"], Decoder(one, WEIGHTS).hidden_states(*INPUTS)["layer.0"])
+
+
+def test_narrow_weights_are_taken_exactly():
+    narrow = {name: w.astype(ml_dtypes.bfloat16) for name, w in WEIGHTS.items()}
+    wide = {name: w.astype(np.float64) for name, w in narrow.items()}
+    assert np.array_equal(
+        Decoder(SMALL, narrow).logits(*INPUTS), Decoder(SMALL, wide).logits(*INPUTS)
+    )
+
+
+def test_weights_that_are_missing_or_misshapen_are_refused():
+    with pytest.raises(PackageError, match=r"'lm_head\.weight' is missing"):
+        Decoder(SMALL, {n: w for n, w in WEIGHTS.items() if n != "lm_head.weight"})
+    with pytest.raises(PackageError, match=r"shape \(3,\); the config asks for \(32,\)"):
+        Decoder(SMALL, {**WEIGHTS, "model.norm.weight": np.ones(3)})
+
+
+@pytest.mark.parametrize("kv_heads", [1, 2, 4])
+@pytest.mark.parametrize("head_dim", [8, 12])
+def test_members_of_the_ensemble_are_the_same_function(kv_heads, head_dim):
+    shape = replace(SMALL, kv_heads=kv_heads, head_dim=head_dim)
+    weights = make_weights(shape)
+    truth = Decoder(shape, weights).logits(*INPUTS)
+    for member in members(shape, weights, 3, seed=1):
+        assert set(member) == set(weight_shapes(shape))
+        logits = Decoder(shape, member).logits(*INPUTS)
+        assert relative(logits, truth) < 1e-12
+
+
+def test_members_round_differently_and_are_the_same_for_the_same_seed():
+    def answers(seed):
+        way = honest(FP32)[0]
+        return [
+            Decoder(SMALL, member, way).logits(*INPUTS)
+            for member in members(SMALL, WEIGHTS, 3, seed)
+        ]
+
+    one, again, other = answers(5), answers(5), answers(6)
+    assert all(np.array_equal(a, b) for a, b in zip(one, again, strict=True))
+    assert len({rms(a) for a in (*one, *other)}) == 6
+
+
+UNIT = noise_unit(TRUTH, CORPUS, FP32)
+
+
+def test_unit_is_that_of_the_type():
+    assert 2**-24 < UNIT.rms / np.sqrt(np.mean(LOGITS[JUDGED] ** 2)) < 2**-18
+    assert UNIT.max > UNIT.rms
+    assert (UNIT.members, UNIT.positions, UNIT.contract) == (8, 298, "float32")
+
+
+def test_decoder_in_fp32_has_about_one_unit_of_noise():
+    assert 0.8 < rms(Decoder(SMALL, WEIGHTS, honest(FP32)[0]).logits(*INPUTS)) / UNIT.rms < 1.25
+
+
+@pytest.mark.parametrize(
+    "kind", [FP32, BF16, contract("float16"), contract("bfloat16", "float32", "float32")]
+)
+def test_unit_is_stable_across_seeds(kind):
+    units = [noise_unit(TRUTH, CORPUS, kind, seed=seed) for seed in range(3)]
+    for unit in units:
+        assert abs(unit.rms / units[0].rms - 1) < 0.1
+        assert unit.spread < 0.25
+        assert noise_unit(TRUTH, CORPUS, kind) == units[0]
+
+
+def test_unit_tells_the_types_apart():
+    halves, brains = (noise_unit(TRUTH, CORPUS, contract(n)).rms for n in ("float16", "bfloat16"))
+    assert 1000 * UNIT.rms < halves < brains / 4
+
+
+def test_unit_needs_eight_members():
+    with pytest.raises(ValueError, match="at least 8"):
+        noise_unit(TRUTH, CORPUS, FP32, count=7)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        replace(SMALL, epsilon=1e-3),
+        replace(SMALL, rope=Rope(10001.0)),
+        replace(SMALL, rope=Rope(1e4, "linear", 1.001)),
+    ],
+)
+def test_fault_stands_out_of_the_noise(fault):
+    assert rms(Decoder(fault, WEIGHTS).logits(*INPUTS)) > 3 * UNIT.rms
+
+
+def test_narrow_intermediates_are_stored_half_of_the_time_at_each_place():
+    ways = honest(BF16)
+    assert [sum(place in way.unfused for way in ways) for place in PLACES] == [4] * 4
+    assert all(not way.unfused for way in honest(contract("bfloat16", "float32", "float32")))
+    assert len({way.unfused for way in ways}) == 8
+
+
+def test_storage_of_a_narrow_type_keeps_only_its_numbers():
+    x = np.linspace(-3, 3, 50, dtype=np.float32)
+    stored = honest(BF16)[0].store(x)
+    assert stored.dtype == np.float32
+    assert np.array_equal(stored, x.astype(ml_dtypes.bfloat16).astype(np.float32))
+
+
+DIGEST = "bb4c537b89a413880aa92a7f92b8124abb72b5c04c87bdbbc3db53850a36e2a6"
+
+
+def test_corpus_is_fixed():
+    digest = hashlib.sha256()
+    made = corpus(512, 4096)
+    for part in (made.input_ids_BT, made.attention_mask_BT, made.position_ids_BT):
+        digest.update(part.astype("<i8").tobytes())
+    assert digest.hexdigest() == DIGEST
+
+
+@pytest.mark.parametrize("positions", [64, 100, 256, 4096, 131072])
+def test_corpus_fits_the_model(positions):
+    made = corpus(7, positions)
+    assert made.attention_mask_BT.sum() >= 256
+    assert 0 <= made.position_ids_BT.min() <= made.position_ids_BT.max() < positions
+    assert 0 <= made.input_ids_BT.min() <= made.input_ids_BT.max() < 7
+    assert (np.diff(made.position_ids_BT[4]) > 0).all()
+    assert made.input_ids_BT.dtype == made.position_ids_BT.dtype == np.int64
+
+
+def test_corpus_has_a_row_that_repeats_and_one_with_gaps():
+    assert np.array_equal(CORPUS.input_ids_BT[1, 7:14], CORPUS.input_ids_BT[1, :7])
+    assert CORPUS.position_ids_BT[4, ::16].tolist() == [0, 32, 128, 256]
+
+
+def test_corpus_refuses_a_model_that_is_too_short():
+    with pytest.raises(ValueError, match="63 positions"):
+        corpus(512, 63)

@@ -1,0 +1,56 @@
+"""Small decoders for the reference model's tests."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from reference_model.config import Attention, Linear, Llama3, Mlp, ModelConfig, Norm, Rope
+
+SMALL = ModelConfig(
+    vocab=40,
+    dim=24,
+    layers=2,
+    attention=Attention(heads=4, kv_heads=2, head_dim=8),
+    rope=Rope(theta=10000.0),
+    norm=Norm(eps=1e-5),
+    mlp=Mlp(hidden=32),
+    tied=False,
+    max_positions=256,
+)
+
+VARIANTS = {
+    "grouped": SMALL,
+    "multi-head": dataclasses.replace(SMALL, attention=Attention(4, 4, 6)),
+    "multi-query": dataclasses.replace(SMALL, attention=Attention(4, 1, 6)),
+    "free-head-dim": dataclasses.replace(SMALL, attention=Attention(4, 2, 10)),
+    "tied": dataclasses.replace(SMALL, tied=True),
+    "one-layer": dataclasses.replace(SMALL, layers=1),
+    "theta": dataclasses.replace(SMALL, rope=Rope(500000.0)),
+    "linear": dataclasses.replace(SMALL, rope=Rope(10000.0, Linear(4.0))),
+    "llama3": dataclasses.replace(SMALL, rope=Rope(10000.0, Llama3(8.0, 1.0, 4.0, 32))),
+    "eps": dataclasses.replace(SMALL, norm=Norm(1e-3)),
+    "hidden": dataclasses.replace(SMALL, mlp=Mlp(20)),
+    "vocab": dataclasses.replace(SMALL, vocab=7),
+}
+"""One config for each value of a field that the decoder computes differently for."""
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def small():
+    return SMALL
+
+
+@pytest.fixture(params=VARIANTS.values(), ids=VARIANTS)
+def variant(request):
+    return request.param

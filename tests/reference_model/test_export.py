@@ -1,0 +1,222 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from reference_model import export
+from reference_model.config import Attention, Mlp, ModelConfig, Norm, Rope
+from reference_model.export import write_onnx
+from reference_model.model import load_decoder
+from reference_model.package import write_package
+from reference_model.weights import Design
+from reference_model.zoo import MODELS, SuiteModel
+
+SMALL = ModelConfig(
+    vocab=40,
+    dim=24,
+    layers=2,
+    attention=Attention(heads=4, kv_heads=2, head_dim=8),
+    rope=Rope(theta=10000.0),
+    norm=Norm(eps=1e-5),
+    mlp=Mlp(hidden=32),
+    tied=False,
+    max_positions=256,
+)
+
+HONEST = (0.8, 1.25)
+"""Where onnxruntime's RMS error lies in units of eager float32's; small models vary more."""
+
+
+def package(config, folder):
+    write_package(SuiteModel("test", "", config, 5, "", Design()), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory):
+    """A package with its graph, made once: exports take seconds."""
+    folder = package(SMALL, tmp_path_factory.mktemp("package"))
+    write_onnx(folder, folder / "model.onnx")
+    return folder
+
+
+def session_of(file):
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+
+
+class Runner:
+    """A graph with its cache as ``past_key_values``."""
+
+    def __init__(self, folder, config, batch):
+        self.session = session_of(folder / "model.onnx")
+        attention = config.attention
+        empty = np.zeros((batch, attention.kv_heads, 0, attention.head_dim), np.float32)
+        self.past = {
+            f"past_key_values.{i}.{part}": empty
+            for i in range(config.layers)
+            for part in ("key", "value")
+        }
+
+    def append(self, ids, mask, position):
+        feed = {"input_ids": ids, "attention_mask": mask, "position_ids": position}
+        names = [output.name for output in self.session.get_outputs()]
+        answers = dict(zip(names, self.session.run(None, feed | self.past), strict=True))
+        self.past = {
+            name: answers[name.replace("past_key_values", "present")] for name in self.past
+        }
+        return answers["logits"]
+
+
+def batch_of(vocab, shape, pad=0):
+    ids = np.random.default_rng(8).integers(0, vocab, shape)
+    mask = np.ones_like(ids)
+    mask[-1, :pad] = 0
+    return ids, mask, np.maximum(mask.cumsum(-1) - 1, 0)
+
+
+def reference(folder, inputs, dtype):
+    with torch.inference_mode():
+        logits = load_decoder(folder, dtype)(*map(torch.from_numpy, inputs)).logits_BTV
+    return logits.double().numpy()
+
+
+def noise_units(folder, inputs, observed):
+    """Return the RMS error of ``observed`` in units of eager float32's, over unpadded tokens."""
+    real = inputs[1] == 1
+    exact = reference(folder, inputs, torch.float64)[real]
+    eager = reference(folder, inputs, torch.float32)[real]
+    return np.sqrt(np.square(observed[real] - exact).mean() / np.square(eager - exact).mean())
+
+
+@pytest.mark.parametrize("pad", [0, 23])
+def test_a_graph_computes_what_the_decoder_does(exported, pad):
+    inputs = batch_of(SMALL.vocab, (4, 64), pad)
+    observed = Runner(exported, SMALL, 4).append(*inputs)
+    assert observed.dtype == np.float32
+    assert HONEST[0] < noise_units(exported, inputs, observed) < HONEST[1]
+
+
+def test_a_graph_continues_from_its_cache(exported):
+    ids, mask, position = inputs = batch_of(SMALL.vocab, (3, 64), 10)
+    runner, parts, end = Runner(exported, SMALL, 3), [], 0
+    for size in (40, 1, 1, 15, 1, 6):
+        start, end = end, end + size
+        parts.append(runner.append(ids[:, start:end], mask[:, :end], position[:, start:end]))
+    assert HONEST[0] < noise_units(exported, inputs, np.concatenate(parts, 1)) < HONEST[1]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 64), (5, 2)])
+def test_every_batch_and_length_is_taken(exported, shape):
+    inputs = batch_of(SMALL.vocab, shape)
+    observed = Runner(exported, SMALL, shape[0]).append(*inputs)
+    assert observed.shape == (*shape, SMALL.vocab)
+    np.testing.assert_allclose(observed, reference(exported, inputs, torch.float64), atol=1e-4)
+
+
+def test_names_types_and_free_sizes_are_as_documented(exported):
+    graph = onnx.load(exported / "model.onnx").graph
+
+    def told(value):
+        tensor = value.type.tensor_type
+        sizes = [dim.dim_param or dim.dim_value for dim in tensor.shape.dim]
+        return value.name, onnx.TensorProto.DataType.Name(tensor.elem_type), sizes
+
+    past = ["batch", 2, "past", 8]
+    present = ["batch", 2, "past + tokens", 8]
+    pairs = [f"{i}.{part}" for i in range(2) for part in ("key", "value")]
+    assert [told(value) for value in graph.input] == [
+        ("input_ids", "INT64", ["batch", "tokens"]),
+        ("attention_mask", "INT64", ["batch", "keys"]),
+        ("position_ids", "INT64", ["batch", "tokens"]),
+        *((f"past_key_values.{pair}", "FLOAT", past) for pair in pairs),
+    ]
+    assert [told(value) for value in graph.output] == [
+        ("logits", "FLOAT", ["batch", "tokens", 40]),
+        *((f"present.{pair}", "FLOAT", present) for pair in pairs),
+    ]
+
+
+def test_a_graph_is_valid_of_the_asked_opset_and_names_no_machine(exported):
+    model = onnx.load(exported / "model.onnx")
+    onnx.checker.check_model(model, full_check=True)
+    assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", 20)]
+    data = model.SerializeToString()
+    assert b".py" not in data
+    assert b"stack_trace" not in data
+
+
+def test_a_package_has_the_same_bytes_each_time(tmp_path):
+    model = MODELS["llama-mha-scaled"]
+    for folder in ("one", "two"):
+        write_package(model, tmp_path / folder)
+    for name in ("config.json", "model.safetensors"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    assert sorted(p.name for p in (tmp_path / "one").iterdir()) == [
+        "config.json",
+        "model.safetensors",
+    ]
+
+
+@pytest.mark.slow
+def test_an_export_from_another_process_is_silent_and_has_the_same_bytes(exported, tmp_path):
+    file = tmp_path / "again.onnx"
+    code = (
+        "import sys, pathlib\nfrom reference_model.export import write_onnx\n"
+        "write_onnx(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]))"
+    )
+    command = [sys.executable, "-c", code, str(exported), str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
+    assert file.read_bytes() == (exported / "model.onnx").read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("opset", [18, 23])
+def test_other_opsets_compute_the_same(tmp_path, opset):
+    package(SMALL, tmp_path)
+    write_onnx(tmp_path, tmp_path / "model.onnx", opset=opset)
+    inputs = batch_of(SMALL.vocab, (4, 64), 9)
+    observed = Runner(tmp_path, SMALL, 4).append(*inputs)
+    assert HONEST[0] < noise_units(tmp_path, inputs, observed) < HONEST[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MODELS)
+def test_onnxruntime_is_honest_on_the_suites_models(tmp_path, name):
+    config = MODELS[name].config
+    write_package(MODELS[name], tmp_path)
+    write_onnx(tmp_path, tmp_path / "model.onnx")
+    inputs = batch_of(config.vocab, (4, 64))
+    observed = Runner(tmp_path, config, 4).append(*inputs)
+    assert 0.9 < noise_units(tmp_path, inputs, observed) < 1.2
+
+
+@pytest.mark.slow
+def test_every_fields_values_survive_the_export(variant, tmp_path):
+    package(variant, tmp_path)
+    write_onnx(tmp_path, tmp_path / "model.onnx")
+    ids, mask, position = inputs = batch_of(variant.vocab, (4, 64), 9)
+    runner = Runner(tmp_path, variant, 4)
+    first = runner.append(ids[:, :50], mask[:, :50], position[:, :50])
+    rest = runner.append(ids[:, 50:], mask, position[:, 50:])
+    observed = np.concatenate((first, rest), 1)
+    assert HONEST[0] < noise_units(tmp_path, inputs, observed) < HONEST[1]
+
+
+@pytest.mark.slow
+def test_large_weights_go_to_a_file_beside_the_graph(tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "_EXTERNAL_ABOVE", 0)
+    package(SMALL, tmp_path)
+    write_onnx(tmp_path, tmp_path / "model.onnx")
+    assert (tmp_path / "model.onnx.data").stat().st_size > 10_000
+    inputs = batch_of(SMALL.vocab, (4, 64))
+    observed = Runner(tmp_path, SMALL, 4).append(*inputs)
+    assert HONEST[0] < noise_units(tmp_path, inputs, observed) < HONEST[1]

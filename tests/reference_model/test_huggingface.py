@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from reference_model.config import Attention, Linear, Llama3, Rope
+from reference_model.huggingface import ConfigError, read_config, write_config
+
+LLAMA3 = {
+    "rope_type": "llama3",
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 32,
+}
+ABSENT = object()
+
+
+@pytest.fixture
+def document(small):
+    return write_config(small, dialect=4)
+
+
+def changed(document, change):
+    """Return the document with keys replaced, or taken away where the value is ABSENT."""
+    merged = document | change
+    return {key: value for key, value in merged.items() if value is not ABSENT}
+
+
+@pytest.mark.parametrize("dialect", [4, 5])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "float64"])
+def test_what_is_written_is_read_back(variant, dialect, dtype):
+    assert read_config(write_config(variant, dtype=dtype, dialect=dialect)) == variant
+
+
+def test_the_dialects_differ_in_the_keys_that_transformers_renamed(small):
+    four, five = write_config(small, dialect=4), write_config(small, dialect=5)
+    assert set(four) - set(five) == {"rope_theta", "rope_scaling", "torch_dtype"}
+    assert set(five) - set(four) == {"rope_parameters", "dtype"}
+
+
+@pytest.mark.parametrize("arguments", [{"dialect": 3}, {"dtype": "int8"}])
+def test_an_unknown_dialect_or_type_is_not_written(small, arguments):
+    with pytest.raises(ValueError, match="use 4 or 5"):
+        write_config(small, **arguments)
+
+
+GOOD = {
+    "type for rope_type": ({"rope_scaling": {"type": "linear", "factor": 2}}, Linear(2.0)),
+    "both spellings": (
+        {"rope_scaling": {"type": "linear", "rope_type": "linear", "factor": 2.0}},
+        Linear(2.0),
+    ),
+    "llama3": ({"rope_scaling": LLAMA3}, Llama3(8.0, 1.0, 4.0, 32)),
+    "default": ({"rope_scaling": {"rope_type": "default"}}, None),
+    "no rope_scaling": ({"rope_scaling": ABSENT}, None),
+    "version 5": (
+        {
+            "rope_theta": ABSENT,
+            "rope_scaling": ABSENT,
+            "rope_parameters": LLAMA3 | {"rope_theta": 10000},
+        },
+        Llama3(8.0, 1.0, 4.0, 32),
+    ),
+    "both dialects, agreeing": (
+        {"rope_scaling": LLAMA3, "rope_parameters": LLAMA3 | {"rope_theta": 10000.0}},
+        Llama3(8.0, 1.0, 4.0, 32),
+    ),
+    "whole rotation": (
+        {"rope_scaling": {"rope_type": "default", "partial_rotary_factor": 1.0}},
+        None,
+    ),
+    "bookkeeping": (
+        {"use_cache": False, "transformers_version": "4.51.0", "initializer_range": 0.1},
+        None,
+    ),
+    "token ids": ({"eos_token_id": [2, 3], "pad_token_id": 0, "bos_token_id": 1}, None),
+    "neutral values": ({"pretraining_tp": 1, "temperature": 1.0, "pruned_heads": {}}, None),
+    "older files without bias keys": ({"attention_bias": ABSENT, "mlp_bias": ABSENT}, None),
+}
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_good_document_is_read(document, small, name):
+    change, scaling = GOOD[name]
+    expected = dataclasses.replace(small, rope=Rope(10000.0, scaling))
+    assert read_config(changed(document, change)) == expected
+
+
+def test_an_absent_head_dim_is_the_width_over_the_heads(document, small):
+    config = read_config(changed(document, {"head_dim": ABSENT}))
+    assert config.attention == dataclasses.replace(small.attention, head_dim=6)
+
+
+def test_a_given_head_dim_is_free(document):
+    assert read_config(changed(document, {"head_dim": 14})).attention == Attention(4, 2, 14)
+
+
+MISSING = [
+    "model_type",
+    "hidden_act",
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "rms_norm_eps",
+    "rope_theta",
+    "tie_word_embeddings",
+    "max_position_embeddings",
+]
+
+
+@pytest.mark.parametrize("key", MISSING)
+def test_a_missing_key_is_named(document, key):
+    with pytest.raises(ConfigError, match=f"{key} is missing"):
+        read_config(changed(document, {key: ABSENT}))
+
+
+BAD = {
+    "unknown key": ({"sliding_window": 4096}, "'sliding_window' .value 4096. is not understood"),
+    "other architecture": ({"model_type": "mistral"}, "'mistral'; only 'llama'"),
+    "other head": ({"architectures": ["LlamaForSequenceClassification"]}, "architectures is"),
+    "other activation": ({"hidden_act": "gelu"}, "'gelu'; only 'silu'"),
+    "attention bias": ({"attention_bias": True}, "attention_bias is True; only False"),
+    "mlp bias": ({"mlp_bias": True}, "mlp_bias is True"),
+    "split projections": ({"pretraining_tp": 2}, "pretraining_tp is 2; only 1"),
+    "quantised": ({"quantization_config": {"bits": 4}}, "quantization_config is"),
+    "pruned": ({"pruned_heads": {"0": [1]}}, "pruned_heads is"),
+    "generation option": ({"temperature": 0.6}, "temperature is 0.6"),
+    "partial rotation": ({"partial_rotary_factor": 0.5}, "partial_rotary_factor is 0.5"),
+    "unknown type": ({"torch_dtype": "int8"}, "torch_dtype is 'int8'"),
+    "types disagree": ({"dtype": "bfloat16"}, "dtype is 'bfloat16' and torch_dtype is 'float32'"),
+    "integer as text": ({"vocab_size": "40"}, "vocab_size is '40'; it has to be an integer"),
+    "integer as float": ({"hidden_size": 24.0}, "hidden_size is 24.0"),
+    "integer as true": ({"num_hidden_layers": True}, "num_hidden_layers is True"),
+    "eps as text": ({"rms_norm_eps": "1e-5"}, "rms_norm_eps is '1e-5'; it has to be a finite"),
+    "eps beyond float64": ({"rms_norm_eps": 10**400}, "finite number"),
+    "eps negative": ({"rms_norm_eps": -1e-5}, "norm.eps is -1e-05"),
+    "tied as 1": ({"tie_word_embeddings": 1}, "tie_word_embeddings is 1; it has to be true"),
+    "bias as 0": ({"mlp_bias": 0}, "mlp_bias is 0; only False"),
+    "heads not divisible": ({"num_key_value_heads": 3}, "3 kv_heads do not divide"),
+    "head_dim unknowable": ({"head_dim": ABSENT, "hidden_size": 25}, "4 does not divide .* 25"),
+    "rope type unknown": ({"rope_scaling": {"rope_type": "yarn", "factor": 2.0}}, "'yarn'; allow"),
+    "rope type no text": ({"rope_scaling": {"rope_type": ["linear"]}}, "allowed: 'default'"),
+    "rope type missing": ({"rope_scaling": {"factor": 2.0}}, "rope_scaling.rope_type is missing"),
+    "rope no object": ({"rope_scaling": 2.0}, "rope_scaling is 2.0; an object or null"),
+    "rope types disagree": (
+        {"rope_scaling": {"rope_type": "linear", "type": "llama3", "factor": 2.0}},
+        "rope_scaling.rope_type says 'linear' and rope_scaling.type says 'llama3'",
+    ),
+    "rope key missing": (
+        {"rope_scaling": {"rope_type": "llama3", "factor": 8.0}},
+        "rope_scaling.low_freq_factor is missing",
+    ),
+    "rope key unknown": (
+        {"rope_scaling": {"rope_type": "linear", "factor": 2.0, "beta_fast": 32}},
+        "rope_scaling.beta_fast .value 32. is not understood",
+    ),
+    "rope partial": (
+        {"rope_scaling": {"rope_type": "default", "partial_rotary_factor": 0.5}},
+        "rope_scaling.partial_rotary_factor is 0.5",
+    ),
+    "theta in two places": (
+        {"rope_parameters": {"rope_type": "default", "rope_theta": 500000.0}},
+        "rope_theta says 10000.0 and rope_parameters.rope_theta says 500000.0",
+    ),
+    "scaling in two places": (
+        {"rope_scaling": LLAMA3, "rope_parameters": {"rope_type": "default"}},
+        "rope_scaling says Llama3.* and rope_parameters says None",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_document_is_refused_with_key_and_value(document, name):
+    change, told = BAD[name]
+    with pytest.raises(ConfigError, match=told):
+        read_config(changed(document, change))

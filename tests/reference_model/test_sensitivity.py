@@ -1,0 +1,134 @@
+"""The suite's weights show faults: each one moves the logits far beyond float32's rounding."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+
+from reference_model import model as m
+from reference_model.config import Norm, Rope
+from reference_model.zoo import MODELS
+
+SEEN = 20.0
+"""Noise units that every fault reaches here; a candidate is allowed 3."""
+
+
+def other_eps(config):
+    return {"norm": Norm(1e-6 if config.norm.eps == 1e-5 else 1e-5)}
+
+
+def other_theta(config):
+    return {"rope": dataclasses.replace(config.rope, theta=config.rope.theta * 1.0001)}
+
+
+def no_scaling(config):
+    return {"rope": Rope(config.rope.theta)}
+
+
+def one_key_too_many(mask_BS, tokens):
+    slot_S = torch.arange(mask_BS.shape[1])
+    causal_TS = slot_S <= slot_S[-tokens:, None] + 1
+    return causal_TS & (mask_BS != 0)[:, None, None, :]
+
+
+def unscaled(q_BHTK, k_BHSK, v_BHSK, allowed_B1TS, attend=m.attend):
+    return attend(q_BHTK * q_BHTK.shape[-1] ** 0.5, k_BHSK, v_BHSK, allowed_B1TS)
+
+
+def neighbours(_self, x_BHTK, phases):
+    cos, sin = phases
+    even, odd = x_BHTK[..., ::2], x_BHTK[..., 1::2]
+    return torch.stack((even * cos - odd * sin, odd * cos + even * sin), -1).flatten(-2)
+
+
+def backwards(self, x_BHTK, phases, forward=m.Rotary.forward):
+    return forward(self, x_BHTK, (phases[0], -phases[1]))
+
+
+def gelu(self, x_BTD):
+    gate_BTF = torch.nn.functional.gelu(self.gate_proj(x_BTD))
+    return self.down_proj(gate_BTF * self.up_proj(x_BTD))
+
+
+def tiled(x_BGSK, times, dim):
+    assert dim == 1
+    return x_BGSK.repeat(1, times, 1, 1)
+
+
+CONFIGS = {"eps": other_eps, "theta": other_theta, "scaling": no_scaling}
+CODE = {
+    "mask": (m, "allowed_keys", one_key_too_many),
+    "scale": (m, "attend", unscaled),
+    "pairs": (m.Rotary, "forward", neighbours),
+    "sign": (m.Rotary, "forward", backwards),
+    "activation": (m.Mlp, "forward", gelu),
+    "heads": (torch.Tensor, "repeat_interleave", tiled),
+}
+
+
+def applies(fault, config):
+    """Say whether a fault changes what such a decoder computes at all."""
+    groups = config.attention.kv_heads
+    neutral = {
+        "scaling": config.rope.scaling is None,
+        "heads": groups in (1, config.attention.heads),
+    }
+    return not neutral.get(fault, False)
+
+
+CASES = [
+    (name, fault)
+    for name, model in MODELS.items()
+    for fault in (*CONFIGS, *CODE)
+    if applies(fault, model.config)
+]
+
+
+def logits(config, weights, dtype=torch.float32):
+    ids = torch.from_numpy(np.random.default_rng(7).integers(0, config.vocab, (4, 64)))
+    position = torch.arange(64).expand(4, 64)
+    decoder = m.build_decoder(config, weights, dtype)
+    with torch.inference_mode():
+        return decoder(ids, torch.ones_like(ids), position).logits_BTV.double()
+
+
+@pytest.mark.parametrize(("name", "fault"), CASES)
+def test_a_fault_moves_the_logits_far_beyond_the_noise(name, fault):
+    config, weights = MODELS[name].config, MODELS[name].weights()
+    exact = logits(config, weights, torch.float64)
+    unit = (logits(config, weights) - exact).square().mean().sqrt()
+    changed = dataclasses.replace(config, **CONFIGS[fault](config)) if fault in CONFIGS else config
+    patch = mock.patch.object(*CODE[fault]) if fault in CODE else contextlib.nullcontext()
+    with patch:
+        error = (logits(changed, weights) - exact).square().mean().sqrt()
+    assert error / unit > SEEN
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_scores_logits_and_blocks_have_the_aimed_sizes(name, monkeypatch):
+    config, design = MODELS[name].config, MODELS[name].design
+    spreads = []
+    attend = m.attend
+
+    def seen(q_BHTK, k_BHSK, v_BHSK, allowed_B1TS):
+        scores_BHTS = q_BHTK @ k_BHSK.mT / config.attention.head_dim**0.5
+        spreads.append(scores_BHTS[allowed_B1TS.expand_as(scores_BHTS)].std().item())
+        return attend(q_BHTK, k_BHSK, v_BHSK, allowed_B1TS)
+
+    monkeypatch.setattr(m, "attend", seen)
+    spread = logits(config, MODELS[name].weights(), torch.float64).std().item()
+    assert all(0.5 < one / design.score < 1.7 for one in spreads)
+    assert 0.8 < spread / design.logit < 1.2
+    decoder = m.build_decoder(config, MODELS[name].weights(), torch.float64)
+    ids = torch.arange(64).view(1, 64)
+    with torch.inference_mode():
+        taps = decoder(ids, torch.ones_like(ids), ids, taps=True).taps
+    for i in range(config.layers):
+        for part in ("attention", "mlp"):
+            share = taps[f"layer.{i}.{part}"].std() / taps[f"layer.{i}"].std()
+            assert share > 0.15, (i, part)

@@ -1,0 +1,158 @@
+"""The reference model against an independent implementation, both in float64."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+
+from reference_model.huggingface import open_folder, write_config
+from reference_model.model import load_decoder
+from reference_model.package import write_package
+from reference_model.zoo import MODELS
+
+transformers = pytest.importorskip("transformers")
+
+LLAMA3 = {
+    "rope_type": "llama3",
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 32,
+}
+VARIANTS = {
+    "grouped": {},
+    "multi-query": {"num_key_value_heads": 1},
+    "multi-head": {"num_key_value_heads": 4},
+    "free head dim": {"head_dim": 14},
+    "tied": {"tie_word_embeddings": True},
+    "llama3": {"rope_parameters": LLAMA3 | {"rope_theta": 10000.0}},
+    "linear": {"rope_parameters": {"rope_type": "linear", "factor": 4.0, "rope_theta": 1e4}},
+    "large eps": {"rms_norm_eps": 1e-2},
+}
+
+
+@contextlib.contextmanager
+def float64_inside():
+    """Let transformers compute in float64 where it names float32: norm, phases and softmax."""
+    with (
+        mock.patch.object(torch, "float32", torch.float64),
+        mock.patch.object(torch, "float", torch.float64),
+        mock.patch.object(torch.Tensor, "float", torch.Tensor.double),
+    ):
+        yield
+
+
+def theirs(folder):
+    """Return transformers' decoder, its frequencies made anew in float64."""
+    model = transformers.LlamaForCausalLM.from_pretrained(
+        folder, dtype=torch.float64, attn_implementation="eager"
+    )
+    with float64_inside():
+        model.model.rotary_emb = type(model.model.rotary_emb)(model.config)
+    return model.eval()
+
+
+def save(folder, options, **how):
+    base = {
+        "vocab_size": 50,
+        "hidden_size": 24,
+        "intermediate_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 256,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0},
+        "initializer_range": 0.4,
+    }
+    torch.manual_seed(1)
+    model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**(base | options)))
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "norm" in name:
+                parameter.uniform_(0.5, 1.5)
+    model.save_pretrained(folder, **how)
+
+
+def batch(vocab, tokens=40, pad=0):
+    """Return ids, mask and positions (2, tokens), the second row padded on the left."""
+    ids = torch.from_numpy(np.random.default_rng(2).integers(0, vocab, (2, tokens)))
+    mask = torch.ones_like(ids)
+    mask[1, :pad] = 0
+    return ids, mask, (mask.cumsum(-1) - 1).clamp(min=0)
+
+
+def assert_agree(folder, vocab, pad=0):
+    ids, mask, position = batch(vocab, pad=pad)
+    model = theirs(folder)
+    with torch.no_grad(), float64_inside():
+        expected = model(input_ids=ids, attention_mask=mask, position_ids=position).logits
+    with torch.no_grad():
+        observed = load_decoder(folder, torch.float64)(ids, mask, position).logits_BTV
+    real = mask.bool()
+    assert expected.dtype == observed.dtype == torch.float64
+    assert expected[real].std() > 0.3
+    torch.testing.assert_close(observed[real], expected[real], rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("pad", [0, 9])
+def test_logits_agree(tmp_path, name, pad):
+    save(tmp_path, VARIANTS[name])
+    assert_agree(tmp_path, 50, pad)
+
+
+def test_a_sharded_folder_agrees(tmp_path):
+    save(tmp_path, {}, max_shard_size="10KB")
+    assert len(list(tmp_path.glob("model-*.safetensors"))) > 1
+    assert_agree(tmp_path, 50)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_transformers_reads_the_suites_packages(tmp_path, name):
+    write_package(MODELS[name], tmp_path)
+    assert_agree(tmp_path, MODELS[name].config.vocab, pad=9)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_transformers_reads_both_dialects_alike(tmp_path, name):
+    read = []
+    for dialect in (4, 5):
+        (tmp_path / "config.json").write_text(
+            json.dumps(write_config(MODELS[name].config, dialect=dialect))
+        )
+        config = transformers.LlamaConfig.from_pretrained(tmp_path).to_dict()
+        rope = config["rope_parameters"]
+        read.append((config["dtype"], config["eos_token_id"], rope))
+    assert read[0] == read[1]
+
+
+def test_a_cache_agrees_step_by_step(tmp_path):
+    save(tmp_path, VARIANTS["llama3"])
+    ids, mask, position = batch(50, tokens=20, pad=5)
+    model, decoder = theirs(tmp_path), load_decoder(tmp_path, torch.float64)
+    past, cache, end = transformers.DynamicCache(), None, 0
+    for size in (12, 1, 1, 3, 1, 2):
+        start, end = end, end + size
+        now = {"input_ids": ids[:, start:end], "position_ids": position[:, start:end]}
+        with torch.no_grad(), float64_inside():
+            output = model(**now, attention_mask=mask[:, :end], past_key_values=past)
+        expected, past = output.logits, output.past_key_values
+        with torch.no_grad():
+            observed = decoder(*[ids[:, start:end], mask[:, :end], position[:, start:end]], cache)
+        cache, real = observed.cache, mask[:, start:end].bool()
+        torch.testing.assert_close(observed.logits_BTV[real], expected[real], rtol=0, atol=1e-10)
+
+
+def test_sixteen_bit_folders_open_in_their_own_type(tmp_path):
+    torch.manual_seed(1)
+    save(tmp_path / "wide", {})
+    model = transformers.LlamaForCausalLM.from_pretrained(tmp_path / "wide", dtype=torch.bfloat16)
+    model.save_pretrained(tmp_path / "narrow")
+    _, tensors = open_folder(tmp_path / "narrow")
+    assert {tensor.dtype.name for tensor in tensors.values()} == {"bfloat16"}
+    assert_agree(tmp_path / "narrow", 50)

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from reference_model.config import Llama3, validate
+from reference_model.zoo import MODELS
+
+HEAVY = {"torch", "onnx", "onnxruntime", "transformers", "conformance"}
+LIGHT = ["config", "huggingface", "weights", "zoo"]
+
+
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+def test_a_model_is_valid_and_named_as_it_is_listed(model):
+    validate(model.config)
+    assert MODELS[model.name] is model
+    assert model.summary
+
+
+def test_the_models_use_every_mechanism():
+    configs = [model.config for model in MODELS.values()]
+    groups = {
+        (c.attention.kv_heads == 1, c.attention.kv_heads == c.attention.heads) for c in configs
+    }
+    assert groups == {(False, False), (True, False), (False, True)}
+    assert {c.tied for c in configs} == {False, True}
+    assert any(c.attention.heads * c.attention.head_dim != c.dim for c in configs)
+    assert any(isinstance(c.rope.scaling, Llama3) for c in configs)
+    assert len({c.norm.eps for c in configs}) > 1
+    assert any(model.design.outliers for model in MODELS.values())
+
+
+def test_the_models_cannot_be_replaced():
+    with pytest.raises(TypeError):
+        MODELS["llama-gqa"] = None
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_light_modules_import_without_torch(module):
+    code = (
+        f"import sys, reference_model.{module}\n"
+        f"heavy = {HEAVY} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,267 @@
+"""Every format renders the golden report, and text from outside stays text in each."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import subprocess
+import sys
+from collections import Counter
+from html.parser import HTMLParser
+from xml.etree import ElementTree as ET
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from conformance import report as reports
+from conformance.errors import UsageError
+from conformance.records import Level, Outcome, Verdict
+from conformance.report import json as record
+from conformance.report import junit, markdown, table
+from conformance.report.html.markup import element
+from conformance.verdicts import outcome_of
+
+FORMATS = ["html", "json", "junit", "markdown", "table"]
+HOSTILE = st.text(min_size=1, max_size=60) | st.lists(
+    st.sampled_from(
+        [*"<>&\"'|`*_[]()#@\\\n\r\t\x00\x1b", "</pre>", "</script>", "<!--", "\u202e", "\ud800"]
+    ),
+    min_size=1,
+).map("".join)
+EVERY = "<>&\"'|`*_[]()#@\\!\n\r\t\x00\x1b</pre></script><!--\u202e\ud800"
+FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def test_the_formats_are_the_modules_of_the_folder():
+    assert reports.formats() == FORMATS
+
+
+def test_an_unknown_format_is_answered_with_the_nearest(golden):
+    with pytest.raises(UsageError, match=r"no report format 'htm'. Did you mean 'html'"):
+        reports.render(golden.golden(), "htm")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_outcome_stands_with_profile_and_precision(golden, name):
+    text = reports.render(golden.golden(), name)
+    if name == "json":
+        assert '"outcome": "nonconformant"' in text
+    else:
+        plain = re.sub(r"<[^>]*>", "", text)
+        assert "nonconformant: decoder, fp32" in plain
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_requirement_and_verdict_is_told(golden, name):
+    report = golden.golden()
+    text = reports.render(report, name)
+    for result in report.requirements:
+        assert result.requirement.id in text
+    for verdict in Verdict:
+        assert verdict.name in text or verdict.name.replace("_", " ") in text
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_no_format_writes_an_invisible_character(golden, name):
+    text = reports.render(golden.golden(golden.INVISIBLE), name)
+    if name != "json":  # JSON has the text as it was
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202e\u2028\uffff]", text)
+        assert "\\u202e" in text.replace("&#92;", "\\")
+
+
+@pytest.mark.parametrize("name", ["html", "markdown", "table", "junit"])
+def test_a_partial_selection_says_that_it_cannot_be_conformant(golden, name):
+    report = golden.conformant()
+    run = dataclasses.replace(report.run, partial=True)
+    partial = dataclasses.replace(report, run=run, outcome=Outcome.INCOMPLETE)
+    text = reports.render(partial, name)
+    assert "a partial selection cannot be conformant" in text
+    assert "Every applicable MUST" not in text
+
+
+@pytest.mark.parametrize("name", ["html", "markdown", "table", "junit"])
+def test_a_waiver_is_told(golden, name):
+    assert "waived" in reports.render(golden.golden(), name).lower()
+    assert "waived" not in reports.render(golden.conformant(), name).lower()
+
+
+def test_json_is_valid_and_comes_back_unchanged(golden):
+    report = golden.golden()
+    text = record.render(report)
+    again = record.parse(text.encode())
+    assert record.render(again) == text
+    assert [r.verdict for r in again.requirements] == [r.verdict for r in report.requirements]
+
+
+def test_reports_are_rendered_without_torch_pytest_and_onnx(golden, tmp_path):
+    source = tmp_path / "report.json"
+    source.write_text(record.render(golden.golden()), encoding="utf-8")
+    program = (
+        "import pathlib, sys; from conformance import report; from conformance.report import json\n"
+        f"read = json.parse(pathlib.Path({str(source)!r}).read_bytes())\n"
+        "print([len(report.render(read, name)) > 99 for name in report.formats()])\n"
+        "print({'torch', 'pytest', 'onnx', 'hypothesis'} & set(sys.modules))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert ran.stdout.split("\n")[:2] == [str([True] * 5), "set()"]
+
+
+class _Shape(HTMLParser):
+    """The elements of a page with the names of their attributes, and its text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements, self.words = [], []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, tuple(name for name, _ in attrs)))
+
+    def handle_endtag(self, tag):
+        self.elements.append((f"/{tag}", ()))
+
+    def handle_comment(self, data):
+        self.elements.append(("comment", (data,)))
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+@FEW
+@given(hostile=HOSTILE)
+@example(hostile=EVERY)
+def test_no_text_changes_the_elements_of_the_page(golden, hostile):
+    expected = _Shape(reports.render(golden.golden("x"), "html")).elements
+    page = reports.render(golden.golden(hostile), "html")
+    assert _Shape(page).elements == expected
+    page.encode()  # no lone surrogate is left
+
+
+@FEW
+@given(text=HOSTILE)
+@example(text=EVERY)
+def test_an_attribute_stays_one_attribute(text):
+    page = element("a", text, title=text, hidden=True, id=None)
+    assert _Shape(page).elements == [("a", ("title", "hidden")), ("/a", ())]
+
+
+def test_the_page_shows_hostile_text_as_it_is(golden):
+    words = "".join(_Shape(reports.render(golden.golden(), "html")).words)
+    for text in (golden.SCRIPT, golden.IMAGE, golden.QUOTES, golden.CLOSERS):
+        assert text in words
+
+
+@FEW
+@given(hostile=HOSTILE)
+@example(hostile=EVERY)
+def test_no_text_changes_the_structure_of_the_markdown(golden, hostile):
+    def structure(text):
+        shape = _Shape(text).elements
+        marks = Counter(c for c in text if c in "<>|`*_[]()@\\\"'!\n")
+        return shape, marks
+
+    expected = structure(markdown.render(golden.golden("x")))
+    assert structure(markdown.render(golden.golden(hostile))) == expected
+
+
+@FEW
+@given(hostile=HOSTILE)
+@example(hostile=EVERY)
+def test_junit_is_well_formed_whatever_the_text(golden, hostile):
+    def tags(text):
+        return [element.tag for element in parsed(text).iter()]
+
+    assert tags(junit.render(golden.golden(hostile))) == tags(junit.render(golden.golden("x")))
+
+
+@FEW
+@given(hostile=HOSTILE)
+@example(hostile=EVERY)
+def test_the_table_writes_no_terminal_escape(golden, hostile):
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", table.render(golden.golden(hostile)))
+
+
+def parsed(text):
+    return ET.fromstring(text)  # noqa: S314  # our own text
+
+
+def looks_passed(testcase):
+    return all(testcase.find(tag) is None for tag in ("failure", "error", "skipped"))
+
+
+def test_junit_has_a_suite_for_each_requirement_and_one_for_the_outcome(golden):
+    report = golden.golden()
+    suites = parsed(junit.render(report)).findall("testsuite")
+    names = [result.requirement.id for result in report.requirements]
+    assert [suite.get("name") for suite in suites] == [*names, "outcome"]
+    for suite in suites:
+        assert int(suite.get("tests")) == len(suite.findall("testcase")) > 0
+        assert int(suite.get("skipped")) == len(suite.findall("testcase/skipped"))
+        assert int(suite.get("failures")) == len(suite.findall("testcase/failure"))
+        assert int(suite.get("errors")) == len(suite.findall("testcase/error"))
+
+
+def test_junit_tells_verdicts_by_its_own_words(golden):
+    root = parsed(junit.render(golden.golden()))
+    found = {
+        told.get("type"): told.tag
+        for told in root.iter()
+        if told.tag in ("failure", "error", "skipped")
+    }
+    assert found == {
+        "FAIL": "failure",
+        "FAIL, waived": "failure",
+        "ERROR": "error",
+        "INCONCLUSIVE": "error",
+        "NOT RUN": "error",
+        "NOT APPLICABLE": "skipped",
+    }
+
+
+@st.composite
+def mixtures(draw, golden):
+    """Return a report of any mixture of verdicts, with the outcome that the table gives it."""
+    verdicts, results = st.sampled_from(Verdict), []
+    for number in range(draw(st.integers(0, 4))):
+        found = draw(st.lists(verdicts, max_size=3))
+        cases = [golden.case(f"GOLD-{number:03d}", verdict) for verdict in found]
+        verdict = max([*found, draw(verdicts)])
+        level = draw(st.sampled_from(Level))
+        results.append(golden.result(number, verdict, *cases, level=level))
+    outcome = outcome_of(results, partial=draw(st.booleans()))
+    return dataclasses.replace(golden.golden("x"), requirements=tuple(results), outcome=outcome)
+
+
+@FEW
+@given(data=st.data())
+def test_nothing_unevaluated_looks_passed_in_junit(golden, data):
+    report = data.draw(mixtures(golden))
+    *suites, last = parsed(junit.render(report)).findall("testsuite")
+    for result, suite in zip(report.requirements, suites, strict=True):
+        told = [result.verdict, *(case.verdict for case in result.cases)]
+        passed = all(map(looks_passed, suite.findall("testcase")))
+        assert passed == all(verdict is Verdict.PASS for verdict in told)
+    good = report.outcome in (Outcome.CONFORMANT, Outcome.CONDITIONAL)
+    assert looks_passed(last.find("testcase")) == good
+
+
+def test_markdown_stays_within_the_limit_of_a_job_summary_and_says_what_it_cut(golden):
+    text = "|<>`" * 5_000
+    results = [
+        golden.result(number, Verdict.FAIL, *[golden.case("x", Verdict.FAIL, message=text)] * 20)
+        for number in range(999)
+    ]
+    report = dataclasses.replace(golden.golden(text), requirements=tuple(results))
+    page = markdown.render(report)
+    assert len(page.encode()) <= markdown.LIMIT < 2**20
+    assert "Cut to fit a job summary" in page
+    assert page.startswith("## ")
+    assert page.count("<details>") == page.count("</details>") > 0
+
+
+def test_markdown_says_nothing_of_cuts_where_nothing_is_cut(golden):
+    assert "Cut to fit" not in markdown.render(golden.golden())

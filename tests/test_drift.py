@@ -1,0 +1,75 @@
+"""The standard, its checks and its mutants agree with each other."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import reference_model
+from conformance import catalogue, mutants, schema, spec
+from reference_model import zoo
+
+SPEC = spec.load()
+
+
+def test_every_testable_requirement_has_a_check_and_every_check_a_requirement():
+    decided = {check.requirement for check in catalogue.all_checks()}
+    testable = {r.id for r in SPEC.requirements.values() if not r.untestable}
+    assert decided == testable
+
+
+def test_every_requirement_is_in_a_profile():
+    listed = {name for profile in SPEC.profiles.values() for name in profile.requirements}
+    assert listed == set(SPEC.requirements)
+
+
+def test_profiles_name_models_of_the_suite():
+    for profile in SPEC.profiles.values():
+        assert set(profile.models) <= set(zoo.MODELS)
+
+
+def test_release_holds_every_requirement_that_needs_no_operators():
+    decidable = {
+        r.id for r in SPEC.requirements.values() if "operators" not in r.needs and not r.suite_model
+    }
+    assert set(SPEC.profiles["release"].requirements) == decidable
+
+
+def test_operators_are_named_with_the_version_that_is_called():
+    for requirement in SPEC.requirements.values():
+        if "operators" in requirement.needs:
+            assert requirement.operator is not None, requirement.id
+            name, _, version = requirement.operator.partition("-")
+            assert name
+            assert version.isdecimal()
+
+
+@pytest.mark.parametrize("name", mutants.all_mutants())
+def test_a_mutant_names_requirements_that_exist(name):
+    mutant = mutants.all_mutants()[name]
+    assert bool(mutant.kills) != bool(mutant.equivalent or mutant.survives)
+    assert set(mutant.kills) <= set(SPEC.requirements)
+
+
+def test_the_reference_model_names_requirements_that_exist():
+    text = (Path(reference_model.__file__).parent / "model.py").read_text(encoding="utf-8")
+    named = set(re.findall(r"\b[A-Z]+-\d{3}\b", text))
+    assert named
+    assert named <= set(SPEC.requirements)
+
+
+def test_every_requirement_is_proved_by_a_mutant():
+    killed = {name for mutant in mutants.all_mutants().values() for name in mutant.kills}
+    assert killed == set(SPEC.requirements)
+
+
+@pytest.mark.parametrize("kind", ["requirements", "profile"])
+def test_the_standards_files_follow_their_schemas(kind):
+    folder = {"requirements": "requirements", "profile": "profiles"}[kind]
+    root = spec.resources.files("conformance.spec") / folder
+    documents = [schema.parse(f.read_bytes()) for f in root.iterdir() if f.name.endswith(".json")]
+    assert documents
+    for document in documents:
+        schema.validate(kind, document)

@@ -1,0 +1,158 @@
+"""The cache of packages, builds and noise units: what is damaged is made again at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import threading
+from types import SimpleNamespace
+
+import pytest
+
+from conformance import models, spec
+from conformance.errors import BuildError, UsageError
+from conformance.oracles import ensemble
+from conformance.records import NoiseUnit
+
+NAME = "llama-mqa-tied"
+CONTRACT = spec.load().contracts["fp32"]
+UNIT = NoiseUnit(rms=1e-7, max=1e-6, spread=0.1, members=9, positions=20, contract="fp32")
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv(models.CACHE_VARIABLE, str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def damaged(folder):
+    """Change a weight, and leave beside it what a candidate would take for supplied."""
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-1] + b"\x7f")
+    (folder / "model.onnx").write_bytes(b"another model")
+    (folder / "folder").mkdir()
+
+
+def test_a_damaged_package_is_made_again(cache):
+    whole = models.suite_package(NAME)
+    damaged(whole.path)
+    again = models.suite_package(NAME)
+    assert again == whole
+    assert sorted(file.name for file in again.path.iterdir()) == [
+        "config.json",
+        "model.safetensors",
+    ]
+    assert [file.name for file in (cache / "packages").iterdir()] == [again.path.name]
+
+
+def test_a_file_that_was_put_into_a_package_is_no_part_of_it(cache):
+    folder = models.suite_package(NAME).path
+    (folder / "model.onnx").write_bytes(b"another model")
+    assert cache in folder.parents
+    models.suite_package(NAME)
+    assert not (folder / "model.onnx").exists()
+
+
+def test_a_package_can_be_read_at_every_moment_of_its_mending(cache):
+    folder = models.suite_package(NAME).path
+    assert cache in folder.parents
+    missed, over = [], threading.Event()
+
+    def read():
+        while not over.is_set():
+            try:
+                (folder / "config.json").read_bytes()
+                (folder / "model.safetensors").read_bytes()
+            except OSError as error:
+                missed.append(error)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for _ in range(3):
+        damaged(folder)
+        models.suite_package(NAME)
+    over.set()
+    reader.join()
+    assert missed == []
+
+
+def test_a_cache_that_cannot_be_written_is_told_with_the_way_out(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv(models.CACHE_VARIABLE, str(tmp_path / "file" / "cache"))
+    with pytest.raises(UsageError, match=rf"file/cache cannot be.*{models.CACHE_VARIABLE}"):
+        models.suite_package(NAME)
+
+
+@pytest.fixture
+def exporter(monkeypatch):
+    """Stand in for the exporter, which takes seconds; counts its calls."""
+    calls = []
+
+    def write_onnx(folder, file):
+        calls.append(folder)
+        file.write_bytes(b"a graph")
+
+    export = SimpleNamespace(write_onnx=write_onnx)
+    monkeypatch.setitem(sys.modules, "reference_model.export", export)
+    monkeypatch.setattr("reference_model.export", export, raising=False)
+    return calls
+
+
+def test_a_build_is_made_once_and_again_when_it_was_changed(cache, exporter):
+    package = models.suite_package(NAME)
+    built = package.file("model.onnx")
+    assert cache in built.parents
+    assert package.file("model.onnx") == built
+    assert len(exporter) == 1
+    built.write_bytes(b"an optimised graph")
+    assert package.file("model.onnx").read_bytes() == b"a graph"
+    built.unlink()
+    assert package.file("model.onnx").read_bytes() == b"a graph"
+    assert len(exporter) == 3
+
+
+def test_a_build_that_cannot_be_made_is_not_the_candidates_fault(cache, exporter, monkeypatch):
+    package = models.suite_package(NAME)
+    assert cache
+    assert exporter == []
+    monkeypatch.setattr(sys.modules["reference_model.export"], "write_onnx", lambda *_: 1 // 0)
+    with pytest.raises(BuildError, match=r"could not make model\.onnx .*ZeroDivisionError"):
+        package.file("model.onnx")
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"max": float("inf")},
+        {"max": float("nan")},
+        {"rms": 0.0},
+        {"rms": -1.0},
+        {"contract": "bf16"},
+        {"members": 3, "unknown": 1},
+        None,
+    ],
+    ids=str,
+)
+def test_a_kept_noise_unit_that_cannot_be_right_is_measured_again(cache, monkeypatch, edit):
+    package = models.suite_package(NAME)
+    measured = []
+    monkeypatch.setattr(ensemble, "noise_unit", lambda *_: measured.append(1) or UNIT)
+    assert models.noise_unit(package, CONTRACT) == UNIT
+    assert models.noise_unit(package, CONTRACT) == UNIT
+    assert len(measured) == 1
+    (file,) = (cache / "noise").iterdir()
+    kept = json.loads(file.read_text(encoding="utf-8"))
+    file.write_text("{" if edit is None else json.dumps({**kept, **edit}), encoding="utf-8")
+    assert models.noise_unit(package, CONTRACT) == UNIT
+    assert len(measured) == 2
+
+
+def test_a_noise_unit_belongs_to_the_contract_that_it_was_measured_under(cache, monkeypatch):
+    package = models.suite_package(NAME)
+    measured = []
+    monkeypatch.setattr(ensemble, "noise_unit", lambda *_: measured.append(1) or UNIT)
+    models.noise_unit(package, CONTRACT)
+    models.noise_unit(package, dataclasses.replace(CONTRACT, accumulation="float16"))
+    assert cache.is_dir()
+    assert len(measured) == 2

@@ -1,0 +1,79 @@
+"""The plan: what runs, what does not apply, and what fails before anything was asked."""
+
+from __future__ import annotations
+
+import pytest
+
+from conformance.errors import UsageError
+from conformance.plan import plan
+from conformance.records import Claims, Level, Oracle, Profile, Requirement, Spec, Verdict
+
+
+def requirement(name: str, *needs: str, untestable: str | None = None) -> Requirement:
+    return Requirement(
+        name, Level.MUST, "s", "s", "1.0", needs, Oracle.RELATION, untestable=untestable
+    )
+
+
+ROWS = (
+    requirement("A-001", "logits"),
+    requirement("A-002", "logits", "cache"),
+    requirement("A-003", "operators"),
+    requirement("A-004", untestable="nobody can see it"),
+)
+PROFILE = Profile("p", "P", (), tuple(r.id for r in ROWS), ("fp32",), ("logits", "cache"))
+SMALL = Spec(
+    "1.0",
+    {r.id: r for r in ROWS},
+    {"p": PROFILE},
+    {},
+    dict.fromkeys(("logits", "cache", "operators"), ""),
+    "",
+)
+
+
+def planned(*claimed: str, only: tuple[str, ...] = ()) -> list[Verdict | None]:
+    return [one.verdict for one in plan(SMALL, PROFILE, Claims(frozenset(claimed)), only)]
+
+
+@pytest.mark.parametrize(
+    ("claimed", "verdicts"),
+    [
+        (("logits", "cache", "operators"), [None, None, None, Verdict.NOT_APPLICABLE]),
+        (("logits", "cache"), [None, None, Verdict.NOT_APPLICABLE, Verdict.NOT_APPLICABLE]),
+        (
+            ("logits", "operators"),
+            [None, Verdict.FAIL, None, Verdict.NOT_APPLICABLE],
+        ),
+        ((), [Verdict.FAIL, Verdict.FAIL, Verdict.NOT_APPLICABLE, Verdict.NOT_APPLICABLE]),
+    ],
+)
+def test_what_is_demanded_and_not_claimed_fails_and_what_is_optional_does_not_apply(
+    claimed, verdicts
+):
+    assert planned(*claimed) == verdicts
+
+
+def test_what_was_not_selected_is_not_run_whatever_was_claimed():
+    assert planned(only=("A-001",)) == [Verdict.FAIL, *[Verdict.NOT_RUN] * 3]
+
+
+@pytest.mark.parametrize(
+    ("claims", "only", "message"),
+    [
+        (Claims(frozenset({"logits"}), "fp64"), (), "claims 'fp64'; profile p is stated for fp32"),
+        (Claims(frozenset({"logit"})), (), "no capability 'logit'. Did you mean 'logits'"),
+        (Claims(frozenset({"logits"})), ("A-005",), "no requirement 'A-005'. Did you mean 'A-004'"),
+    ],
+    ids=["precision", "capability", "requirement"],
+)
+def test_what_nobody_defined_is_refused(claims, only, message):
+    with pytest.raises(UsageError, match=message):
+        plan(SMALL, PROFILE, claims, only)
+
+
+def test_a_requirement_outside_the_profile_is_refused():
+    other = requirement("B-001")
+    standard = Spec("1.0", {**SMALL.requirements, "B-001": other}, {}, {}, SMALL.capabilities, "")
+    with pytest.raises(UsageError, match="B-001: not part of profile p"):
+        plan(standard, PROFILE, Claims(frozenset()), ("B-001",))
