@@ -223,7 +223,7 @@ class CheckedOperators:
 
     def compute(self, call: OperatorCall) -> dict[str, Array]:
         """Ask the candidate for the outputs of one operator call, by formal name."""
-        copies = {name: array.copy() for name, array in call.inputs.items()}
+        copies = {name: _copied(array) for name, array in call.inputs.items()}
         own = dataclasses.replace(call, inputs=copies, attributes=dict(call.attributes))
         answer = guarded(
             call.operator, lambda: _method(self._candidate, "operator", "operators")(own)
@@ -235,7 +235,7 @@ class CheckedOperators:
             )
         truth = self.expected(call)
         return {
-            name: _formed(name, answer[name], truth[name].value.shape, self.contract.output)
+            name: _formed(name, answer[name], truth[name].value.shape, truth[name].dtype)
             for name in call.outputs
         }
 
@@ -263,6 +263,17 @@ class RememberedTruths:
 def _filled(tokens_BT: Ints, mask_BT: Ints | None, at_BT: Ints | None) -> tuple[Ints, Ints, Ints]:
     mask = np.ones_like(tokens_BT) if mask_BT is None else mask_BT
     return tokens_BT, mask, default_positions(mask) if at_BT is None else at_BT
+
+
+def _copied(array: Array) -> Array:
+    """Return a copy with the same strides, so that a candidate meets what the check made."""
+    if array.flags.c_contiguous or min(array.strides) < 0:
+        return array.copy()
+    reach = [(size - 1) * stride for size, stride in zip(array.shape, array.strides, strict=True)]
+    memory = np.zeros(sum(reach) + array.itemsize, np.uint8)
+    copy: Array = np.ndarray(array.shape, array.dtype, memory.data, strides=array.strides)
+    copy[...] = array
+    return copy
 
 
 def _formed(name: str, answer: Any, shape: tuple[int, ...], type_name: str) -> Array:

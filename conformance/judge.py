@@ -48,10 +48,9 @@ def within_noise(
         judged: (B, T) mask of the positions that are judged; None judges all.
     """
     error = _errors(observed, expected, judged)
-    rms = Measurement(
-        "rms", error.rms / unit.rms, contract.noise_rms, "noise units", "", error.count
-    )
-    _settle(rms, _largest(error, unit.max, contract.noise_max))
+    limit = _limit(contract.noise_rms, contract)
+    rms = Measurement("rms", error.rms / unit.rms, limit, "noise units", "", error.count)
+    _settle(rms, _largest(error, unit.max, _limit(contract.noise_max, contract)))
 
 
 def max_within_noise(
@@ -63,7 +62,7 @@ def max_within_noise(
 ) -> None:
     """Demand that the largest error is rounding noise: for inputs too few for an RMS."""
     error = _errors(observed, expected, judged)
-    _settle(_largest(error, unit.max, contract.noise_max))
+    _settle(_largest(error, unit.max, _limit(contract.noise_max, contract)))
 
 
 def related(
@@ -71,7 +70,14 @@ def related(
 ) -> None:
     """Demand that two answers of the candidate agree: each may be off by the noise, so sqrt(2)."""
     error = _errors(one, np.asarray(other, dtype=np.float64), judged)
-    _settle(_largest(error, unit.max, math.sqrt(2) * contract.noise_max))
+    limit = math.sqrt(2) * _limit(contract.noise_max, contract)
+    _settle(_largest(error, unit.max, limit))
+
+
+def _limit(noise: float | None, contract: Contract) -> float:
+    if noise is None:
+        raise SpecError(f"contract {contract.name} has no limit in noise units")
+    return noise
 
 
 def within_bounds(outputs: Mapping[str, Array], expected: Mapping[str, Expected]) -> None:

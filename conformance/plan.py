@@ -102,14 +102,24 @@ def _planned(
         return Planned(requirement, Verdict.NOT_RUN, "not selected")
     if requirement.untestable:
         return Planned(requirement, Verdict.NOT_APPLICABLE, requirement.untestable)
-    for capability in requirement.needs:
-        if capability in claims.capabilities:
-            continue
-        if capability in profile.demands:
-            reason = f"profile {profile.name} demands {capability}, which is not claimed"
-            return Planned(requirement, Verdict.FAIL, reason)
-        return Planned(requirement, Verdict.NOT_APPLICABLE, f"{capability} is not claimed")
+    missing = unclaimed(requirement, claims)
+    if missing in profile.demands:
+        reason = f"profile {profile.name} demands {missing}, which is not claimed"
+        return Planned(requirement, Verdict.FAIL, reason)
+    if missing:
+        return Planned(requirement, Verdict.NOT_APPLICABLE, f"{missing} is not claimed")
     return Planned(requirement, None)
+
+
+def unclaimed(requirement: Requirement, claims: Claims) -> str:
+    """Return what a requirement needs and a candidate does not claim; empty where there is none."""
+    for capability in requirement.needs:
+        if capability not in claims.capabilities:
+            return capability
+    operator = (requirement.operator or "").partition("-")[0]
+    if operator and claims.operators is not None and operator not in claims.operators:
+        return f"operator {operator}"
+    return ""
 
 
 def _check_known(kind: str, names: Collection[str], known: Collection[str]) -> None:

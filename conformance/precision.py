@@ -35,10 +35,14 @@ def accumulation(terms: int, unit: float, results: int = 1_000_000) -> float:
     The smaller of the certain bound gamma_K = K u / (1 - K u) (Higham, Accuracy and Stability of
     Numerical Algorithms, 2002, section 3.1) and the probabilistic one, lambda sqrt(K) u + K u**2
     (Higham and Mary, SIAM J. Sci. Comput. 41, 2019), with lambda = sqrt(2 ln(2 T / delta)) so
-    that all ``results`` of a case stay inside with a probability of 1 - 1e-9.
+    that all T ``results`` of a case stay inside with a probability of 1 - 1e-9.
     """
     if terms * unit >= 1:
         return math.inf
     certain = terms * unit / (1 - terms * unit)
-    lam = math.sqrt(2 * math.log(2 * results / _FALSE_ALARM))
-    return min(certain, lam * math.sqrt(terms) * unit + terms * unit * unit)
+    return min(certain, deviations(results) * math.sqrt(terms) * unit + terms * unit * unit)
+
+
+def deviations(results: int = 1_000_000) -> float:
+    """Return lambda: how many standard deviations none of a case's results will leave."""
+    return math.sqrt(2 * math.log(2 * results / _FALSE_ALARM))

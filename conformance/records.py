@@ -74,6 +74,8 @@ class Requirement:
     suite_model: bool = False
     """Whether it can be decided only on a model of the suite's own, not on a release."""
     untestable: str | None = None
+    inputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, compare=False)
+    """What its checks are run on, by case: the inputs that a known fault shows on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,19 @@ class Profile:
 
 
 @dataclass(frozen=True, slots=True)
+class Term:
+    """A term of a precision contract that a candidate may claim otherwise than the contract has it.
+
+    What is not claimed is taken at its strictest.
+    """
+
+    name: str
+    one_of: tuple[str | bool, ...]
+    """The strictest first."""
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
 class Contract:
     """A precision contract: the types in which a candidate says that it computes.
 
@@ -100,17 +115,25 @@ class Contract:
     input: str
     weight: str
     accumulation: str
+    score: str
+    """Attention scores."""
+    probability: str
+    """Attention weights, before they weigh the values."""
     intermediate: str
+    """Other results inside an operator, where an implementation may round or not."""
     phase: str
     output: str
-    rounding: str
-    flush_to_zero: bool
-    tf32: bool
-    noise_rms: float
-    """Limit on the RMS error at the logits, in noise units."""
-    noise_max: float
+    rounding: str = "nearest-even"
+    flush_to_zero: bool = False
+    tf32: bool = False
+    nan_under_mask: str = "propagates"
+    query_without_keys: str = "zero"
+    loss_without_labels: str = "nan"
+    noise_rms: float | None = None
+    """Limit on the RMS error at the logits, in noise units; None where there is no unit."""
+    noise_max: float | None = None
     """Limit on the largest error at the logits, in units of the ensemble's largest."""
-    basis: str
+    basis: str = ""
     """Where the two limits come from."""
 
 
@@ -122,6 +145,7 @@ class Spec:
     requirements: Mapping[str, Requirement]
     profiles: Mapping[str, Profile]
     contracts: Mapping[str, Contract]
+    terms: Mapping[str, Term]
     capabilities: Mapping[str, str]
     digest: str
 
@@ -133,6 +157,10 @@ class Claims:
     capabilities: frozenset[str]
     precision: str = "fp32"
     """The name of a precision contract."""
+    contract: Mapping[str, str | bool] = field(default_factory=dict)
+    """Terms of that contract that are claimed otherwise, such as ``score: bfloat16``."""
+    operators: frozenset[str] | None = None
+    """The operators that capability ``operators`` is claimed for; None for all of the standard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +177,7 @@ class CandidateInfo:
 
     def document(self) -> dict[str, Any]:
         """Return the description as plain JSON values (schema ``candidate``)."""
+        operators = self.claims.operators
         return {
             "name": self.name,
             "version": self.version,
@@ -157,9 +186,15 @@ class CandidateInfo:
             "claims": {
                 "capabilities": sorted(self.claims.capabilities),
                 "precision": self.claims.precision,
+                "contract": dict(self.claims.contract),
+                **({} if operators is None else {"operators": sorted(operators)}),
             },
             "digests": dict(self.digests),
         }
+
+
+OWN_DOMAIN = "llm-conformance"
+"""The domain of the operators that a decoder has and the ONNX standard lacks."""
 
 
 @dataclass(frozen=True, slots=True)

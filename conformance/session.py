@@ -144,8 +144,11 @@ class ConformanceSession:
         items[:] = [item for item in items if self._is_wanted(item)]
 
     def _is_wanted(self, item: pytest.Item) -> bool:
-        if requirement_of(item) is None:
+        identifier = requirement_of(item)
+        if identifier is None:
             return True  # a test of the user's own, beside ours
+        if identifier not in self.profile.requirements:
+            return False
         items.check_fixtures(item)
         if case_id(item) not in self.ledger.expected:
             return False

@@ -126,19 +126,32 @@ def _tolerances(standard: Spec) -> str:
         [
             (
                 f"`{c.name}`",
-                f"{c.input} in, {c.accumulation} sums, {c.intermediate} between, {c.output} out",
-                f"{c.noise_rms:g}",
-                f"{c.noise_max:g}",
+                f"{c.input} in and out, {c.accumulation} inside"
+                + (", factors of products with 11 bits" if c.tf32 else ""),
+                *("-" if x is None else f"{x:g}" for x in (c.noise_rms, c.noise_max)),
                 c.basis,
             )
             for c in standard.contracts.values()
+        ],
+    )
+    terms = _table(
+        ("term", "may be claimed as, the strictest first", "meaning"),
+        [
+            (
+                f"`{t.name}`",
+                ", ".join(str(v).lower() if isinstance(v, bool) else str(v) for v in t.one_of),
+                t.meaning,
+            )
+            for t in standard.terms.values()
         ],
     )
     body = (
         "No check holds a number of its own: the limit comes from the judge that it calls. Before "
         "anything is judged, an answer has to have the right names, shape and type.\n\n"
         f"{rules}\n\nThe limits in noise units are those of the precision contract that the "
-        f"candidate claims:\n\n{contracts}"
+        f"candidate claims:\n\n{contracts}\n\nA candidate may claim terms of its contract "
+        "otherwise, and is then judged by them; the report says so beside the outcome, since a "
+        f"weaker contract certifies less. What is not claimed is taken at its strictest.\n\n{terms}"
     )
     return _section("Tolerances", body)
 

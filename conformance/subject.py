@@ -24,6 +24,7 @@ from conformance.errors import (
     UsageError,
 )
 from conformance.records import CandidateInfo, Claims, ModelRecord
+from conformance.spec import contract_of
 from conformance.worker.process import clean
 
 if TYPE_CHECKING:
@@ -75,12 +76,7 @@ def open_subject(selection: Selection, spec: Spec, profile: Profile) -> Iterator
     with _opened(selection, profile) as candidate:
         claims = _claims(selection) or candidate.info.claims
         info = dataclasses.replace(candidate.info, claims=claims)
-        if claims.precision not in spec.contracts:
-            known = ", ".join(spec.contracts)
-            raise UsageError(
-                f"claimed precision {claims.precision!r} is not defined; known: {known}"
-            )
-        contract = spec.contracts[claims.precision]
+        contract = contract_of(spec, claims)
         yield Subject(
             info=info,
             contract=contract,
@@ -92,8 +88,10 @@ def open_subject(selection: Selection, spec: Spec, profile: Profile) -> Iterator
 
 def _packages(selection: Selection, profile: Profile) -> list[ModelPackage]:
     found = [models.open_package(Path(folder)) for folder in selection.model]
+    if found and "logits" not in profile.demands:
+        raise UsageError(f"profile {profile.name} judges no model: leave out --model")
     found = found or [models.suite_package(name) for name in profile.models]
-    if not found:
+    if not found and "logits" in profile.demands:
         raise UsageError(
             f"profile {profile.name} judges a model of your own: name its folder with --model DIR"
         )
@@ -124,7 +122,12 @@ def _claims(selection: Selection) -> Claims | None:
         schema.validate("claims", document)
     except FormatError as error:
         raise error.in_file(selection.claims) from error
-    return Claims(frozenset(document["capabilities"]), document["precision"])
+    return Claims(
+        frozenset(document["capabilities"]),
+        document["precision"],
+        document.get("contract", {}),
+        frozenset(document["operators"]) if "operators" in document else None,
+    )
 
 
 @contextmanager
@@ -177,6 +180,11 @@ def _misdescribed(candidate: Candidate) -> CandidateFault | None:
         return MalformedOutput(
             f"the candidate claims precision {info.claims.precision!r} and has digests "
             f"{info.digests!r}; wanted a name, such as 'fp32', and a mapping from file names"
+        )
+    if not isinstance(info.claims.contract, Mapping):
+        return MalformedOutput(
+            f"the candidate claims the contract {info.claims.contract!r}; wanted a mapping from "
+            "terms, such as {'score': 'bfloat16'}"
         )
     return None
 

@@ -273,7 +273,7 @@ def test_plan_tells_how_long_it_took_last_time():
         ("ru", {"run"}),
         ("run --cand", {"--candidate"}),
         ("run --candidate onnx", {"onnxruntime"}),
-        ("plan --profile ", {"decoder", "release"}),
+        ("plan --profile ", {"decoder", "operators", "release"}),
         ("run --only CACHE-", {"CACHE-001"}),
         ("explain ATTN-00", {f"ATTN-00{n}" for n in range(1, 7)}),
         ("report --format h", {"html"}),

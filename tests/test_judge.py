@@ -122,7 +122,7 @@ def test_a_relation_is_allowed_the_noise_of_two():
 
 
 def bounded(value: list[float], bound: list[float]) -> dict[str, Expected]:
-    return {"Y": Expected(np.array(value), np.array(bound))}
+    return {"Y": Expected(np.array(value), np.array(bound), "float64")}
 
 
 def outputs(*values: float) -> dict[str, np.ndarray]:
@@ -163,7 +163,7 @@ def test_rho_is_the_largest_ratio_of_error_to_bound():
 
 
 def test_the_largest_ratio_is_found_in_arrays_of_any_shape():
-    expected = {"Y": Expected(np.zeros((2, 3)), np.ones((2, 3)))}
+    expected = {"Y": Expected(np.zeros((2, 3)), np.ones((2, 3)), "float64")}
     observed = np.zeros((2, 3), dtype=np.float32)
     observed[1, 2] = 2.0
     with pytest.raises(Nonconformity, match=r"^2 bounds \(rho\) at Y\[1, 2\]"):
@@ -171,7 +171,8 @@ def test_the_largest_ratio_is_found_in_arrays_of_any_shape():
 
 
 def test_every_output_is_judged_by_its_own_name():
-    truth = {name: Expected(np.array([value]), np.zeros(1)) for name, value in (("A", 1), ("B", 2))}
+    values = {"A": np.array([1]), "B": np.array([2])}
+    truth = {name: Expected(value, np.zeros(1), "float64") for name, value in values.items()}
     right = {"B": np.array([2.0]), "A": np.array([1.0])}
     judge.within_bounds(right, truth)
     for name, value in right.items():
@@ -243,7 +244,7 @@ def test_arrays_of_different_shapes_are_not_stretched(shape):
     with pytest.raises(ValueError, match="a judge was given"):
         judge.bitwise_equal(other, EXACT)
     with pytest.raises(ValueError, match="a judge was given"):
-        judge.within_bounds({"Y": other}, {"Y": Expected(EXACT, EXACT)})
+        judge.within_bounds({"Y": other}, {"Y": Expected(EXACT, EXACT, "float64")})
 
 
 def test_equal_numbers_of_different_types_are_not_compared_bit_for_bit():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from conformance.errors import UsageError
@@ -23,12 +25,13 @@ ROWS = (
 )
 PROFILE = Profile("p", "P", (), tuple(r.id for r in ROWS), ("fp32",), ("logits", "cache"))
 SMALL = Spec(
-    "1.0",
-    {r.id: r for r in ROWS},
-    {"p": PROFILE},
-    {},
-    dict.fromkeys(("logits", "cache", "operators"), ""),
-    "",
+    version="1.0",
+    requirements={r.id: r for r in ROWS},
+    profiles={"p": PROFILE},
+    contracts={},
+    terms={},
+    capabilities=dict.fromkeys(("logits", "cache", "operators"), ""),
+    digest="",
 )
 
 
@@ -74,6 +77,7 @@ def test_what_nobody_defined_is_refused(claims, only, message):
 
 def test_a_requirement_outside_the_profile_is_refused():
     other = requirement("B-001")
-    standard = Spec("1.0", {**SMALL.requirements, "B-001": other}, {}, {}, SMALL.capabilities, "")
+    known = {**SMALL.requirements, "B-001": other}
+    standard = dataclasses.replace(SMALL, requirements=known)
     with pytest.raises(UsageError, match="B-001: not part of profile p"):
         plan(standard, PROFILE, Claims(frozenset()), ("B-001",))

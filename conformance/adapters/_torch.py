@@ -12,6 +12,7 @@ import ml_dtypes
 import numpy as np
 
 from conformance.errors import CandidateUnavailable, Unsupported, did_you_mean
+from conformance.records import Claims
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +23,19 @@ if TYPE_CHECKING:
 
 PRECISIONS = {"float32": "fp32", "float64": "fp64", "float16": "fp16", "bfloat16": "bf16"}
 """The precision contract that a ``dtype`` option claims; the default first."""
+
+
+def claims(capabilities: frozenset[str], dtype: str) -> Claims:
+    """Return what code that calls one torch function after the other can claim in a type.
+
+    Each function computes wide and rounds its result to the type, scores and attention weights
+    included.
+    """
+    narrow = {} if dtype in ("float32", "float64") else dict.fromkeys(_ROUNDED, dtype)
+    return Claims(capabilities, PRECISIONS[dtype], narrow)
+
+
+_ROUNDED = ("score", "probability", "intermediate")
 
 
 def device(target: str) -> Any:
@@ -70,6 +84,13 @@ def as_claimed() -> Iterator[None]:
     finally:
         torch.set_float32_matmul_precision(products)
         torch.backends.cudnn.allow_tf32 = convolutions
+
+
+def functional() -> Any:
+    """Return ``torch.nn.functional``."""
+    from torch.nn import functional as module  # noqa: PLC0415
+
+    return module
 
 
 def to_tensor(array: Array, where: Any) -> Any:

@@ -1,6 +1,8 @@
 """ONNX Runtime: the package's ``model.onnx``, and single-node graphs for the operators.
 
-``onnxruntime[:<execution provider>][?optimization=all|extended|basic|disable&threads=N]``. Shape
+``onnxruntime[:<execution provider>][?optimization=all|extended|basic|disable&dtype=...&threads=N]``
+
+A graph has types of its own: with a ``dtype`` other than float32 operators alone are claimed. Shape
 letters: B batch, T tokens, S keys, G key/value heads, K head dim, V vocabulary.
 """
 
@@ -42,6 +44,17 @@ _TYPES = {
     "tensor(float16)": np.float16,
     "tensor(double)": np.float64,
 }
+_CLAIMS = {
+    "float32": Claims(frozenset({"logits", "cache", "operators"})),
+    "float64": Claims(frozenset({"operators"}), "fp64"),
+    "float16": Claims(frozenset({"operators"}), "fp16"),
+    "bfloat16": Claims(
+        frozenset({"operators"}),
+        "bf16",
+        operators=frozenset({"Gather", "LayerNormalization"}),
+    ),
+}
+"""By ``dtype``. In bfloat16 the CPU provider has hardly a kernel."""
 _TOKENS = ("input_ids", "attention_mask", "position_ids")
 
 
@@ -52,7 +65,9 @@ def open(target: str, options: Mapping[str, str]) -> Iterator[Candidate]:  # noq
     Raises:
         CandidateUnavailable: it is not installed, or the provider or an option is unknown.
     """
-    chosen = choose(options, {"optimization": tuple(_LEVELS), "threads": ()})
+    chosen = choose(
+        options, {"optimization": tuple(_LEVELS), "threads": (), "dtype": tuple(_CLAIMS)}
+    )
     if not (chosen["threads"] or "1").isdecimal():
         raise CandidateUnavailable(f"option threads={chosen['threads']!r} is not a number")
     try:
@@ -69,7 +84,8 @@ def open(target: str, options: Mapping[str, str]) -> Iterator[Candidate]:  # noq
             f"execution provider {provider!r} is not in this build of onnxruntime."
             f"{did_you_mean(provider, available)}"
         )
-    yield _Candidate(_Opener(provider, chosen), onnxruntime.__version__)
+    claims = _CLAIMS[chosen["dtype"]]
+    yield _Candidate(_Opener(provider, chosen), onnxruntime.__version__, claims)
 
 
 class _Opener:
@@ -104,7 +120,7 @@ class _Opener:
 class _Candidate:
     """ONNX Runtime with one execution provider."""
 
-    def __init__(self, opener: _Opener, version: str) -> None:
+    def __init__(self, opener: _Opener, version: str, claims: Claims) -> None:
         from conformance.adapters._onnx_operators import Operators  # noqa: PLC0415
 
         self._opener, self._operators = opener, Operators(opener)
@@ -113,7 +129,7 @@ class _Candidate:
             version=version,
             runtime=f"onnxruntime {version} {opener.provider}",
             device=opener.provider,
-            claims=Claims(frozenset({"logits", "cache", "operators"})),
+            claims=claims,
         )
 
     def load(self, package: ModelPackage) -> _Model:

@@ -14,7 +14,7 @@ from conformance.adapters import _torch, _torch_operators
 from conformance.adapters._session import ArraySession
 from conformance.candidate import choose
 from conformance.errors import CandidateUnavailable
-from conformance.records import CandidateInfo, Claims
+from conformance.records import CandidateInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -64,7 +64,7 @@ class _Candidate:
             version=torch.__version__,
             runtime=f"torch {torch.__version__}, {'compiled' if self._compiled else 'eager'}",
             device=_torch.device_name(where),
-            claims=Claims(_CAPABILITIES, _torch.PRECISIONS[options["dtype"]]),
+            claims=_torch.claims(_CAPABILITIES, options["dtype"]),
         )
 
     def load(self, package: ModelPackage) -> _Model:

@@ -78,8 +78,10 @@ class _Candidate:
             expected = standard.expected(call, self._contract)
         except SpecError as error:
             raise Unsupported(str(error)) from error
-        output = precision.dtype(self._contract.output)
-        return {name: _rounded(answer.value, output) for name, answer in expected.items()}
+        return {
+            name: _rounded(answer.value, precision.dtype(answer.dtype))
+            for name, answer in expected.items()
+        }
 
 
 def _rounded(exact: Array, dtype: np.dtype[Any]) -> Array:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from conformance.adapters import _torch
 from conformance.candidate import choose
 from conformance.errors import CandidateUnavailable, Unsupported, did_you_mean
-from conformance.records import CandidateInfo, Claims
+from conformance.records import CandidateInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -81,9 +81,7 @@ class _Candidate:
             version=version,
             runtime=f"transformers {version} ({attention}), torch {torch.__version__}",
             device="cpu",
-            claims=Claims(
-                frozenset({"logits", "cache", "hidden_states"}), _torch.PRECISIONS[dtype]
-            ),
+            claims=_torch.claims(frozenset({"logits", "cache", "hidden_states"}), dtype),
         )
 
     def load(self, package: ModelPackage) -> _Model:

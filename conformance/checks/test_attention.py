@@ -11,7 +11,7 @@ import pytest
 from conformance import inputs, judge
 from conformance.checks import requirement
 from conformance.inputs import given, token_batches
-from conformance.inputs.operators import (
+from conformance.inputs.operators.attention import (
     attentions,
     hidden_key_attentions,
     masked_attentions,

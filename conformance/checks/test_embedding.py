@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from conformance import judge
 from conformance.checks import requirement
 from conformance.inputs import given
-from conformance.inputs.operators import lookups
+from conformance.inputs.operators.linear import lookups
 
 if TYPE_CHECKING:
     from conformance.checked import CheckedOperators

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from conformance import judge
 from conformance.checks import requirement
 from conformance.inputs import given
-from conformance.inputs.operators import losses
+from conformance.inputs.operators.losses import losses
 
 if TYPE_CHECKING:
     from conformance.checked import CheckedOperators

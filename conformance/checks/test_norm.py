@@ -9,7 +9,7 @@ import pytest
 from conformance import judge
 from conformance.checks import requirement
 from conformance.inputs import given
-from conformance.inputs.operators import normalisations
+from conformance.inputs.operators.norms import normalisations
 
 if TYPE_CHECKING:
     from conformance.checked import CheckedOperators

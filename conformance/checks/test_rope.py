@@ -10,7 +10,7 @@ import pytest
 from conformance import inputs, judge
 from conformance.checks import requirement
 from conformance.inputs import given, token_batches
-from conformance.inputs.operators import rotations
+from conformance.inputs.operators.rotary import rotations
 
 if TYPE_CHECKING:
     import numpy as np

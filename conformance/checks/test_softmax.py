@@ -11,7 +11,7 @@ import pytest
 from conformance import judge
 from conformance.checks import requirement
 from conformance.inputs import given
-from conformance.inputs.operators import rows_of_logits, rows_with_holes
+from conformance.inputs.operators.softmax import rows_of_logits, rows_with_holes
 
 if TYPE_CHECKING:
     from conformance.checked import CheckedOperators

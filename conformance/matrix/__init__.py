@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from conformance.mutants import Mutant
-    from conformance.records import Requirement
+    from conformance.records import Contract, Requirement, Spec
 
 __all__ = ["HONEST", "Cell", "Row", "reached", "rows", "smallest_kill"]
 
@@ -62,29 +62,26 @@ class Row:
 
 
 def rows(
-    profile: str = "decoder",
     precision: str = "fp32",
     only: Collection[str] | None = None,
     honest: Sequence[str] = ("mutant",),
     *,
     declared: bool = False,
 ) -> Iterator[Row]:
-    """Judge honest candidates, then mutants, one row at a time.
+    """Judge honest candidates, then mutants, by all requirements, one row at a time.
 
     Args:
-        profile: the profile whose requirements are the columns.
         precision: the contract at which all compute and are judged.
         only: names of the mutants; None for all.
         honest: honest candidates; one whose runtime is not installed is left out.
         declared: whether to try a mutant only on the requirements that it names.
     """
     standard = spec.load()
-    chosen = spec.profile(standard, profile)
-    requirements = [standard.requirements[name] for name in chosen.requirements]
-    corpus = Corpus(standard.contracts[precision], chosen.models)
+    requirements = list(standard.requirements.values())
+    corpora = _Corpora(standard)
     for text in honest:
         try:
-            yield Row(text, None, _cells(corpus, text, requirements))
+            yield Row(text, None, corpora.cells(text, requirements))
         except CandidateUnavailable:
             continue
     for name, mutant in mutants.all_mutants().items():
@@ -94,14 +91,31 @@ def rows(
             columns = reached(mutant, requirements)
             if declared:
                 columns = [r for r in columns if r.id in mutant.kills]
-            yield Row(name, mutant, _cells(corpus, text, columns))
+            yield Row(name, mutant, corpora.cells(text, columns))
             if mutant.replaces == "load":
-                corpus.restore()
+                corpora.restore()
 
 
-def _cells(corpus: Corpus, text: str, requirements: Sequence[Requirement]) -> tuple[Cell, ...]:
-    with candidates.open_candidate(text) as candidate:
-        return tuple(corpus.judge(candidate, requirements))
+class _Corpora:
+    """A corpus for each contract that is claimed: candidates of one type may round differently."""
+
+    def __init__(self, standard: Spec) -> None:
+        self._standard = standard
+        self._models = spec.profile(standard, "decoder").models
+        self._found: dict[Contract, Corpus] = {}
+
+    def cells(self, text: str, requirements: Sequence[Requirement]) -> tuple[Cell, ...]:
+        """Judge a candidate by requirements, under the contract that it claims."""
+        with candidates.open_candidate(text) as candidate:
+            contract = spec.contract_of(self._standard, candidate.info.claims)
+            if contract not in self._found:
+                self._found[contract] = Corpus(contract, self._models)
+            return tuple(self._found[contract].judge(candidate, requirements))
+
+    def restore(self) -> None:
+        """Copy the packages again, where a candidate has changed their files."""
+        for corpus in self._found.values():
+            corpus.restore()
 
 
 def reached(mutant: Mutant, requirements: Sequence[Requirement]) -> list[Requirement]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from conformance import catalogue, evidence, inputs, models
 from conformance.checked import CheckedModel, CheckedOperators, RememberedOracle, RememberedTruths
+from conformance.plan import unclaimed
 from conformance.records import CandidateInfo, Measurement, Verdict
 from conformance.verdicts import combine, verdict_of
 
@@ -89,7 +90,7 @@ class Corpus:
         return [
             self._cell(requirement, candidate.info, operators, loaded)
             for requirement in requirements
-            if set(requirement.needs) <= candidate.info.claims.capabilities
+            if not unclaimed(requirement, candidate.info.claims)
         ]
 
     def restore(self) -> None:

@@ -32,11 +32,13 @@ class Arithmetic:
     storage: str = "float64"
     """The type to which the result of every operator is rounded."""
     intermediate: str = "float64"
+    score: str = "float64"
+    probability: str = "float64"
     phase: str = "float64"
     """The type of frequencies and angles."""
     output: str = "float64"
     unfused: frozenset[str] = frozenset()
-    """The places of :data:`PLACES` where the intermediate type is stored in between."""
+    """The places of :data:`PLACES` where a result inside an operator is rounded to be stored."""
     frequencies: str = "power"
     """How frequencies are computed: see ``operators.frequencies``."""
 
@@ -52,11 +54,20 @@ class Arithmetic:
 
     def between(self, place: str, x: Array) -> Array:
         """Round inside of an operator, if this implementation is not fused at ``place``."""
-        return _through(x, self.intermediate) if place in self.unfused else x
+        return _through(x, getattr(self, PLACES[place])) if place in self.unfused else x
 
 
-PLACES = ("norm", "rotation", "scores", "mlp")
-"""Before the scale of a norm, cosines and sines, scores and weights of attention, after SiLU."""
+PLACES = {
+    "norm": "intermediate",
+    "rotation": "intermediate",
+    "scores": "score",
+    "weights": "probability",
+    "mlp": "intermediate",
+}
+"""Where an implementation may round inside an operator, and the term that says to which type.
+
+Before the scale of a norm, cosines and sines, scores and weights of attention, after SiLU.
+"""
 
 FP64 = Arithmetic()
 """The truth."""
@@ -65,27 +76,32 @@ FP64 = Arithmetic()
 def honest(contract: Contract) -> tuple[Arithmetic, ...]:
     """Return the ways of computing that a contract allows, eight of them.
 
-    Where the intermediate type is narrower than the accumulation each place is fused in half of
-    them, in eight different combinations. The formula of the frequencies alternates.
+    Where a place's type is narrower than the accumulation it is fused in half of them, in eight
+    different combinations. The formula of the frequencies alternates.
     """
-    narrow = _narrows(np.dtype(contract.accumulation), contract.intermediate)
+    wide = np.dtype(contract.accumulation)
+    narrow = {place for place, term in PLACES.items() if _narrows(wide, getattr(contract, term))}
     return tuple(
         Arithmetic(
             compute=contract.accumulation,
             weight=contract.weight,
             storage=contract.input,
             intermediate=contract.intermediate,
+            score=contract.score,
+            probability=contract.probability,
             phase=contract.phase,
             output=contract.output,
-            unfused=_places(i) if narrow else frozenset(),
+            unfused=_unfused(i) & narrow,
             frequencies=("power", "exponential")[i % 2],
         )
         for i in range(8)
     )
 
 
-def _places(i: int) -> frozenset[str]:
-    bits = (i & 1, i >> 1 & 1, i >> 2 & 1, (i ^ i >> 1 ^ i >> 2) & 1)
+def _unfused(i: int) -> frozenset[str]:
+    """Return the places where way ``i`` of eight rounds; scores and weights go together."""
+    first, second, third = i & 1, i >> 1 & 1, i >> 2 & 1
+    bits = (first, second, third, third, first ^ second ^ third)
     return frozenset(place for place, bit in zip(PLACES, bits, strict=True) if bit)
 
 

@@ -17,8 +17,8 @@ import numpy as np
 
 from conformance import precision
 from conformance.errors import PackageError
-from conformance.oracles import operators
 from conformance.oracles.arithmetic import FP64, Arithmetic
+from conformance.oracles.operators import activations, attention, linear, norms, rotary, softmax
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -68,7 +68,7 @@ class Decoder:
             (*x_BTD.shape[:2], len(head)), precision.dtype(self.arithmetic.output)
         )
         for rows in _blocks(len(head), x_BTD.shape[-1] + x_BTD[..., 0].size):
-            part = operators.linear(x_BTD, self.arithmetic.load(head[rows]))
+            part = linear.linear(x_BTD, self.arithmetic.load(head[rows]))
             with np.errstate(over="ignore"):
                 logits_BTV[..., rows] = self.arithmetic.store(part)
         return logits_BTV
@@ -83,10 +83,10 @@ class Decoder:
     def _layers(self, ids_BT: Ints, mask_BT: Ints, position_ids_BT: Ints) -> Iterator[Array]:
         """Yield the embedded tokens, then the residual stream after each layer."""
         embedding = self._matrix("model.embed_tokens")
-        x_BTD = self.arithmetic.store(self.arithmetic.load(operators.embedding(embedding, ids_BT)))
+        x_BTD = self.arithmetic.store(self.arithmetic.load(linear.embedding(embedding, ids_BT)))
         rotation = self._rotation(position_ids_BT)
         # Every token sees itself and what stands before it in the row, whatever its position.
-        allowed_BTS = operators.causal_mask(*ids_BT.shape[1:] * 2) & (mask_BT[:, None] != 0)
+        allowed_BTS = attention.causal_mask(*ids_BT.shape[1:] * 2) & (mask_BT[:, None] != 0)
         yield x_BTD
         for i in range(self.architecture.layers):
             prefix = f"model.layers.{i}."
@@ -102,10 +102,10 @@ class Decoder:
 
     def _linear(self, name: str, x: Array) -> Array:
         weight = self.arithmetic.load(self._matrix(name))
-        return self.arithmetic.store(operators.linear(x, weight))
+        return self.arithmetic.store(linear.linear(x, weight))
 
     def _norm(self, name: str, x_BTD: Array) -> Array:
-        normed = operators.rms_normalize(x_BTD, self.architecture.epsilon)
+        normed = norms.rms_normalize(x_BTD, self.architecture.epsilon)
         normed = self.arithmetic.between("norm", normed)
         return self.arithmetic.store(normed * self.arithmetic.load(self.weights[name]))
 
@@ -114,7 +114,7 @@ class Decoder:
             self._linear(f"{prefix}gate_proj", x_BTD),
             self._linear(f"{prefix}up_proj", x_BTD),
         )
-        activated = self.arithmetic.between("mlp", operators.silu(gate))
+        activated = self.arithmetic.between("mlp", activations.silu(gate))
         return self._linear(f"{prefix}down_proj", self.arithmetic.store(activated * up))
 
     def _rotation(self, position_ids_BT: Ints) -> tuple[Array, Array]:
@@ -132,10 +132,10 @@ class Decoder:
     ) -> Array:
         q_BHTK, k_BGSK, v_BGSK = (self._heads(f"{prefix}{n}_proj", x_BTD) for n in "qkv")
         q_BHTK, k_BGSK = (
-            self.arithmetic.store(operators.rotary(x, *rotation)) for x in (q_BHTK, k_BGSK)
+            self.arithmetic.store(rotary.rotary(x, *rotation)) for x in (q_BHTK, k_BGSK)
         )
         heads = self.architecture.heads
-        k_BHSK, v_BHSK = (operators.repeat_heads(x, heads) for x in (k_BGSK, v_BGSK))
+        k_BHSK, v_BHSK = (attention.repeat_heads(x, heads) for x in (k_BGSK, v_BGSK))
         y_BHTK = np.empty_like(q_BHTK)
         for rows in _blocks(q_BHTK.shape[2], q_BHTK[..., 0].size):
             y_BHTK[:, :, rows] = self._attend(
@@ -154,8 +154,8 @@ class Decoder:
         # The smallest finite score, not -inf: a padded token that sees no key spreads its
         # attention evenly, and no NaN can reach the real tokens through 0 * NaN.
         smallest = np.finfo(scores.dtype).min
-        weights = operators.softmax(np.where(allowed, scores, smallest))
-        y: Array = self.arithmetic.between("scores", weights) @ v_BHSK
+        weights = softmax.softmax(np.where(allowed, scores, smallest))
+        y: Array = self.arithmetic.between("weights", weights) @ v_BHSK
         return y
 
 
@@ -187,9 +187,9 @@ def rope_frequencies(
     rope: Rope, head_dim: int, dtype: str = "float64", form: str = "power"
 ) -> Array:
     """Return the rotation per position of each pair after scaling, (R,)."""
-    plain = operators.frequencies(rope.theta, head_dim, dtype, form)
+    plain = rotary.frequencies(rope.theta, head_dim, dtype, form)
     if rope.kind == "llama3":
-        return operators.llama3_frequencies(
+        return rotary.llama3_frequencies(
             plain, rope.factor, rope.low, rope.high, rope.original_positions
         )
     scaled: Array = plain / plain.dtype.type(rope.factor)

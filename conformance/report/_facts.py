@@ -31,7 +31,51 @@ def word(verdict: Verdict) -> str:
 
 def outcome(report: Report) -> str:
     """Return the outcome with what it must never be read without: profile and precision."""
-    return f"{report.outcome.value}: {report.profile}, {report.contract.name}"
+    return f"{report.outcome.value}: {report.profile}, {precision(report)}"
+
+
+def precision(report: Report) -> str:
+    """Return the claimed precision, with every term that is claimed otherwise than it has it."""
+    weaker = [
+        f"{_spoken(name)} {_spoken(v)}" for name, v in report.candidate.claims.contract.items()
+    ]
+    return f"{report.contract.name} with {', '.join(weaker)}" if weaker else report.contract.name
+
+
+def contract(report: Report) -> list[tuple[str, str]]:
+    """Return the terms of the precision contract, grouped, as label and text."""
+    c = report.contract
+    types = (
+        f"{c.input} in, {c.weight} weights, {c.output} out; {c.accumulation} sums, {c.score} "
+        f"scores, {c.probability} attention weights, {c.intermediate} between, {c.phase} angles"
+    )
+    rules = (
+        f"rounding {c.rounding}, {'flush to zero' if c.flush_to_zero else 'subnormals kept'}, "
+        f"{'TF32 allowed' if c.tf32 else 'no TF32'}"
+    )
+    policies = (
+        f"NaN under a mask {c.nan_under_mask}; a query without keys gives {c.query_without_keys}; "
+        f"a loss without labels is {c.loss_without_labels}"
+    )
+    limits = "none in noise units"
+    if c.noise_rms is not None:
+        limits = f"{c.noise_rms:g} noise units (RMS), {c.noise_max:g} (largest error)"
+    return [
+        ("claimed", precision(report)),
+        ("types", types),
+        ("rules", rules),
+        ("policies", policies),
+        ("limits", limits),
+        ("basis", c.basis),
+    ]
+
+
+def _spoken(term: object) -> str:
+    return (
+        str(term).lower().replace("_", " ")
+        if isinstance(term, bool)
+        else str(term).replace("_", " ")
+    )
 
 
 def candidate(report: Report) -> str:

@@ -79,8 +79,8 @@ def _requirement(result: RequirementResult) -> dict[str, Any]:
     }
 
 
-_REDUNDANT = {"untestable"}
-"""Told by the reason of the verdict already."""
+_REDUNDANT = {"untestable", "inputs"}
+"""Told by the reason of the verdict, and by the ids of the cases."""
 
 
 def parse(data: bytes) -> Report:
@@ -112,9 +112,14 @@ def parse_case(read: Mapping[str, Any]) -> CaseResult:
 
 def _candidate(read: Mapping[str, Any]) -> CandidateInfo:
     claims = read["claims"]
-    return CandidateInfo(
-        **{**read, "claims": Claims(frozenset(claims["capabilities"]), claims["precision"])}
+    operators = claims.get("operators")
+    said = Claims(
+        frozenset(claims["capabilities"]),
+        claims["precision"],
+        claims.get("contract", {}),
+        None if operators is None else frozenset(operators),
     )
+    return CandidateInfo(**{**read, "claims": said})
 
 
 def _model(read: Mapping[str, Any]) -> ModelRecord:

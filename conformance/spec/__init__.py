@@ -6,6 +6,7 @@ and refuses data that contradicts itself. Nothing here knows how a requirement i
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 from importlib import resources
@@ -13,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from conformance import schema
 from conformance.errors import SpecError, UsageError, did_you_mean
-from conformance.records import Contract, Level, Oracle, Profile, Requirement, Spec
+from conformance.records import Contract, Level, Oracle, Profile, Requirement, Spec, Term
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from importlib.resources.abc import Traversable
+
+    from conformance.records import Claims
 
 VERSION = "1.0"
 """Version of the standard; the suite that checks it has its own."""
@@ -36,11 +39,13 @@ def load() -> Spec:
         for document in _documents(root / "requirements")
         for row in document["requirements"]
     )
+    precision = _read(root / "precision.json")
     spec = Spec(
         version=VERSION,
         requirements=requirements,
         profiles={p.name: p for p in map(_profile, _documents(root / "profiles"))},
-        contracts={c["name"]: Contract(**c) for c in _read(root / "precision.json")["contracts"]},
+        contracts={c["name"]: Contract(**c) for c in precision["contracts"]},
+        terms={t["name"]: Term(**_tuples(t)) for t in precision["terms"]},
         capabilities=_read(root / "capabilities.json")["capabilities"],
         digest=_digest(root),
     )
@@ -69,6 +74,31 @@ def requirement(spec: Spec, identifier: str) -> Requirement:
         hint = did_you_mean(identifier, spec.requirements)
         raise UsageError(f"there is no requirement {identifier!r}.{hint}")
     return spec.requirements[identifier]
+
+
+def contract_of(spec: Spec, claims: Claims) -> Contract:
+    """Return the claimed contract: the named one, with the terms that are claimed otherwise.
+
+    Raises:
+        UsageError: there is no such contract or term, or a term cannot have the claimed value.
+    """
+    if claims.precision not in spec.contracts:
+        raise UsageError(
+            f"claimed precision {claims.precision!r} is not defined."
+            f"{did_you_mean(claims.precision, spec.contracts)} Known: {', '.join(spec.contracts)}"
+        )
+    for name, value in claims.contract.items():
+        if name not in spec.terms:
+            raise UsageError(
+                f"a precision contract has no term {name!r}.{did_you_mean(name, spec.terms)}"
+            )
+        allowed = spec.terms[name].one_of
+        if value not in allowed:
+            raise UsageError(
+                f"claimed {name}: {value!r} is none of {', '.join(map(repr, allowed))}"
+            )
+    terms: dict[str, Any] = dict(claims.contract)
+    return dataclasses.replace(spec.contracts[claims.precision], **terms)
 
 
 def _read(file: Traversable) -> Any:

@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 from onnx import helper
 
-from conformance.adapters import _onnx_operators
+from conformance.adapters import _onnx_graphs, _onnx_operators
 from conformance.adapters import onnxruntime as adapter
 from conformance.errors import CandidateUnavailable, Unsupported
 from conformance.records import OperatorCall
@@ -53,7 +53,7 @@ def test_a_graph_is_valid_and_keeps_the_place_of_an_input_that_is_left_out():
     call = OperatorCall(
         "Attention", 23, inputs, {"scale": 1}, ("Y", "present_key", "present_value")
     )
-    model = onnx.load_from_string(_onnx_operators.graph(_onnx_operators._node(call)))
+    model = onnx.load_from_string(_onnx_graphs.graph(_onnx_graphs.node_of(call)))
     (node,) = model.graph.node
     assert list(node.input) == ["Q", "K", "V", "", "past_key", "past_value"]
     assert node.attribute[0].f == 1.0

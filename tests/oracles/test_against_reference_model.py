@@ -12,14 +12,14 @@ from conformance.oracles.architecture import Architecture
 from conformance.oracles.corpus import corpus
 from conformance.oracles.decoder import Decoder
 from conformance.oracles.ensemble import noise_unit
-from conformance.records import Contract
+from contracts import contract
 from reference_model.config import Linear, Llama3, Rope
 from reference_model.huggingface import write_config
 from reference_model.model import build_decoder
 from reference_model.weights import make_weights
 from reference_model.zoo import MODELS
 
-FP32 = Contract("fp32", *["float32"] * 6, "nearest-even", False, False, 3.0, 4.0, "")  # noqa: FBT003
+FP32 = contract("float32")
 
 
 def answers(config, weights, dtype=torch.float64, dialect=5):

@@ -8,18 +8,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conformance.oracles import bounds, operators, softmax_bounds
-from conformance.records import Contract
+from conformance.oracles.operators import (
+    activations,
+    attention,
+    linear,
+    losses,
+    norms,
+    rotary,
+    softmax,
+)
+from contracts import contract
 
 f32 = np.float32
-
-
-def contract(name, accumulation="float32", intermediate=None, **changes):
-    values = {"rounding": "nearest-even", "flush_to_zero": False, "tf32": False, **changes}
-    types = (name, name, accumulation, intermediate or name, "float32", name)
-    return Contract(
-        name, *types, values["rounding"], values["flush_to_zero"], values["tf32"], 3.0, 4.0, ""
-    )
 
 
 FP32 = contract("float32")
@@ -105,13 +105,13 @@ def matmul_cases(rng):
     a, b = draw(rng, 4, depth), draw(rng, depth, 5)
     wide = a.astype(np.float64), b.astype(np.float64)
     for observed in products(a, b):
-        yield observed, wide[0] @ wide[1], bounds.matmul(*wide, FP32)
+        yield observed, wide[0] @ wide[1], linear.matmul_bound(*wide, FP32)
 
 
 def linear_cases(rng):
     x, w, b = draw(rng, 4, 65), draw(rng, 5, 65), draw(rng, 5)
     wide = [t.astype(np.float64) for t in (x, w, b)]
-    value, bound = operators.linear(*wide), bounds.linear(*wide, FP32)
+    value, bound = linear.linear(*wide), linear.linear_bound(*wide, FP32)
     for observed in products(x, w.T):
         yield observed + b, value, bound
     yield torch.nn.functional.linear(*map(torch.from_numpy, (x, w, b))).numpy(), value, bound
@@ -120,7 +120,7 @@ def linear_cases(rng):
 def product_cases(rng):
     a, b = draw(rng, 6, 7), draw(rng, 6, 7)
     wide = a.astype(np.float64), b.astype(np.float64)
-    yield a * b, wide[0] * wide[1], bounds.product(*wide, FP32)
+    yield a * b, wide[0] * wide[1], linear.product_bound(*wide, FP32)
 
 
 def norm_cases(rng):
@@ -128,7 +128,7 @@ def norm_cases(rng):
     x, w, epsilon = draw(rng, 4, size), draw(rng, size), float(f32(1e-5))
     x[0] = 0
     wide = x.astype(np.float64), w.astype(np.float64)
-    value, bound = operators.rms_norm(*wide, epsilon), bounds.rms_norm(*wide, epsilon, FP32)
+    value, bound = norms.rms_norm(*wide, epsilon), norms.rms_norm_bound(*wide, epsilon, FP32)
     for add in SUMS:
         root = np.sqrt(add(x * x)[:, None] / f32(size) + f32(epsilon))
         yield x / root * w, value, bound
@@ -144,19 +144,19 @@ def rotary_cases(rng):
     cos, sin = np.cos(angle).astype(f32), np.sin(angle).astype(f32)
     wide = [t.astype(np.float64) for t in (x, cos, sin)]
     for interleaved in (False, True):
-        value = operators.rotary(*wide, interleaved=interleaved)
-        bound = bounds.rotary(*wide, FP32, interleaved=interleaved)
-        yield operators.rotary(x, cos, sin, interleaved=interleaved), value, bound
+        value = rotary.rotary(*wide, interleaved=interleaved)
+        bound = rotary.rotary_bound(*wide, FP32, interleaved=interleaved)
+        yield rotary.rotary(x, cos, sin, interleaved=interleaved), value, bound
 
 
 def angle_cases(rng):
-    frequency = operators.frequencies(10.0 ** rng.uniform(1, 6), 16)
+    frequency = rotary.frequencies(10.0 ** rng.uniform(1, 6), 16)
     theta = float(1 / frequency[1]) ** 8
     positions = rng.integers(0, 131072, size=(2, 5))
-    bound = bounds.angle(positions, frequency, FP32)
+    bound = rotary.angle_bound(positions, frequency, FP32)
     value = positions[..., None] * frequency
     for form in ("power", "exponential"):
-        phase = positions[..., None].astype(f32) * operators.frequencies(theta, 16, "float32", form)
+        phase = positions[..., None].astype(f32) * rotary.frequencies(theta, 16, "float32", form)
         yield np.cos(phase), np.cos(value), bound
         yield np.sin(phase), np.sin(value), bound
 
@@ -199,14 +199,14 @@ def softmax_cases(rng):
     x = scores(rng)
     wide = x.astype(np.float64)
     for observed in softmaxes(x):
-        yield observed, operators.softmax(wide), softmax_bounds.softmax(wide, FP32)
+        yield observed, softmax.softmax(wide), softmax.softmax_bound(wide, FP32)
 
 
 def log_softmax_cases(rng):
     x = scores(rng)
     wide = x.astype(np.float64)
-    value, bound = operators.log_softmax(wide), softmax_bounds.log_softmax(wide, FP32)
-    yield operators.log_softmax(x), value, bound
+    value, bound = softmax.log_softmax(wide), softmax.log_softmax_bound(wide, FP32)
+    yield softmax.log_softmax(x), value, bound
     yield torch.log_softmax(torch.from_numpy(x), -1).numpy(), value, bound
     largest = x.max(-1, keepdims=True)
     for add in SUMS:
@@ -222,8 +222,8 @@ def activation_inputs(rng):
 def sigmoid_cases(rng):
     x = activation_inputs(rng)
     wide = x.astype(np.float64)
-    value, bound = operators.sigmoid(wide), bounds.sigmoid(wide, FP32)
-    yield operators.sigmoid(x), value, bound
+    value, bound = activations.sigmoid(wide), activations.sigmoid_bound(wide, FP32)
+    yield activations.sigmoid(x), value, bound
     yield torch.sigmoid(torch.from_numpy(x)).numpy(), value, bound
     with np.errstate(over="ignore"):
         yield 1 / (1 + np.exp(-x)), value, bound
@@ -233,8 +233,8 @@ def sigmoid_cases(rng):
 def silu_cases(rng):
     x = activation_inputs(rng)[1:]
     wide = x.astype(np.float64)
-    value, bound = operators.silu(wide), bounds.silu(wide, FP32)
-    yield operators.silu(x), value, bound
+    value, bound = activations.silu(wide), activations.silu_bound(wide, FP32)
+    yield activations.silu(x), value, bound
     yield torch.nn.functional.silu(torch.from_numpy(x)).numpy(), value, bound
     with np.errstate(over="ignore"):
         yield x / (1 + np.exp(-x)), value, bound
@@ -244,8 +244,8 @@ def silu_cases(rng):
 def swiglu_cases(rng):
     gate, up = draw(rng, 300) % f32(100), draw(rng, 300)
     wide = gate.astype(np.float64), up.astype(np.float64)
-    value, bound = operators.swiglu(*wide), bounds.swiglu(*wide, FP32)
-    yield operators.swiglu(gate, up), value, bound
+    value, bound = activations.swiglu(*wide), activations.swiglu_bound(*wide, FP32)
+    yield activations.swiglu(gate, up), value, bound
     yield gate * (up / (1 + np.exp(-gate))), value, bound
 
 
@@ -262,9 +262,9 @@ def loss_cases(rng):
                 None if weight is None else weight.astype(float),
             )
             options = {"ignore_index": 4, "reduction": reduction}
-            value = operators.cross_entropy(*arguments, **options)
-            bound = softmax_bounds.cross_entropy(*arguments, FP32, **options)
-            yield operators.cross_entropy(x, labels, weight, **options), value, bound
+            value = losses.cross_entropy(*arguments, **options)
+            bound = losses.cross_entropy_bound(*arguments, FP32, **options)
+            yield losses.cross_entropy(x, labels, weight, **options), value, bound
             observed = torch.nn.functional.cross_entropy(
                 torch.from_numpy(x),
                 torch.from_numpy(labels),
@@ -277,24 +277,24 @@ def loss_cases(rng):
 def attention_inputs(rng):
     q, k = (rng.normal(size=s) * rng.choice([0.1, 1, 4]) for s in ((2, 4, 5, 8), (2, 2, 33, 8)))
     v = rng.normal(size=(2, 2, 33, 6))
-    bias = operators.mask_bias(operators.causal_mask(5, 33, 20), "float64")
+    bias = attention.mask_bias(attention.causal_mask(5, 33, 20), "float64")
     return tuple(x.astype(f32) for x in (q, k, v, bias))
 
 
-def attention_truth(q, k, v, bias, softcap=0.0, contract=FP32):
+def attention_truth(q, k, v, bias, softcap=0.0, terms=FP32):
     scale = q.shape[-1] ** -0.5
     wide = [x.astype(np.float64) for x in (q, k, v)]
-    value = operators.attention(*wide, bias.astype(np.float64), scale=scale, softcap=softcap)
-    return value, softmax_bounds.attention(*wide, value, contract, scale=scale, softcap=softcap)
+    value = attention.attention(*wide, bias.astype(np.float64), scale=scale, softcap=softcap)
+    return value, attention.attention_bound(*wide, value, terms, scale=scale, softcap=softcap)
 
 
 def attention_cases(rng):
     q, k, v, bias = attention_inputs(rng)
     value, bound = attention_truth(q, k, v, bias)
-    plain = operators.attention(q, k, v, bias)
+    plain = attention.attention(q, k, v, bias)
     for part in ("scores", "biased", "weights", "output"):
         yield getattr(plain, part), getattr(value, part), getattr(bound, part)
-    keys, values = (operators.repeat_heads(x, 4) for x in (k, v))
+    keys, values = (attention.repeat_heads(x, 4) for x in (k, v))
     root = f32((q.shape[-1] ** -0.5) ** 0.5)
     for shown in ((q * root) @ (keys * root).swapaxes(-1, -2), plain.scores):
         for weights in softmaxes(shown + bias):
@@ -314,7 +314,7 @@ def attention_cases(rng):
 def softcap_cases(rng):
     q, k, v, bias = attention_inputs(rng)
     value, bound = attention_truth(q, k, v, bias, softcap=5.0)
-    observed = operators.attention(q, k, v, bias, softcap=5.0)
+    observed = attention.attention(q, k, v, bias, softcap=5.0)
     for part in ("capped", "weights", "output"):
         yield getattr(observed, part), getattr(value, part), getattr(bound, part)
 

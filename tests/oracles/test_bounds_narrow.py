@@ -7,13 +7,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from conformance.oracles import bounds, operators, softmax_bounds
-from conformance.records import Contract
-
-
-def contract(name, intermediate):
-    types = (name, name, "float32", intermediate, "float32", name)
-    return Contract(name, *types, "nearest-even", False, False, 3.0, 4.0, "")  # noqa: FBT003
+from conformance.oracles.operators import activations, attention, linear, norms, softmax
+from contracts import contract
 
 
 def wide(*tensors):
@@ -26,16 +21,16 @@ def rows(draw, terms):
     values = wide(x, weight, bias)
     yield (
         functional.linear(x, weight, bias),
-        operators.linear(*values),
-        bounds.linear(*values, terms),
+        linear.linear(*values),
+        linear.linear_bound(*values, terms),
     )
     values = (*wide(x, scale), 1e-5)
     observed = functional.rms_norm(x, (129,), scale, 1e-5)
-    yield observed, operators.rms_norm(*values), bounds.rms_norm(*values, terms)
+    yield observed, norms.rms_norm(*values), norms.rms_norm_bound(*values, terms)
     for theirs, ours, bound in (
-        (torch.softmax(x, -1), operators.softmax, softmax_bounds.softmax),
-        (functional.silu(x), operators.silu, bounds.silu),
-        (torch.sigmoid(x), operators.sigmoid, bounds.sigmoid),
+        (torch.softmax(x, -1), softmax.softmax, softmax.softmax_bound),
+        (functional.silu(x), activations.silu, activations.silu_bound),
+        (torch.sigmoid(x), activations.sigmoid, activations.sigmoid_bound),
     ):
         yield theirs, ours(*wide(x)), bound(*wide(x), terms)
 
@@ -43,11 +38,11 @@ def rows(draw, terms):
 def choices(draw, terms):
     """Yield operators whose narrow intermediates show: log-sum-exp, scores and weights."""
     x = draw(4, 129)
-    value, bound = operators.log_softmax(*wide(x)), softmax_bounds.log_softmax(*wide(x), terms)
+    value, bound = softmax.log_softmax(*wide(x)), softmax.log_softmax_bound(*wide(x), terms)
     yield torch.log_softmax(x, -1), value, bound
     q, k, v = draw(1, 2, 5, 16), draw(1, 2, 33, 16), draw(1, 2, 33, 16)
-    whole = operators.attention(*wide(q, k, v), scale=0.25)
-    bound = softmax_bounds.attention(*wide(q, k, v), whole, terms, scale=0.25).output
+    whole = attention.attention(*wide(q, k, v), scale=0.25)
+    bound = attention.attention_bound(*wide(q, k, v), whole, terms, scale=0.25).output
     yield functional.scaled_dot_product_attention(q, k, v), whole.output, bound
     weights = torch.softmax(((q @ k.mT) * 0.25).float(), -1).to(q.dtype)
     yield weights @ v, whole.output, bound

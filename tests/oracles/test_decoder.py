@@ -16,15 +16,9 @@ from conformance.oracles.arithmetic import PLACES, Arithmetic, honest
 from conformance.oracles.corpus import TOKENS, corpus, default_positions
 from conformance.oracles.decoder import Decoder, weight_shapes
 from conformance.oracles.ensemble import members, noise_unit
-from conformance.records import Contract
+from contracts import contract
 
 SMALL = Architecture(96, 32, 2, 4, 2, 8, 40, 1e-5, tied=False, rope=Rope(1e4), max_positions=512)
-
-
-def contract(name, accumulation="float32", intermediate=None):
-    phase = "float64" if name == "float64" else "float32"
-    types = (name, name, accumulation, intermediate or name, phase, name)
-    return Contract(name, *types, "nearest-even", False, False, 3.0, 4.0, "")  # noqa: FBT003
 
 
 FP32 = contract("float32")
@@ -189,7 +183,7 @@ def test_fault_stands_out_of_the_noise(fault):
 
 def test_narrow_intermediates_are_stored_half_of_the_time_at_each_place():
     ways = honest(BF16)
-    assert [sum(place in way.unfused for way in ways) for place in PLACES] == [4] * 4
+    assert {sum(place in way.unfused for way in ways) for place in PLACES} == {4}
     assert all(not way.unfused for way in honest(contract("bfloat16", "float32", "float32")))
     assert len({way.unfused for way in ways}) == 8
 

@@ -8,7 +8,15 @@ import pytest
 import torch
 from torch.nn import functional
 
-from conformance.oracles import operators
+from conformance.oracles.operators import (
+    activations,
+    attention,
+    linear,
+    losses,
+    norms,
+    rotary,
+    softmax,
+)
 
 RNG = np.random.default_rng(7)
 X = RNG.normal(size=(3, 5, 8))
@@ -25,7 +33,7 @@ def tensors(*arrays):
 
 def test_linear_equals_torch():
     weight, bias = RNG.normal(size=(4, 8)), RNG.normal(size=4)
-    assert close(operators.linear(X, weight, bias), functional.linear(*tensors(X, weight, bias)))
+    assert close(linear.linear(X, weight, bias), functional.linear(*tensors(X, weight, bias)))
 
 
 def test_rms_norm_equals_its_formula_in_fifty_digits():
@@ -34,24 +42,24 @@ def test_rms_norm_equals_its_formula_in_fifty_digits():
         row = [mpmath.mpf(float(v)) for v in X[0, 0]]
         root = mpmath.sqrt(mpmath.fsum(v * v for v in row) / 8 + mpmath.mpf(epsilon))
         wanted = [float(v / root * mpmath.mpf(float(w))) for v, w in zip(row, weight, strict=True)]
-    assert close(operators.rms_norm(X, weight, epsilon)[0, 0], wanted, 1e-15)
+    assert close(norms.rms_norm(X, weight, epsilon)[0, 0], wanted, 1e-15)
 
 
 def test_embedding_copies_rows():
     table, ids = RNG.normal(size=(6, 4)), np.array([[0, 5], [5, 2]])
-    assert np.array_equal(operators.embedding(table, ids), table[ids])
+    assert np.array_equal(linear.embedding(table, ids), table[ids])
 
 
 @pytest.mark.parametrize("bad", [-1, 6])
 def test_embedding_refuses_ids_outside_of_the_vocabulary(bad):
     with pytest.raises(IndexError, match=r"0\.\.5"):
-        operators.embedding(np.zeros((6, 4)), np.array([0, bad]))
+        linear.embedding(np.zeros((6, 4)), np.array([0, bad]))
 
 
 @pytest.mark.parametrize("interleaved", [False, True])
 def test_rotation_is_a_complex_product(interleaved):
     x, angle = RNG.normal(size=(2, 3, 5, 8)), RNG.normal(size=(2, 5, 3))
-    y = operators.rotary(x, np.cos(angle), np.sin(angle), interleaved=interleaved)
+    y = rotary.rotary(x, np.cos(angle), np.sin(angle), interleaved=interleaved)
     a, b = (np.s_[0:6:2], np.s_[1:6:2]) if interleaved else (np.s_[0:3], np.s_[3:6])
     turned = (x[..., a] + 1j * x[..., b]) * np.exp(1j * angle[:, None])
     assert close(y[..., a], turned.real)
@@ -63,7 +71,7 @@ def test_rotation_is_a_complex_product(interleaved):
 def test_frequencies_equal_their_formula_in_fifty_digits(form):
     with mpmath.workdps(50):
         wanted = [float(mpmath.mpf(500000) ** (mpmath.mpf(-2 * i) / 16)) for i in range(8)]
-    assert close(operators.frequencies(500000.0, 16, form=form), wanted, 1e-14)
+    assert close(rotary.frequencies(500000.0, 16, form=form), wanted, 1e-14)
 
 
 def test_llama3_frequencies_equal_those_of_transformers():
@@ -80,42 +88,42 @@ def test_llama3_frequencies_equal_those_of_transformers():
     }
     config = LlamaConfig(head_dim=32, max_position_embeddings=512, rope_parameters=scaling)
     theirs, factor = rope.ROPE_INIT_FUNCTIONS["llama3"](config, "cpu")
-    ours = operators.llama3_frequencies(operators.frequencies(500000.0, 32), 8.0, 1.0, 4.0, 64)
+    ours = rotary.llama3_frequencies(rotary.frequencies(500000.0, 32), 8.0, 1.0, 4.0, 64)
     assert factor == 1.0
     assert close(ours, theirs.double(), 1e-6)  # transformers computes them in float32
-    assert len(set(np.round(ours / operators.frequencies(500000.0, 32), 6))) > 2  # all three bands
+    assert len(set(np.round(ours / rotary.frequencies(500000.0, 32), 6))) > 2  # all three bands
 
 
 def test_softmax_and_log_softmax_equal_torch_on_shifted_logits():
     for shift in (0, 1e4, -1e4):
         x = X * 30 + shift
-        assert close(operators.softmax(x), torch.softmax(torch.from_numpy(x), -1))
-        assert close(operators.log_softmax(x), torch.log_softmax(torch.from_numpy(x), -1))
+        assert close(softmax.softmax(x), torch.softmax(torch.from_numpy(x), -1))
+        assert close(softmax.log_softmax(x), torch.log_softmax(torch.from_numpy(x), -1))
 
 
 def test_entries_of_minus_infinity_weigh_exactly_nothing():
     x = np.array([[0.0, -np.inf, 1.0], [-np.inf, 3.0, -np.inf]])
-    assert (operators.softmax(x)[np.isneginf(x)] == 0).all()
-    assert np.isneginf(operators.log_softmax(x)[np.isneginf(x)]).all()
-    assert operators.softmax(x)[1, 1] == 1
+    assert (softmax.softmax(x)[np.isneginf(x)] == 0).all()
+    assert np.isneginf(softmax.log_softmax(x)[np.isneginf(x)]).all()
+    assert softmax.softmax(x)[1, 1] == 1
 
 
 def test_softmax_of_a_row_without_a_finite_entry_is_nan():
-    assert np.isnan(operators.softmax(np.full((1, 3), -np.inf))).all()
+    assert np.isnan(softmax.softmax(np.full((1, 3), -np.inf))).all()
 
 
 def test_silu_and_swiglu_equal_torch_and_vanish_at_minus_infinity():
     x = np.concatenate([X.ravel() * 30, [-800.0, 800.0]])
-    assert close(operators.silu(x), functional.silu(torch.from_numpy(x)))
-    assert operators.silu(np.array([-np.inf])) == 0
+    assert close(activations.silu(x), functional.silu(torch.from_numpy(x)))
+    assert activations.silu(np.array([-np.inf])) == 0
     up = x[::-1]
-    assert close(operators.swiglu(x, up), functional.silu(torch.from_numpy(x)).numpy() * up)
+    assert close(activations.swiglu(x, up), functional.silu(torch.from_numpy(x)).numpy() * up)
 
 
 def test_attention_equals_torch_with_grouped_heads_and_a_causal_mask():
     q, k, v = (RNG.normal(size=s) for s in ((2, 6, 5, 8), (2, 2, 9, 8), (2, 2, 9, 3)))
-    allowed = operators.causal_mask(5, 9, 4)
-    ours = operators.attention(q, k, v, operators.mask_bias(allowed, "float64"), scale=0.3)
+    allowed = attention.causal_mask(5, 9, 4)
+    ours = attention.attention(q, k, v, attention.mask_bias(allowed, "float64"), scale=0.3)
     theirs = functional.scaled_dot_product_attention(
         *tensors(q, k, v), torch.from_numpy(allowed), scale=0.3, enable_gqa=True
     )
@@ -128,9 +136,7 @@ def test_attention_equals_torch_with_grouped_heads_and_a_causal_mask():
 def test_cross_entropy_equals_torch(reduction, weighted, ignored):
     scores, labels = RNG.normal(size=(9, 7)), np.array([3, 1, 2, 3, 0, 6, 3, 5, 4])
     weights = RNG.uniform(size=7) if weighted else None
-    ours = operators.cross_entropy(
-        scores, labels, weights, ignore_index=ignored, reduction=reduction
-    )
+    ours = losses.cross_entropy(scores, labels, weights, ignore_index=ignored, reduction=reduction)
     theirs = functional.cross_entropy(
         *tensors(scores, labels),
         None if weights is None else torch.from_numpy(weights),
@@ -142,22 +148,22 @@ def test_cross_entropy_equals_torch(reduction, weighted, ignored):
 
 def test_mean_loss_without_a_counted_row_is_nan():
     scores, labels = np.zeros((2, 3)), np.array([1, 1])
-    assert np.isnan(operators.cross_entropy(scores, labels, ignore_index=1))
+    assert np.isnan(losses.cross_entropy(scores, labels, ignore_index=1))
 
 
 def test_operators_compute_in_the_type_of_their_inputs():
     x = X.astype(np.float32)
     q = x[:, None]
     results = [
-        operators.rms_norm(x, x[0, 0], 1e-5),
-        operators.softmax(x),
-        operators.log_softmax(x),
-        operators.silu(x),
-        operators.frequencies(1e4, 8, "float32"),
-        operators.llama3_frequencies(operators.frequencies(1e4, 8, "float32"), 8.0, 1.0, 4.0, 64),
-        operators.attention(q, q, q, softcap=3.0).output,
-        operators.attention(
-            q, q, q, operators.mask_bias(x[..., 0] > 0, "float32")[:, None, None]
+        norms.rms_norm(x, x[0, 0], 1e-5),
+        softmax.softmax(x),
+        softmax.log_softmax(x),
+        activations.silu(x),
+        rotary.frequencies(1e4, 8, "float32"),
+        rotary.llama3_frequencies(rotary.frequencies(1e4, 8, "float32"), 8.0, 1.0, 4.0, 64),
+        attention.attention(q, q, q, softcap=3.0).output,
+        attention.attention(
+            q, q, q, attention.mask_bias(x[..., 0] > 0, "float32")[:, None, None]
         ).output,
     ]
     assert {y.dtype.name for y in results} == {"float32"}

@@ -10,15 +10,11 @@ from onnx.defs import get_schema
 
 from conformance.errors import SpecError
 from conformance.oracles.standard import OPERATORS, expected
-from conformance.records import Contract, OperatorCall
+from conformance.records import OperatorCall
+from contracts import contract
 
 OPSET = 24
 f32 = np.float32
-
-
-def contract(name):
-    types = (name, name, "float32", name, "float32", name)
-    return Contract(name, *types, "nearest-even", False, False, 3.0, 4.0, "")  # noqa: FBT003
 
 
 FP32 = contract("float32")

@@ -13,7 +13,8 @@ from onnx.defs import get_schema
 
 from conformance.errors import SpecError
 from conformance.oracles.standard import OPERATORS, expected
-from conformance.records import Contract, OperatorCall
+from conformance.records import OperatorCall
+from contracts import contract
 
 UNKNOWN = {
     "nonpad_kv_seqlen": "an external cache (Attention-24) is not known to the oracle",
@@ -23,9 +24,9 @@ UNKNOWN = {
 }
 
 
-def contract(name):
+def evaluators(name):
     """Return the evaluator's contract: all in the type of the tensors."""
-    return Contract(name, *[name] * 6, "nearest-even", False, False, 3.0, 4.0, "")  # noqa: FBT003
+    return contract(name, accumulation=name, phase=name)
 
 
 MODULES = (
@@ -107,7 +108,7 @@ def test_every_vector_is_reproduced_or_has_a_reason(operator):
     for name, call, answered in calls:
         if reason_unknown(call) is not None:
             continue
-        wanted = expected(call, contract(float_type(call)))
+        wanted = expected(call, evaluators(float_type(call)))
         for output, array in answered.items():
             assert array.shape == wanted[output].value.shape, (name, output)
             assert ratio(array, wanted[output]) <= 1, (name, output)
@@ -125,4 +126,4 @@ def test_attention_that_the_oracle_does_not_know_is_refused():
         call = call_of(case)[0]
         if reason_unknown(call) not in (None, UNKNOWN["integers"]):
             with pytest.raises(SpecError, match="oracle knows"):
-                expected(call, contract("float32"))
+                expected(call, evaluators("float32"))

@@ -104,7 +104,7 @@ def facts(report: Report) -> Markup:
             "div",
             _card("Candidate", _candidate(report)),
             _card("Assurance", _assurance(report)),
-            _card("Precision contract", _contract(report)),
+            _card("Precision contract", [*_facts.contract(report)]),
             _card("Run", _run(report)),
             class_="cards",
         ),
@@ -140,27 +140,6 @@ def _assurance(report: Report) -> list[tuple[str, Content]]:
         ("waivers", f"{waived} in use" if waived else "none"),
         ("suite", f"{report.suite.get('version', 'unknown')}"),
         ("suite digest", element("code", report.suite.get("digest", "unknown"))),
-    ]
-
-
-def _contract(report: Report) -> list[tuple[str, Content]]:
-    contract = report.contract
-    types = f"{contract.input} in, {contract.weight} weights, {contract.output} out"
-    inner = (
-        f"{contract.accumulation} sums, {contract.intermediate} between, {contract.phase} angles"
-    )
-    flags = [
-        f"rounding {contract.rounding}",
-        "flush to zero" if contract.flush_to_zero else "subnormals kept",
-        "TF32 allowed" if contract.tf32 else "no TF32",
-    ]
-    limits = f"{contract.noise_rms:g} noise units (RMS), {contract.noise_max:g} (largest error)"
-    return [
-        ("claimed", contract.name),
-        ("types", f"{types}; {inner}"),
-        ("rules", ", ".join(flags)),
-        ("limits", limits),
-        ("basis", contract.basis),
     ]
 
 

@@ -1,4 +1,4 @@
-"""Attention-23 and -24 of the ONNX standard: shapes, cache, masks; a neighbour of ``standard``.
+"""Attention by the ONNX standard's calls: shapes, cache, masks.
 
 An external cache (``nonpad_kv_seqlen`` of version 24) and the windows of version 25 are unknown.
 """
@@ -10,23 +10,29 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from conformance.errors import SpecError
-from conformance.oracles import operators, softmax_bounds
+from conformance.oracles.operators.attention import (
+    attention,
+    attention_bound,
+    causal_mask,
+    mask_bias,
+)
+from conformance.oracles.row import Operator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
+    from conformance.oracles.row import Answer
     from conformance.records import Contract
 
     Array = NDArray[Any]
-    Answer = dict[str, tuple[Array, Array]]
 
 _MODES = ("scores", "capped", "biased", "weights")
 """What ``qk_matmul_output`` shows, by ``qk_matmul_output_mode``."""
 
 
-def attention(
+def _attention(
     inputs: Mapping[str, Array], attributes: Mapping[str, Any], contract: Contract
 ) -> Answer:
     """Return value and bound of each output of Attention.
@@ -52,13 +58,13 @@ def attention(
         v = np.concatenate([inputs["past_value"], v], axis=2)
     bias = _bias(inputs.get("attn_mask"), q.shape[2], k.shape[2])
     if attributes["is_causal"]:
-        allowed = operators.causal_mask(q.shape[2], k.shape[2], past)
-        bias = bias + operators.mask_bias(allowed, "float64")
+        allowed = causal_mask(q.shape[2], k.shape[2], past)
+        bias = bias + mask_bias(allowed, "float64")
     scale = attributes["scale"]
     scale = q.shape[-1] ** -0.5 if scale is None else scale
     softcap = attributes["softcap"]
-    value = operators.attention(q, k, v, bias, scale=scale, softcap=softcap)
-    bound = softmax_bounds.attention(q, k, v, value, contract, scale=scale, softcap=softcap)
+    value = attention(q, k, v, bias, scale=scale, softcap=softcap)
+    bound = attention_bound(q, k, v, value, contract, scale=scale, softcap=softcap)
     shown = _MODES[attributes["qk_matmul_output_mode"]]
     flat = inputs["Q"].ndim == 3
     return {
@@ -96,6 +102,27 @@ def _bias(mask: Array | None, queries: int, keys: int) -> Array:
     if mask is None:
         return np.zeros((queries, keys))
     boolean = mask.dtype == np.bool_
-    bias = operators.mask_bias(mask, "float64") if boolean else mask
+    bias = mask_bias(mask, "float64") if boolean else mask
     missing = [(0, 0)] * (bias.ndim - 1) + [(0, keys - bias.shape[-1])]
     return np.pad(bias, missing, constant_values=-np.inf)
+
+
+OPERATORS = {
+    "Attention": Operator(
+        23,
+        ("Q", "K", "V"),
+        ("Y", "present_key", "present_value", "qk_matmul_output"),
+        _attention,
+        optional=("attn_mask", "past_key", "past_value"),
+        attributes={
+            "is_causal": 0,
+            "kv_num_heads": None,
+            "q_num_heads": None,
+            "qk_matmul_output_mode": 0,
+            "scale": None,
+            "softcap": 0.0,
+            "softmax_precision": None,
+        },
+        below=25,
+    ),
+}

@@ -1,0 +1,127 @@
+"""ONNX graphs for single calls of operators, for every runtime that reads ONNX.
+
+A graph is made for the types and ranks of a call and not for its sizes, so that the many examples
+of one check share it. An operator that the standard lacks becomes the nodes that
+``_onnx_functions`` says. onnx is imported inside the functions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from conformance.adapters import _onnx_functions
+from conformance.errors import Unsupported
+from conformance.records import OWN_DOMAIN
+
+if TYPE_CHECKING:
+    from conformance.records import OperatorCall
+
+_IR_VERSION = 10
+"""Of the file format, not of the operators: old enough for any ONNX Runtime that has opset 23."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """What makes two calls share a graph."""
+
+    domain: str
+    operator: str
+    opset: int
+    inputs: tuple[tuple[str, str, int], ...]
+    """Formal name, NumPy type and rank of each."""
+    attributes: tuple[tuple[str, Any], ...]
+    outputs: tuple[str, ...]
+
+
+def node_of(call: OperatorCall) -> Node:
+    """Return what a call asks of a graph."""
+    return Node(
+        domain=call.domain,
+        operator=call.operator,
+        opset=call.opset,
+        inputs=tuple((name, x.dtype.name, x.ndim) for name, x in sorted(call.inputs.items())),
+        attributes=tuple((name, _frozen(v)) for name, v in sorted(call.attributes.items())),
+        outputs=call.outputs,
+    )
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list | np.ndarray) else value
+
+
+def graph(node: Node) -> bytes:
+    """Return the serialised graph of one call, with free sizes.
+
+    Raises:
+        Unsupported: the standard has no such operator, or NumPy no such type.
+    """
+    import onnx  # noqa: PLC0415
+
+    own = node.domain == OWN_DOMAIN
+    model = onnx.helper.make_model(
+        onnx.helper.make_graph(
+            _onnx_functions.nodes(node) if own else [_standard_node(node)],
+            node.operator,
+            [_value(name, dtype, rank) for name, dtype, rank in node.inputs],
+            # Without a type: runtimes infer it.
+            [onnx.ValueInfoProto(name=name) for name in node.outputs],
+        ),
+        opset_imports=[onnx.helper.make_opsetid("" if own else node.domain, node.opset)],
+        ir_version=_IR_VERSION,
+    )
+    serialized: bytes = model.SerializeToString()
+    return serialized
+
+
+def _standard_node(node: Node) -> Any:
+    import onnx  # noqa: PLC0415
+
+    try:
+        schema = onnx.defs.get_schema(node.operator, node.opset, node.domain)
+    except onnx.defs.SchemaError as error:
+        raise Unsupported(
+            f"onnx {onnx.__version__} knows no operator {node.domain}::{node.operator} at opset "
+            f"{node.opset}"
+        ) from error
+    floating = {
+        name: attribute.type == onnx.defs.OpSchema.AttrType.FLOAT
+        for name, attribute in schema.attributes.items()
+    }
+    return onnx.helper.make_node(
+        node.operator,
+        _in_order(schema.inputs, {name for name, _, _ in node.inputs}),
+        _in_order(schema.outputs, set(node.outputs)),
+        domain=node.domain,
+        # An integer would become an attribute of a type that the standard refuses.
+        **{name: float(v) if floating.get(name) else v for name, v in node.attributes},
+    )
+
+
+def _in_order(formal: Any, given: set[str]) -> list[str]:
+    """Return the standard's names in its order, "" for one that is left out, none at the end.
+
+    Raises:
+        Unsupported: a given name is not one of the standard's.
+    """
+    names = [parameter.name for parameter in formal]
+    if not given <= set(names):
+        unknown = ", ".join(sorted(given - set(names)))
+        raise Unsupported(f"the standard has {', '.join(names)}, not {unknown}")
+    kept = [name if name in given else "" for name in names]
+    while kept and not kept[-1]:
+        kept.pop()
+    return kept
+
+
+def _value(name: str, dtype: str, rank: int) -> Any:
+    import onnx  # noqa: PLC0415
+
+    try:
+        kind = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    except TypeError as error:
+        raise Unsupported(f"ONNX has no tensors of {dtype}") from error
+    sizes = [f"{name}_{axis}" for axis in range(rank)]
+    return onnx.helper.make_tensor_value_info(name, kind, sizes)

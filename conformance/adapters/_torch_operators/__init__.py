@@ -1,0 +1,70 @@
+"""The standard's operators by what PyTorch users call for them; no kernel of our own.
+
+Each function takes the inputs by formal name and the attributes with the standard's defaults, and
+returns the outputs by formal name. Shape letters: B batch, T tokens, S keys, H heads, G key/value
+heads, K head dim, R rotated pairs, N rows, C classes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from conformance.adapters._torch import to_array, to_tensor
+from conformance.adapters._torch_operators import (
+    activations,
+    attention,
+    linear,
+    losses,
+    norms,
+    rotary,
+    softmax,
+)
+from conformance.errors import Unsupported
+from conformance.records import OWN_DOMAIN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from numpy.typing import NDArray
+
+    from conformance.records import OperatorCall
+
+    Tensors = Mapping[str, Any]
+    Attributes = Mapping[str, Any]
+    Compute = Callable[[Tensors, Attributes], dict[str, Any]]
+
+_FAMILIES = (linear, norms, rotary, attention, softmax, activations, losses)
+_OPERATORS: dict[str, tuple[Compute, dict[str, Any]]] = {
+    name: row for family in _FAMILIES for name, row in family.OPERATORS.items()
+}
+"""The operators that are wired, with their attributes' defaults."""
+
+
+def compute(call: OperatorCall, where: Any) -> dict[str, NDArray[Any]]:
+    """Return a call's outputs by formal name, computed on the device ``where``.
+
+    Raises:
+        Unsupported: there is no such operator here, or torch has no kernel for the call.
+    """
+    if call.domain not in ("", OWN_DOMAIN) or call.operator not in _OPERATORS:
+        raise Unsupported(f"operator {call.domain}::{call.operator} is not wired to torch")
+    function, defaults = _OPERATORS[call.operator]
+    for name in call.attributes:
+        if name not in defaults:
+            raise Unsupported(f"{call.operator}: attribute {name!r} has no counterpart in torch")
+    attributes = {name: _stored(v) for name, v in {**defaults, **call.attributes}.items()}
+    inputs = {name: to_tensor(array, where) for name, array in call.inputs.items()}
+    outputs = function(inputs, attributes)
+    for name in call.outputs:
+        if name not in outputs:
+            raise Unsupported(f"{call.operator}: output {name!r} has no counterpart in torch")
+    return {name: to_array(outputs[name]) for name in call.outputs}
+
+
+def _stored(value: Any) -> Any:
+    """Return a float attribute as ONNX stores it, in float32; others unchanged."""
+    if isinstance(value, bytes):
+        return value.decode()
+    return float(np.float32(value)) if isinstance(value, float) else value
