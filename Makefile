@@ -26,9 +26,9 @@ format: $(READY)
 docs: $(READY)
 	$(BIN)/python -m conformance.spec_text
 
-# The tests of the suite itself.
+# The tests of the suite itself, a process for each core; more threads would wait for each other.
 test: $(READY)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n auto --dist loadfile
 
 wheel: $(READY)
 	$(BIN)/python -m pip wheel --no-deps --no-build-isolation --wheel-dir dist .
