@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from conformance.candidate import Candidate, Model, Session
     from conformance.oracles.decoder import Decoder
+    from conformance.oracles.ensemble import Noise
     from conformance.oracles.standard import Expected
     from conformance.package import ModelPackage
     from conformance.records import Contract, NoiseUnit, OperatorCall
@@ -130,7 +131,7 @@ class CheckedModel:
         package: ModelPackage,
         oracle: RememberedOracle,
         contract: Contract,
-        measure_noise: Callable[[], NoiseUnit],
+        measure_noise: Callable[[], Noise],
     ) -> None:
         self.package, self.oracle, self.contract = package, oracle, contract
         self._load, self._measure_noise = load, measure_noise
@@ -147,9 +148,14 @@ class CheckedModel:
         _ = self.candidate
 
     @functools.cached_property
-    def noise(self) -> NoiseUnit:
-        """The noise unit of this model under the claimed contract."""
+    def ensemble(self) -> Noise:
+        """The noise of honest implementations of this model under the claimed contract."""
         return self._measure_noise()
+
+    @functools.cached_property
+    def noise(self) -> NoiseUnit:
+        """The noise unit: that noise at the logits."""
+        return self.ensemble.unit
 
     def logits(
         self, tokens_BT: Ints, mask_BT: Ints | None = None, at_BT: Ints | None = None

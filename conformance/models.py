@@ -27,6 +27,8 @@ from conformance.oracles import ensemble
 from conformance.oracles.architecture import Architecture
 from conformance.oracles.corpus import corpus
 from conformance.oracles.decoder import Decoder
+from conformance.oracles.ensemble import Noise
+from conformance.oracles.matched_filter import Interval
 from conformance.records import NoiseUnit
 
 if TYPE_CHECKING:
@@ -152,29 +154,40 @@ def frozen_corpus(package: ModelPackage) -> Corpus:
     return corpus(package.config["vocab_size"], package.config["max_position_embeddings"])
 
 
-def noise_unit(package: ModelPackage, contract: Contract) -> NoiseUnit:
-    """Return the noise unit of a package under a contract, computed once and then cached."""
-    fixed = frozen_corpus(package)
+def noise(package: ModelPackage, contract: Contract) -> Noise:
+    """Return the honest ensemble's noise for a package and a contract, computed once and cached."""
     # The corpus is part of the oracles' code, so that their digest covers it.
     code = identity.digest_of("conformance/oracles") + repr(contract)
     key = hashlib.sha256(code.encode()).hexdigest()[:16]
     file = cache_folder() / "noise" / f"{package.digest[:24]}-{contract.name}-{key}.json"
-    unit = _kept_unit(file, contract)
-    if unit is None:
-        unit = ensemble.noise_unit(oracle(package), fixed, contract)
-        write_atomically(file, json.dumps(dataclasses.asdict(unit)).encode())
-    return unit
+    kept = _kept_noise(file, contract)
+    if kept is None:
+        kept = ensemble.noise(oracle(package), frozen_corpus(package), contract)
+        write_atomically(file, json.dumps(dataclasses.asdict(kept)).encode())
+    return kept
 
 
-def _kept_unit(file: Path, contract: Contract) -> NoiseUnit | None:
-    """Return a unit from the cache; None where there is none, or none that could be right."""
+def _kept_noise(file: Path, contract: Contract) -> Noise | None:
+    """Return noise from the cache; None where there is none, or none that could be right."""
     try:
-        unit = NoiseUnit(**json.loads(file.read_text(encoding="utf-8")))
-        sizes = (unit.rms, unit.max, unit.spread)
-        sound = all(math.isfinite(size) for size in sizes) and min(unit.rms, unit.max) > 0
-    except (OSError, ValueError, TypeError):
+        read = json.loads(file.read_text(encoding="utf-8"))
+        kept = Noise(
+            **{
+                **read,
+                "unit": NoiseUnit(**read["unit"]),
+                "taps": {name: NoiseUnit(**unit) for name, unit in read["taps"].items()},
+                "gain": Interval(**read["gain"]),
+                "scale_N": tuple(read["scale_N"]),
+            }
+        )
+        units = [kept.unit, *kept.taps.values()]
+        sizes = [size for unit in units for size in (unit.rms, unit.max)]
+        sizes += [kept.divergence, kept.largest_divergence, kept.loss, *kept.scale_N]
+        sound = all(math.isfinite(size) and size > 0 for size in sizes)
+        sound &= all(unit.contract == contract.name for unit in units)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
-    return unit if sound and unit.contract == contract.name else None
+    return kept if sound and len(kept.scale_N) == kept.unit.positions else None
 
 
 def write_atomically(file: Path, data: bytes) -> None:

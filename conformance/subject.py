@@ -107,7 +107,7 @@ def _checked(candidate: Candidate, package: ModelPackage, contract: Contract) ->
         package=package,
         oracle=RememberedOracle(models.oracle(package)),
         contract=contract,
-        measure_noise=functools.partial(models.noise_unit, package, contract),
+        measure_noise=functools.partial(models.noise, package, contract),
     )
 
 

@@ -13,11 +13,21 @@ import pytest
 from conformance import models, spec
 from conformance.errors import BuildError, UsageError
 from conformance.oracles import ensemble
+from conformance.oracles.matched_filter import Interval
 from conformance.records import NoiseUnit
 
 NAME = "llama-mqa-tied"
 CONTRACT = spec.load().contracts["fp32"]
 UNIT = NoiseUnit(rms=1e-7, max=1e-6, spread=0.1, members=9, positions=20, contract="fp32")
+NOISE = ensemble.Noise(
+    unit=UNIT,
+    taps={"layer.0": UNIT},
+    divergence=1e-12,
+    largest_divergence=1e-11,
+    loss=1e-7,
+    gain=Interval(-1e-8, 1e-8),
+    scale_N=(1e-6,) * 20,
+)
 
 
 @pytest.fixture
@@ -124,35 +134,39 @@ def test_a_build_that_cannot_be_made_is_not_the_candidates_fault(cache, exporter
 @pytest.mark.parametrize(
     "edit",
     [
-        {"max": float("inf")},
-        {"max": float("nan")},
-        {"rms": 0.0},
-        {"rms": -1.0},
-        {"contract": "bf16"},
-        {"members": 3, "unknown": 1},
+        {"unit": {**dataclasses.asdict(UNIT), "max": float("inf")}},
+        {"unit": {**dataclasses.asdict(UNIT), "max": float("nan")}},
+        {"taps": {"layer.0": {**dataclasses.asdict(UNIT), "rms": 0.0}}},
+        {"unit": {**dataclasses.asdict(UNIT), "rms": -1.0}},
+        {"unit": {**dataclasses.asdict(UNIT), "contract": "bf16"}},
+        {"unit": {**dataclasses.asdict(UNIT), "members": 3, "unknown": 1}},
+        {"scale_N": [1.0]},
+        {"gain": 0.0},
+        {"loss": -1.0},
         None,
     ],
     ids=str,
 )
-def test_a_kept_noise_unit_that_cannot_be_right_is_measured_again(cache, monkeypatch, edit):
+def test_kept_noise_that_cannot_be_right_is_measured_again(cache, monkeypatch, edit):
     package = models.suite_package(NAME)
     measured = []
-    monkeypatch.setattr(ensemble, "noise_unit", lambda *_: measured.append(1) or UNIT)
-    assert models.noise_unit(package, CONTRACT) == UNIT
-    assert models.noise_unit(package, CONTRACT) == UNIT
+    monkeypatch.setattr(ensemble, "noise", lambda *_: measured.append(1) or NOISE)
+    assert models.noise(package, CONTRACT) == NOISE
+    assert models.noise(package, CONTRACT) == NOISE
     assert len(measured) == 1
     (file,) = (cache / "noise").iterdir()
     kept = json.loads(file.read_text(encoding="utf-8"))
-    file.write_text("{" if edit is None else json.dumps({**kept, **edit}), encoding="utf-8")
-    assert models.noise_unit(package, CONTRACT) == UNIT
+    damaged = {**kept, **edit} if edit else None
+    file.write_text(json.dumps(damaged) if edit else "{", encoding="utf-8")
+    assert models.noise(package, CONTRACT) == NOISE
     assert len(measured) == 2
 
 
-def test_a_noise_unit_belongs_to_the_contract_that_it_was_measured_under(cache, monkeypatch):
+def test_noise_belongs_to_the_contract_that_it_was_measured_under(cache, monkeypatch):
     package = models.suite_package(NAME)
     measured = []
-    monkeypatch.setattr(ensemble, "noise_unit", lambda *_: measured.append(1) or UNIT)
-    models.noise_unit(package, CONTRACT)
-    models.noise_unit(package, dataclasses.replace(CONTRACT, accumulation="float16"))
+    monkeypatch.setattr(ensemble, "noise", lambda *_: measured.append(1) or NOISE)
+    models.noise(package, CONTRACT)
+    models.noise(package, dataclasses.replace(CONTRACT, accumulation="float16"))
     assert cache.is_dir()
     assert len(measured) == 2

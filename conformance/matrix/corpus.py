@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
     from conformance.candidate import Candidate
     from conformance.catalogue import Check
+    from conformance.oracles.ensemble import Noise
     from conformance.package import ModelPackage
-    from conformance.records import Contract, NoiseUnit, Requirement
+    from conformance.records import Contract, Requirement
 
 EXAMPLES = 8
 """Inputs of each case: enough that an honest candidate and a mutant are told apart."""
@@ -79,7 +80,7 @@ class Corpus:
             name: RememberedOracle(models.oracle(package), _KEEP)
             for name, package in self._packages.items()
         }
-        self._noise: dict[str, NoiseUnit] = {}
+        self._noise: dict[str, Noise] = {}
         self._truths = RememberedTruths(contract, _KEEP)
         self._cases: dict[str, list[_Case]] = {}
 
@@ -156,9 +157,9 @@ class Corpus:
             measure_noise=lambda: self._noise_of(package),
         )
 
-    def _noise_of(self, package: ModelPackage) -> NoiseUnit:
+    def _noise_of(self, package: ModelPackage) -> Noise:
         if package.name not in self._noise:
-            self._noise[package.name] = models.noise_unit(package, self.contract)
+            self._noise[package.name] = models.noise(package, self.contract)
         return self._noise[package.name]
 
 

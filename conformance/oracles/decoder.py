@@ -62,6 +62,16 @@ class Decoder:
     def logits(self, input_ids_BT: Ints, attention_mask_BT: Ints, position_ids_BT: Ints) -> Array:
         """Return the logits (B, T, V) in the output type; mask 1 attends."""
         *_, x_BTD = self._layers(input_ids_BT, attention_mask_BT, position_ids_BT)
+        return self._head(x_BTD)
+
+    def outputs(
+        self, input_ids_BT: Ints, attention_mask_BT: Ints, position_ids_BT: Ints
+    ) -> tuple[Array, dict[str, Array]]:
+        """Return the logits and the hidden states of one pass."""
+        _, *taps = self._layers(input_ids_BT, attention_mask_BT, position_ids_BT)
+        return self._head(taps[-1]), {f"layer.{i}": tap for i, tap in enumerate(taps)}
+
+    def _head(self, x_BTD: Array) -> Array:
         x_BTD = self._norm("model.norm.weight", x_BTD)
         head = self._matrix("model.embed_tokens" if self.architecture.tied else "lm_head")
         logits_BTV = np.empty(

@@ -1,4 +1,4 @@
-"""The honest ensemble: one function computed in many equal ways, and the noise unit that it gives.
+"""The honest ensemble: one function computed in many equal ways, and the noise that it gives.
 
 A decoder has symmetries that change no value and every rounding: its hidden channels, feed-forward
 units, key/value heads with their queries, query heads within a group and value channels may each
@@ -14,79 +14,123 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from conformance.oracles.arithmetic import honest
+from conformance.oracles.comparison import compare
 from conformance.oracles.decoder import Decoder, weight_shapes
+from conformance.oracles.matched_filter import honest_interval
 from conformance.records import NoiseUnit
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from conformance.oracles.architecture import Architecture
     from conformance.oracles.corpus import Corpus
+    from conformance.oracles.matched_filter import Interval
     from conformance.records import Contract
 
     Array = NDArray[Any]
     Order = NDArray[np.int64]
 
 MEMBERS = 8
-"""Members of an ensemble, at least: one for each way of computing that a contract allows."""
+"""Members of an ensemble: one for each way of computing that a contract allows."""
 
 
 def members(
     architecture: Architecture, weights: Mapping[str, Array], count: int, seed: int
-) -> Iterator[Mapping[str, Array]]:
-    """Yield ``count`` sets of weights of the same function; permuted when they are read."""
+) -> Iterator[Permuted]:
+    """Yield ``count`` sets of weights of the same function."""
     for member in range(count):
         generator = np.random.Generator(np.random.Philox(key=[seed, member]))
-        yield _Permuted(weights, _orders(architecture, generator))
+        yield Permuted(weights, _orders(architecture, generator))
 
 
-def noise_unit(
-    truth: Decoder,
-    corpus: Corpus,
-    contract: Contract,
-    *,
-    count: int = MEMBERS,
-    seed: int = 0,
-    expected_BTV: Array | None = None,
-) -> NoiseUnit:
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """How far honest implementations of one model under one contract are from fp64, on a corpus."""
+
+    unit: NoiseUnit
+    """At the logits."""
+    taps: Mapping[str, NoiseUnit]
+    """After each layer, by the tap's name."""
+    divergence: float
+    """Median over the ensemble of the mean KL divergence from the exact distribution, in nats."""
+    largest_divergence: float
+    """Median over the ensemble of the largest divergence of a token."""
+    loss: float
+    """Largest difference of the mean loss in the ensemble, in nats."""
+    gain: Interval
+    """How much of the exact logits themselves honest errors hold."""
+    scale_N: tuple[float, ...]
+    """Largest error of any member at each judged token."""
+
+
+def noise(truth: Decoder, corpus: Corpus, contract: Contract, *, seed: int = 0) -> Noise:
     """Measure how far honest implementations of a contract are from fp64.
 
     Args:
         truth: the decoder in fp64.
         corpus: the tokens; positions whose mask is 0 are not judged.
         contract: the claimed precision.
-        count: members of the ensemble, at least 8.
         seed: of the permutations.
-        expected_BTV: the logits of ``truth`` on the corpus, where they are known already.
     """
-    if count < MEMBERS:
-        raise ValueError(f"an ensemble of {count}; a median is taken over at least {MEMBERS}")
     inputs = (corpus.input_ids_BT, corpus.attention_mask_BT, corpus.position_ids_BT)
     judged_BT = corpus.attention_mask_BT != 0
-    if expected_BTV is None:
-        expected_BTV = truth.logits(*inputs)
+    expected_BTV, exact_taps = truth.outputs(*inputs)
+    found, tap_errors = [], []
+    for member, channels in honest_members(truth, contract, seed=seed):
+        logits_BTV, taps = member.outputs(*inputs)
+        found.append(compare(logits_BTV, expected_BTV, corpus))
+        tap_errors.append(
+            [
+                _error(taps[name][judged_BT], exact[judged_BT][:, channels])
+                for name, exact in exact_taps.items()
+            ]
+        )
+    count = int(judged_BT.sum())
+    return Noise(
+        unit=_unit([(one.rms, one.largest) for one in found], count, contract),
+        taps={
+            name: _unit(errors, count, contract)
+            for name, errors in zip(exact_taps, zip(*tap_errors, strict=True), strict=True)
+        },
+        divergence=float(np.median([one.divergence for one in found])),
+        largest_divergence=float(np.median([one.divergence_N.max() for one in found])),
+        loss=float(np.max([abs(one.loss) for one in found])),
+        gain=honest_interval([one.gain for one in found]),
+        scale_N=tuple(np.max([one.largest_N for one in found], axis=0).tolist()),
+    )
+
+
+def honest_members(
+    truth: Decoder, contract: Contract, *, seed: int = 0
+) -> Iterator[tuple[Decoder, Order]]:
+    """Yield decoders that honestly compute what ``truth`` does, with the order of their channels.
+
+    Args:
+        truth: the decoder in fp64.
+        contract: the claimed precision; each of its ways of computing is taken once.
+        seed: of the permutations.
+    """
     ways = honest(contract)
-    errors = []
-    for i, weights in enumerate(members(truth.architecture, truth.weights, count, seed)):
-        member = Decoder(truth.architecture, weights, ways[i % len(ways)])
-        errors.append(_error(member.logits(*inputs), expected_BTV, judged_BT))
+    weights = members(truth.architecture, truth.weights, MEMBERS, seed)
+    for way, permuted in zip(ways, weights, strict=True):
+        yield Decoder(truth.architecture, permuted, way), permuted.channels
+
+
+def _unit(errors: Sequence[tuple[float, float]], positions: int, contract: Contract) -> NoiseUnit:
     rms, largest = np.array(errors).T
     middle = float(np.median(rms))
     spread = float(np.max(np.abs(rms / middle - 1)))
     return NoiseUnit(
-        middle, float(np.median(largest)), spread, count, int(judged_BT.sum()), contract.name
+        middle, float(np.median(largest)), spread, len(errors), positions, contract.name
     )
 
 
-def _error(observed_BTV: Array, expected_BTV: Array, judged_BT: Array) -> tuple[float, float]:
-    """Return RMS and maximum of the error at the judged positions, one position at a time."""
-    squares, largest = [], []
-    for row in np.argwhere(judged_BT):
-        place = tuple(row)
-        error_V = np.abs(observed_BTV[place].astype(np.float64) - expected_BTV[place])
-        squares.append(np.mean(error_V * error_V))
-        largest.append(error_V.max())
-    return float(np.sqrt(np.mean(squares))), float(np.max(largest))
+def _error(observed_ND: Array, expected_ND: Array) -> tuple[float, float]:
+    """Return RMS and maximum of the error."""
+    error = np.abs(observed_ND.astype(np.float64) - expected_ND)
+    return float(np.sqrt(np.mean(error * error))), float(error.max())
 
 
 @dataclass(frozen=True)
@@ -97,11 +141,18 @@ class _Order:
     columns: Order | None = None
 
 
-class _Permuted(Mapping[str, "Array"]):
+class Permuted(Mapping[str, "Array"]):
     """Weights that are permuted one by one when they are read, so that no copy of all is made."""
 
     def __init__(self, weights: Mapping[str, Array], orders: Mapping[str, _Order]) -> None:
         self._weights, self._orders = weights, orders
+
+    @property
+    def channels(self) -> Order:
+        """The order of the model's hidden channels: which of the original stands where."""
+        channels = self._orders["model.norm.weight"].rows
+        assert channels is not None
+        return channels
 
     def __getitem__(self, name: str) -> Array:
         order, weight = self._orders[name], self._weights[name]

@@ -66,7 +66,8 @@ class Interval:
     def clear_of(self, strength: Strength) -> bool:
         """Return whether a strength is certainly none of an honest candidate."""
         margin = _SURE * strength.error
-        return strength.value - margin > self.high or strength.value + margin < self.low
+        inside = strength.value - margin <= self.high and strength.value + margin >= self.low
+        return not inside  # so that NaN is clear of every honest candidate
 
     @property
     def reach(self) -> float:
@@ -86,7 +87,13 @@ def strengths(blocks: Iterable[Block]) -> list[Strength]:
     """
     parts = [_products(residual, directions) for residual, directions in blocks]
     gram_NHH, right_NH = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return _solved(gram_NHH, right_NH)
+
+
+def _solved(gram_NHH: Array, right_NH: Array) -> list[Strength]:
     tokens, faults = right_NH.shape
+    if not np.isfinite(right_NH).all():
+        return [Strength(math.nan, math.nan, tokens)] * faults
     if tokens < 2:
         raise ValueError(f"{tokens} tokens; a standard error needs at least 2")
     gram_HH = gram_NHH.sum(axis=0)
@@ -111,6 +118,15 @@ def strength(residual_NV: Array, direction_NV: Array) -> Strength:
         ValueError: there are fewer than two tokens, or the fault does nothing.
     """
     return strengths([(residual_NV, [direction_NV])])[0]
+
+
+def from_products(products_N2: Array) -> Strength:
+    """Return the strength of one fault from each token's <d, d> and <r, d>, (N, 2).
+
+    Raises:
+        ValueError: there are fewer than two tokens, or the fault does nothing.
+    """
+    return _solved(products_N2[:, :1, None], products_N2[:, 1:])[0]
 
 
 def _products(residual_NV: Array, directions: Sequence[Array]) -> tuple[Array, Array]:

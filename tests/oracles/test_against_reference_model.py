@@ -11,7 +11,7 @@ import torch
 from conformance.oracles.architecture import Architecture
 from conformance.oracles.corpus import corpus
 from conformance.oracles.decoder import Decoder
-from conformance.oracles.ensemble import noise_unit
+from conformance.oracles.ensemble import noise
 from contracts import contract
 from reference_model.config import Linear, Llama3, Rope
 from reference_model.huggingface import write_config
@@ -67,7 +67,7 @@ def test_reference_model_in_fp32_has_about_one_unit_of_noise(name):
     model = MODELS[name]
     oracle, inputs, arrays, output = answers(model.config, model.weights(), torch.float32)
     expected_BTV, judged = oracle.logits(*arrays), inputs.attention_mask_BT != 0
-    unit = noise_unit(oracle, inputs, FP32, expected_BTV=expected_BTV)
+    unit = noise(oracle, inputs, FP32).unit
     error = (output.logits_BTV.numpy() - expected_BTV)[judged]
     assert 0.7 < np.sqrt(np.mean(error**2)) / unit.rms < 1.4
     assert np.abs(error).max() / unit.max < 2.5

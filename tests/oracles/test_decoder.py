@@ -15,7 +15,7 @@ from conformance.oracles.architecture import Architecture, Rope
 from conformance.oracles.arithmetic import PLACES, Arithmetic, honest
 from conformance.oracles.corpus import TOKENS, corpus, default_positions
 from conformance.oracles.decoder import Decoder, weight_shapes
-from conformance.oracles.ensemble import members, noise_unit
+from conformance.oracles.ensemble import members, noise
 from contracts import contract
 
 SMALL = Architecture(96, 32, 2, 4, 2, 8, 40, 1e-5, tied=False, rope=Rope(1e4), max_positions=512)
@@ -135,7 +135,7 @@ def test_members_round_differently_and_are_the_same_for_the_same_seed():
     assert len({rms(a) for a in (*one, *other)}) == 6
 
 
-UNIT = noise_unit(TRUTH, CORPUS, FP32)
+UNIT = noise(TRUTH, CORPUS, FP32).unit
 
 
 def test_unit_is_that_of_the_type():
@@ -152,21 +152,16 @@ def test_decoder_in_fp32_has_about_one_unit_of_noise():
     "kind", [FP32, BF16, contract("float16"), contract("bfloat16", "float32", "float32")]
 )
 def test_unit_is_stable_across_seeds(kind):
-    units = [noise_unit(TRUTH, CORPUS, kind, seed=seed) for seed in range(3)]
+    units = [noise(TRUTH, CORPUS, kind, seed=seed).unit for seed in range(3)]
     for unit in units:
         assert abs(unit.rms / units[0].rms - 1) < 0.1
         assert unit.spread < 0.25
-        assert noise_unit(TRUTH, CORPUS, kind) == units[0]
+        assert noise(TRUTH, CORPUS, kind).unit == units[0]
 
 
 def test_unit_tells_the_types_apart():
-    halves, brains = (noise_unit(TRUTH, CORPUS, contract(n)).rms for n in ("float16", "bfloat16"))
+    halves, brains = (noise(TRUTH, CORPUS, contract(n)).unit.rms for n in ("float16", "bfloat16"))
     assert 1000 * UNIT.rms < halves < brains / 4
-
-
-def test_unit_needs_eight_members():
-    with pytest.raises(ValueError, match="at least 8"):
-        noise_unit(TRUTH, CORPUS, FP32, count=7)
 
 
 @pytest.mark.parametrize(
