@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 
-from conformance import identity
+from conformance import identity, precision
 from conformance import package as packages
 from conformance.errors import BuildError, ConformanceError, PackageError, UsageError, did_you_mean
 from conformance.oracles import ensemble
 from conformance.oracles.architecture import Architecture
+from conformance.oracles.arithmetic import Arithmetic
 from conformance.oracles.corpus import corpus
 from conformance.oracles.decoder import Decoder
 from conformance.oracles.ensemble import Noise
@@ -144,14 +145,39 @@ def _digest_of(folder: Path) -> str:
     return packages.digest_of(folder, [file.name for file in folder.iterdir()])
 
 
-def oracle(package: ModelPackage) -> Decoder:
-    """Return the fp64 oracle of a package: its own weights, whatever was built from them."""
-    return Decoder(Architecture.from_config(package.config), package.weights())
+def oracle(package: ModelPackage, contract: Contract) -> Decoder:
+    """Return the fp64 oracle of a package: its own weights, whatever was built from them.
+
+    They are rounded to the contract's weight type first. That is what a candidate is allowed, and
+    what it then makes of the rounded weights is what is judged.
+    """
+    architecture = Architecture.from_config(package.config)
+    return Decoder(architecture, package.weights(), Arithmetic(weight=contract.weight))
 
 
-def frozen_corpus(package: ModelPackage) -> Corpus:
-    """Return the fixed corpus that logits are judged on."""
-    return corpus(package.config["vocab_size"], package.config["max_position_embeddings"])
+def rounded(package: ModelPackage, dtype: str) -> ModelPackage:
+    """Return a package whose weights are those of another, rounded to a type that is narrower."""
+    from safetensors.numpy import save_file  # noqa: PLC0415  # not needed to judge
+
+    if precision.unit_roundoff(dtype) <= precision.unit_roundoff(package.weights_dtype):
+        return package
+    folder = cache_folder() / "rounded" / f"{package.digest[:24]}-{dtype}"
+    if not folder.is_dir():
+        narrow = {
+            name: array.astype(precision.dtype(dtype)).astype(array.dtype)
+            for name, array in package.weights().items()
+        }
+        with _unfinished(folder) as fresh:
+            save_file(narrow, fresh / packages.WEIGHTS)
+            shutil.copy(package.path / packages.CONFIG, fresh / packages.CONFIG)
+            _put(fresh, folder)
+    return open_package(folder, package.name)
+
+
+def frozen_corpus(package: ModelPackage, *, times: int = 1) -> Corpus:
+    """Return the fixed corpus that logits are judged on, or one that is as many times as long."""
+    config = package.config
+    return corpus(config["vocab_size"], config["max_position_embeddings"], times=times)
 
 
 def noise(package: ModelPackage, contract: Contract) -> Noise:
@@ -162,7 +188,7 @@ def noise(package: ModelPackage, contract: Contract) -> Noise:
     file = cache_folder() / "noise" / f"{package.digest[:24]}-{contract.name}-{key}.json"
     kept = _kept_noise(file, contract)
     if kept is None:
-        kept = ensemble.noise(oracle(package), frozen_corpus(package), contract)
+        kept = ensemble.noise(oracle(package, contract), frozen_corpus(package), contract)
         write_atomically(file, json.dumps(dataclasses.asdict(kept)).encode())
     return kept
 

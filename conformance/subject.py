@@ -105,7 +105,7 @@ def _checked(candidate: Candidate, package: ModelPackage, contract: Contract) ->
     return CheckedModel(
         load=lambda: candidate.load(package),
         package=package,
-        oracle=RememberedOracle(models.oracle(package)),
+        oracle=RememberedOracle(models.oracle(package, contract)),
         contract=contract,
         measure_noise=functools.partial(models.noise, package, contract),
     )

@@ -77,7 +77,7 @@ class Corpus:
         self.restore()
         self._packages = {name: models.open_package(self._folder / name, name) for name in names}
         self._oracles = {
-            name: RememberedOracle(models.oracle(package), _KEEP)
+            name: RememberedOracle(models.oracle(package, contract), _KEEP)
             for name, package in self._packages.items()
         }
         self._noise: dict[str, Noise] = {}

@@ -40,12 +40,13 @@ class Corpus:
     position_ids_BT: Ints
 
 
-def corpus(vocab: int, max_positions: int) -> Corpus:
+def corpus(vocab: int, max_positions: int, *, times: int = 1) -> Corpus:
     """Return the corpus for a model: 5 rows of 64 tokens, 298 of them judged.
 
     Args:
         vocab: size of the vocabulary.
         max_positions: positions that the model allows; at least 64.
+        times: how often the five kinds of rows come, each time with other tokens.
 
     Raises:
         ValueError: the model allows fewer than 64 positions.
@@ -54,13 +55,13 @@ def corpus(vocab: int, max_positions: int) -> Corpus:
         raise ValueError(
             f"the model allows {max_positions} positions; the corpus has rows of {TOKENS}"
         )
-    ids_BT = _random(5 * TOKENS, vocab).reshape(5, TOKENS)
-    ids_BT[1] = ids_BT[1, np.arange(TOKENS) % _PERIOD]
+    ids_BT = _random(times * 5 * TOKENS, vocab).reshape(-1, TOKENS)
+    ids_BT[1::5] = ids_BT[1::5, np.arange(TOKENS) % _PERIOD]
     mask_BT = np.ones_like(ids_BT)
-    mask_BT[2, :_LEFT] = 0
-    mask_BT[3, -_RIGHT:] = 0
+    mask_BT[2::5, :_LEFT] = 0
+    mask_BT[3::5, -_RIGHT:] = 0
     positions_BT = default_positions(mask_BT)
-    positions_BT[4] = _with_gaps(max_positions)
+    positions_BT[4::5] = _with_gaps(max_positions)
     return Corpus(ids_BT, mask_BT, positions_BT)
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
     Block = tuple[Array, Sequence[Array]]
 
-_SURE = 5.0
+SURE = 5.0
 """Standard errors that count as certain: of some thousand decisions a run makes, none is wrong."""
 
 
@@ -53,7 +53,7 @@ class Strength:
 
     def tokens_for(self, resolution: float) -> int:
         """Return how many tokens would be needed to be certain of a strength of this size."""
-        return max(1, math.ceil(self.tokens * (_SURE * self.error / resolution) ** 2))
+        return max(1, math.ceil(self.tokens * (SURE * self.error / resolution) ** 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Interval:
 
     def clear_of(self, strength: Strength) -> bool:
         """Return whether a strength is certainly none of an honest candidate."""
-        margin = _SURE * strength.error
+        margin = SURE * strength.error
         inside = strength.value - margin <= self.high and strength.value + margin >= self.low
         return not inside  # so that NaN is clear of every honest candidate
 
@@ -149,7 +149,7 @@ def honest_interval(honest: Sequence[Strength]) -> Interval:
     """Return where the strengths of further honest candidates lie, 0 included.
 
     The members of an ensemble show bias and spread; a candidate rounds in yet another order, so the
-    interval is that of a single further value, at ``_SURE`` deviations of a small sample.
+    interval is that of a single further value, at ``SURE`` deviations of a small sample.
 
     Args:
         honest: the strength of the fault in each member; at least four.
@@ -163,4 +163,4 @@ def honest_interval(honest: Sequence[Strength]) -> Interval:
     middle = float(values.mean())
     error = math.sqrt(float(np.mean([member.error**2 for member in honest])))
     spread = max(float(values.std(ddof=1)), error) * math.sqrt(1 + 1 / len(values))
-    return Interval(min(0.0, middle - _SURE * spread), max(0.0, middle + _SURE * spread))
+    return Interval(min(0.0, middle - SURE * spread), max(0.0, middle + SURE * spread))

@@ -1,0 +1,140 @@
+"""What the known faults do to a model's logits, and how much of each a candidate has.
+
+The mutants of the decoder are run in fp64, so that a fault's direction is known exactly; the
+matched filter then tells how much of it a candidate's error holds, far below the rounding noise.
+Shape letters: B batch, T tokens, N judged tokens, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from conformance import candidate as candidates
+from conformance import models, mutants
+from conformance.oracles import ensemble, matched_filter
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from conformance.checked import CheckedModel
+    from conformance.mutants import Mutant
+    from conformance.oracles.corpus import Corpus
+    from conformance.oracles.matched_filter import Interval, Strength
+    from conformance.package import ModelPackage
+
+    Array = NDArray[Any]
+
+HALF = 0.5
+"""A fault counts as present from this strength on, and as resolved if honest ones stay below."""
+_LONGER = 7
+"""How much longer the corpus is on which faults are looked for that the frozen one leaves open."""
+_NOTHING = 1e-10
+"""Below this share of the largest logit an effect is the rounding of fp64."""
+_ELSEWHERE = ("append", "copy", "crop", "reorder", "info", "load", "graph")
+"""What mutants replace that the logits of one pass do not show, or not in fp64."""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What a fault makes of the logits, in fp64."""
+
+    mutant: Mutant
+    logits_BTV: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """How much of one fault a candidate has."""
+
+    mutant: Mutant
+    strength: Strength
+    honest: Interval
+
+    @property
+    def resolved(self) -> bool:
+        """Whether half of the fault could be told from rounding, at this precision and length."""
+        return self.honest.reach + matched_filter.SURE * self.strength.error < HALF
+
+    @property
+    def tokens_needed(self) -> int | None:
+        """How many tokens would resolve it; None where more tokens would not: honest ones have it.
+
+        The spread of honest strengths shrinks with more tokens, their bias does not.
+        """
+        middle = abs(self.honest.low + self.honest.high) / 2
+        room = HALF - middle
+        spread = self.honest.reach - middle + matched_filter.SURE * self.strength.error
+        if room <= 0:
+            return None
+        return int(np.ceil(self.strength.tokens * (spread / room) ** 2))
+
+
+def of_the_decoder() -> list[Mutant]:
+    """Return the mutants whose fault shows in the logits of one pass."""
+    known = mutants.all_mutants().values()
+    kinds = ((m, m.replaces.partition(" ")[0]) for m in known if not m.equivalent)
+    return [m for m, kind in kinds if kind != "operator" and kind not in _ELSEWHERE]
+
+
+def effects(
+    package: ModelPackage, corpus: Corpus, chosen: Collection[Mutant] | None = None
+) -> Iterator[Effect]:
+    """Yield what each fault makes of a corpus's logits; one that makes nothing comparable is not.
+
+    Args:
+        package: the model.
+        corpus: the tokens.
+        chosen: the faults; None for all of the decoder.
+    """
+    inputs = (corpus.input_ids_BT, corpus.attention_mask_BT, corpus.position_ids_BT)
+    shape = (*corpus.input_ids_BT.shape, package.config["vocab_size"])
+    for mutant in of_the_decoder() if chosen is None else chosen:
+        with candidates.open_candidate(f"mutant:{mutant.name}?dtype=float64") as faulty:
+            logits_BTV = faulty.load(package).logits(*inputs)
+        if logits_BTV.shape == shape and np.isfinite(logits_BTV).all():
+            yield Effect(mutant, logits_BTV.astype(np.float64))
+
+
+def presences(model: CheckedModel) -> list[Presence]:
+    """Return how much of each known fault a candidate's model has.
+
+    Faults that the frozen corpus leaves open are looked for again on a longer one.
+    """
+    short = models.frozen_corpus(model.package)
+    found = list(_presences(model, short, of_the_decoder()))
+    open_ones = [one.mutant for one in found if not one.resolved]
+    again = {}
+    if open_ones:
+        longer = models.frozen_corpus(model.package, times=_LONGER)
+        again = {one.mutant.name: one for one in _presences(model, longer, open_ones)}
+    return [again.get(one.mutant.name, one) for one in found]
+
+
+def _presences(model: CheckedModel, corpus: Corpus, chosen: Sequence[Mutant]) -> Iterator[Presence]:
+    inputs = (corpus.input_ids_BT, corpus.attention_mask_BT, corpus.position_ids_BT)
+    judged_BT = corpus.attention_mask_BT != 0
+    exact_NV = model.expected(*inputs)[judged_BT]
+    residual_NV = model.logits(*inputs)[judged_BT].astype(np.float64) - exact_NV
+    truth = models.oracle(model.package, model.contract)
+    honest = [
+        member.logits(*inputs)[judged_BT].astype(np.float64) - exact_NV
+        for member, _ in ensemble.honest_members(truth, model.contract)
+    ]
+    exact = models.rounded(model.package, model.contract.weight)
+    smallest = _NOTHING * np.abs(exact_NV).max()
+    for effect in effects(exact, corpus, chosen):
+        direction_NV = effect.logits_BTV[judged_BT] - exact_NV
+        if np.abs(direction_NV).max() < smallest:
+            continue  # this model does not have what the fault is in
+        yield Presence(
+            effect.mutant,
+            matched_filter.strength(residual_NV, direction_NV),
+            matched_filter.honest_interval(
+                [matched_filter.strength(member, direction_NV) for member in honest]
+            ),
+        )
