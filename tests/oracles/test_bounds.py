@@ -14,7 +14,6 @@ from conformance.oracles.operators import (
     linear,
     losses,
     norms,
-    rotary,
     softmax,
 )
 from contracts import contract
@@ -136,29 +135,6 @@ def norm_cases(rng):
         yield x * (w * (f32(1) / root)), value, bound
     tensors = torch.from_numpy(x), (size,), torch.from_numpy(w)
     yield torch.nn.functional.rms_norm(*tensors, epsilon).numpy(), value, bound
-
-
-def rotary_cases(rng):
-    x = draw(rng, 2, 3, 5, 8)
-    angle = rng.uniform(-100, 100, size=(2, 5, 3))
-    cos, sin = np.cos(angle).astype(f32), np.sin(angle).astype(f32)
-    wide = [t.astype(np.float64) for t in (x, cos, sin)]
-    for interleaved in (False, True):
-        value = rotary.rotary(*wide, interleaved=interleaved)
-        bound = rotary.rotary_bound(*wide, FP32, interleaved=interleaved)
-        yield rotary.rotary(x, cos, sin, interleaved=interleaved), value, bound
-
-
-def angle_cases(rng):
-    frequency = rotary.frequencies(10.0 ** rng.uniform(1, 6), 16)
-    theta = float(1 / frequency[1]) ** 8
-    positions = rng.integers(0, 131072, size=(2, 5))
-    bound = rotary.angle_bound(positions, frequency, FP32)
-    value = positions[..., None] * frequency
-    for form in ("power", "exponential"):
-        phase = positions[..., None].astype(f32) * rotary.frequencies(theta, 16, "float32", form)
-        yield np.cos(phase), np.cos(value), bound
-        yield np.sin(phase), np.sin(value), bound
 
 
 def softmaxes(x):

@@ -1,4 +1,4 @@
-"""Rotary position embedding: frequencies, their scaling, the rotation."""
+"""Rotary position embedding: frequencies, Llama 3's scaling of them, the rotation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from conformance.errors import SpecError
 from conformance.oracles.operators.linear import embedding
 from conformance.oracles.row import Operator
-from conformance.oracles.units import ELEMENTARY, rounded, units
+from conformance.oracles.units import rounded, units
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,10 +51,16 @@ def llama3_frequencies(
     Source:
         Meta, llama-models, ``apply_scaling`` of Llama 3.1.
     """
+    kept = llama3_share(frequencies_R, low, high, original_positions)
+    y: Array = (1 - kept) * frequencies_R / frequencies_R.dtype.type(factor) + kept * frequencies_R
+    return y
+
+
+def llama3_share(frequencies_R: Array, low: float, high: float, original_positions: int) -> Array:
+    """Return how much of each frequency Llama 3.1 keeps, from 0 to 1, shape (R,)."""
     number = frequencies_R.dtype.type
     turns = number(original_positions) * frequencies_R / number(2 * np.pi)
-    kept = np.clip((turns - number(low)) / number(high - low), number(0), number(1))
-    y: Array = (1 - kept) * frequencies_R / number(factor) + kept * frequencies_R
+    y: Array = np.clip((turns - number(low)) / number(high - low), number(0), number(1))
     return y
 
 
@@ -71,8 +77,10 @@ def rotary(x_BHTK: Array, cos_BTR: Array, sin_BTR: Array, *, interleaved: bool =
         first, second = slice(0, pairs), slice(pairs, 2 * pairs)
     a, b = x_BHTK[..., first], x_BHTK[..., second]
     y = x_BHTK.copy()
-    y[..., first] = a * cos - b * sin
-    y[..., second] = a * sin + b * cos
+    y = x_BHTK.copy()
+    with np.errstate(invalid="ignore"):  # infinity times 0, and infinity minus infinity, are NaN
+        y[..., first] = a * cos - b * sin
+        y[..., second] = a * sin + b * cos
     return y
 
 
@@ -83,39 +91,23 @@ def rotary_bound(
     contract: Contract,
     *,
     interleaved: bool = False,
-    angle_error: Array | float = 0.0,
 ) -> Array:
-    """Bound the rotation a cos - b sin, given cosines that may err by ``angle_error`` (BTR).
+    """Bound the rotation a cos - b sin of given cosines and sines.
 
     Each product is rounded in the intermediate type, the sum in the accumulation type; channels
     that are not rotated are copied.
     """
     u = units(contract)
     y = rotary(x_BHTK, cos_BTR, sin_BTR, interleaved=interleaved)
-    cos, sin = ((u.i + u.a) * np.abs(part) + angle_error for part in (cos_BTR, sin_BTR))
+    cos, sin = ((u.i + u.a) * np.abs(part) for part in (cos_BTR, sin_BTR))
     # Of absolute values one channel of a pair is a sum when turned by +, the other by -.
     sizes = np.maximum(
         rotary(np.abs(x_BHTK), cos, sin, interleaved=interleaved),
         rotary(np.abs(x_BHTK), cos, -sin, interleaved=interleaved),
     )
-    bound = rounded(sizes, y, u)
+    bound = rounded(sizes + 2 * u.tiny_a, y, u)
     bound[..., 2 * cos_BTR.shape[-1] :] = 0.0
     return bound
-
-
-def angle_bound(position_ids_BT: Array, frequencies_R: Array, contract: Contract) -> Array:
-    """Bound the error of cos and sin of position * frequency in the phase type, shape (B, T, R).
-
-    theta**(-e) errs by a power or an exponential (4 u) and by a reciprocal, the product by u. An
-    exponential of e ln theta has an argument that errs by 6 u of itself: e, the logarithm and their
-    product. Cosine and sine err by 2 ulp of a number up to 1. The argument's error is absolute:
-    position * frequency times the relative error.
-    """
-    u = units(contract).phase
-    relative = (ELEMENTARY + 2 + (ELEMENTARY + 2) * np.abs(np.log(frequencies_R))) * u
-    turns = np.abs(position_ids_BT)[..., None] * frequencies_R
-    error: Array = turns * relative + ELEMENTARY * u
-    return error
 
 
 def _rotary_embedding(inputs: Inputs, attributes: Attributes, contract: Contract) -> Answer:
