@@ -52,9 +52,10 @@ ALLOWED = {
         ),
         "oracles are the judge's truth: independent of torch and of the reference model",
     ),
-    "conformance/judge.py": (
+    "conformance/judge": (
         (
             "numpy",
+            "conformance.judge",
             "conformance.evidence",
             "conformance.schema",
             "conformance.errors",

@@ -1,0 +1,24 @@
+"""Judgements: compare what a candidate answered with what an oracle says. Nothing runs a model.
+
+Every judge records what it measured, whether or not it was within the limit, and raises
+:class:`Nonconformity` when it was not. Comparisons are written ``not observed <= limit``, so that
+NaN fails. No judge takes a bare tolerance: limits come from a noise unit and a precision contract,
+or from a bound that the oracle derived for this very input.
+"""
+
+from conformance.judge.documents import accepted, follows_schema, unchanged
+from conformance.judge.noise import max_within_noise, related, within_noise
+from conformance.judge.values import all_finite, all_zero, bitwise_equal, within_bounds
+
+__all__ = [
+    "accepted",
+    "all_finite",
+    "all_zero",
+    "bitwise_equal",
+    "follows_schema",
+    "max_within_noise",
+    "related",
+    "unchanged",
+    "within_bounds",
+    "within_noise",
+]

@@ -1,0 +1,79 @@
+"""Outputs of operators, number by number: within a derived bound, or the same."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from conformance.errors import SpecError
+from conformance.judge.settling import comparable, place_of, settle
+from conformance.records import Measurement
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from conformance.oracles.standard import Expected
+
+    Array = NDArray[Any]
+
+
+def within_bounds(outputs: Mapping[str, Array], expected: Mapping[str, Expected]) -> None:
+    """Demand that each error is within the rounding error bound that the oracle derived for it.
+
+    The measurement is rho, the largest ratio of error to bound. A bound of zero demands equality,
+    and so do infinite and NaN expected values.
+
+    Args:
+        outputs: the candidate's outputs by formal name.
+        expected: the oracle's, each an fp64 value with its bound, of the same shapes.
+    """
+    settle(*(_rho(name, outputs[name], e.value, e.bound) for name, e in expected.items()))
+
+
+def _rho(name: str, observed: Array, expected: Array, bound: Array) -> Measurement:
+    comparable(observed, expected, types=False)
+    if np.isinf(bound).any():
+        raise SpecError(f"the oracle's bound of {name} is infinite: it would pass any answer")
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        error = np.abs(observed.astype(np.float64) - expected)
+        rho = np.where(error <= 0, 0.0, error / bound)
+    special = ~np.isfinite(expected)
+    rho = np.where(special, _differs(observed, expected), rho)
+    place, index = place_of(name, rho)
+    worst = float(rho[index]) if rho.size else 0.0
+    return Measurement("rho", worst, 1.0, "bounds", place, rho.size)
+
+
+def _differs(observed: Array, expected: Array) -> Array:
+    same = (observed == expected) | (np.isnan(observed.astype(np.float64)) & np.isnan(expected))
+    return np.where(same, 0.0, np.inf)
+
+
+def bitwise_equal(one: Array, other: Array, name: str = "Y") -> None:
+    """Demand that two arrays are the same bit for bit, NaN payloads and signed zeros included."""
+    comparable(one, other)
+    same = _bits(one) == _bits(other)
+    place, _ = place_of(name, np.where(same, 0.0, 1.0))
+    settle(Measurement("differing", float((~same).sum()), 0.0, "numbers", place, same.size))
+
+
+def _bits(array: Array) -> Array:
+    array = np.ascontiguousarray(array)
+    return array.view(np.dtype(f"u{array.dtype.itemsize}"))
+
+
+def all_zero(observed: Array, name: str = "Y") -> None:
+    """Demand that every number is zero exactly."""
+    wrong = ~(observed == 0)
+    place, _ = place_of(name, np.where(wrong, 1.0, 0.0))
+    settle(Measurement("nonzero", float(wrong.sum()), 0.0, "numbers", place, wrong.size))
+
+
+def all_finite(observed: Array, name: str = "logits") -> None:
+    """Demand that no number is NaN or infinite."""
+    wrong = ~np.isfinite(observed.astype(np.float64))
+    place, _ = place_of(name, np.where(wrong, 1.0, 0.0))
+    settle(Measurement("non-finite", float(wrong.sum()), 0.0, "numbers", place, wrong.size))
