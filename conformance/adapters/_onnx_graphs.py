@@ -86,6 +86,9 @@ def _standard_node(node: Node) -> Any:
             f"onnx {onnx.__version__} knows no operator {node.domain}::{node.operator} at opset "
             f"{node.opset}"
         ) from error
+    for name, _ in node.attributes:
+        if name not in schema.attributes:
+            raise Unsupported(f"the standard's {node.operator} has no attribute {name!r}")
     floating = {
         name: attribute.type == onnx.defs.OpSchema.AttrType.FLOAT
         for name, attribute in schema.attributes.items()

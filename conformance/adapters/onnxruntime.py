@@ -2,8 +2,7 @@
 
 ``onnxruntime[:<execution provider>][?optimization=all|extended|basic|disable&dtype=...&threads=N]``
 
-A graph has types of its own: with a ``dtype`` other than float32 operators alone are claimed. Shape
-letters: B batch, T tokens, S keys, G key/value heads, K head dim, V vocabulary.
+A graph has types of its own: with a ``dtype`` other than float32 operators alone are claimed.
 """
 
 from __future__ import annotations
@@ -13,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from conformance.adapters._session import ArraySession
+from conformance.adapters._onnx_model import GraphModel, Input
 from conformance.candidate import choose
-from conformance.errors import CandidateUnavailable, Unsupported, did_you_mean
+from conformance.errors import CandidateUnavailable, did_you_mean
 from conformance.records import CandidateInfo, Claims
 
 if TYPE_CHECKING:
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from conformance.records import OperatorCall
 
     Array = NDArray[Any]
-    Ints = NDArray[np.int64]
 
 _DEFAULT = "CPUExecutionProvider"
 _LEVELS = {
@@ -47,7 +45,8 @@ _TYPES = {
 _CLAIMS = {
     "float32": Claims(frozenset({"logits", "cache", "operators"})),
     "float64": Claims(frozenset({"operators"}), "fp64"),
-    "float16": Claims(frozenset({"operators"}), "fp16"),
+    # A graph of several nodes rounds between them.
+    "float16": Claims(frozenset({"operators"}), "fp16", {"intermediate": "float16"}),
     "bfloat16": Claims(
         frozenset({"operators"}),
         "bf16",
@@ -55,7 +54,6 @@ _CLAIMS = {
     ),
 }
 """By ``dtype``. In bfloat16 the CPU provider has hardly a kernel."""
-_TOKENS = ("input_ids", "attention_mask", "position_ids")
 
 
 @contextmanager
@@ -132,72 +130,13 @@ class _Candidate:
             claims=claims,
         )
 
-    def load(self, package: ModelPackage) -> _Model:
+    def load(self, package: ModelPackage) -> GraphModel:
         """Load the package's ``model.onnx``, the suite's export where it has none."""
-        return _Model(self._opener(str(package.file("model.onnx"))))
+        session = self._opener(str(package.file("model.onnx")))
+        given = session.get_inputs()
+        inputs = {value.name: Input(tuple(value.shape), _TYPES.get(value.type)) for value in given}
+        return GraphModel(session.run, inputs, [value.name for value in session.get_outputs()])
 
     def operator(self, call: OperatorCall) -> dict[str, Array]:
         """Compute one standard operator as a graph with that single node."""
         return self._operators.compute(call)
-
-
-class _Model:
-    """A graph with the inputs and outputs that exporters have agreed on, matched by name."""
-
-    def __init__(self, session: Any) -> None:
-        self._session = session
-        self._inputs = {value.name: value for value in session.get_inputs()}
-        outputs = {value.name for value in session.get_outputs()}
-        self._past = [name for name in self._inputs if name.startswith("past_key_values.")]
-        self._present = [name.replace("past_key_values", "present", 1) for name in self._past]
-        unknown = set(self._inputs) - {*_TOKENS, *self._past}
-        missing = {"logits", *self._present} - outputs
-        if unknown or missing:
-            raise Unsupported(
-                f"model.onnx has inputs {sorted(unknown)} that mean nothing here, and lacks "
-                f"outputs {sorted(missing)}; understood are {', '.join(_TOKENS)}, "
-                "past_key_values.<i>.key and .value; logits, present.<i>.key and .value"
-            )
-
-    def logits(self, input_ids_BT: Ints, attention_mask_BT: Ints, position_ids_BT: Ints) -> Array:
-        """Return the logits (B, T, V)."""
-        past = self._empty(len(input_ids_BT))
-        feed = self._feed(input_ids_BT, attention_mask_BT, position_ids_BT, past)
-        logits_BTV: Array = self._session.run(["logits"], feed)[0]
-        return logits_BTV
-
-    def start(self, batch: int) -> ArraySession:
-        """Return an empty session for ``batch`` rows.
-
-        Raises:
-            Unsupported: the graph has no cache.
-        """
-        if not self._past:
-            raise Unsupported("model.onnx has no inputs past_key_values.<i>.key: it has no cache")
-        return ArraySession(self._step, self._empty(batch))
-
-    def _step(
-        self, ids_BT: Ints, mask_BS: Ints, positions_BT: Ints, past: tuple[Array, ...]
-    ) -> tuple[Array, tuple[Array, ...]]:
-        feed = self._feed(ids_BT, mask_BS, positions_BT, past)
-        logits_BTV, *present = self._session.run(["logits", *self._present], feed)
-        return logits_BTV, tuple(present)
-
-    def _empty(self, batch: int) -> tuple[Array, ...]:
-        """Return keys and values of no tokens, each (B, G, 0, K)."""
-        return tuple(
-            np.zeros((batch, value.shape[1], 0, value.shape[3]), _TYPES[value.type])
-            for value in (self._inputs[name] for name in self._past)
-        )
-
-    def _feed(self, *arrays: Any) -> dict[str, Array]:
-        *tokens, past = arrays
-        given = dict(zip(_TOKENS, tokens, strict=True)) | dict(zip(self._past, past, strict=True))
-        return {name: array for name, array in given.items() if name in self._inputs}
-
-    def hidden_states(
-        self, input_ids_BT: Ints, attention_mask_BT: Ints, position_ids_BT: Ints
-    ) -> dict[str, Array]:
-        """Refuse: a graph answers its outputs alone."""
-        del input_ids_BT, attention_mask_BT, position_ids_BT
-        raise Unsupported("model.onnx has no outputs for hidden states")

