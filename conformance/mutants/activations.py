@@ -1,4 +1,4 @@
-"""Faults of softmax, of activation functions, and of the feed-forward.
+"""Faults of softmax, of SiLU, and of the feed-forward. Other functions are in ``functions``.
 
 B batch, T tokens, D model.
 """
@@ -79,39 +79,60 @@ def log_probabilities_of_the_wrong_sum(honest: Honest, call: OperatorCall) -> An
     return {name: (y + off).astype(y.dtype) for name, y in honest(call).items()}
 
 
-@mutant("operator Swish", kills=("MLP-001",), bug="generic")
+@mutant("operator Swish", kills=("MLP-001", "ACT-006"), bug="generic")
 def silu_as_quick_gelu(honest: Honest, call: OperatorCall) -> Any:
     """SiLU is x * sigmoid(1.702 x), the quick form of GELU."""
     return honest(dataclasses.replace(call, attributes={"alpha": 1.702}))
 
 
-@mutant("operator Swish", kills=("MLP-001",), bug="generic")
+@mutant("operator Swish", kills=("MLP-001", "ACT-006"), bug="generic")
 def silu_as_hard_swish(_: Honest, call: OperatorCall) -> Any:
     """SiLU is the piecewise polynomial x * relu6(x + 3) / 6."""
     x = call.inputs["X"]
     return {"Y": (x * np.clip(x + 3, 0, 6) / 6).astype(x.dtype)}
 
 
-@mutant("operator Swish", kills=("MLP-001",), bug="generic")
+@mutant("operator Swish", kills=("MLP-001", "ACT-006"), bug="generic")
 def silu_without_a_tail(honest: Honest, call: OperatorCall) -> Any:
     """SiLU is 0 for every x below -6."""
     cut = call.inputs["X"] >= -6
     return {name: (y * cut).astype(y.dtype) for name, y in honest(call).items()}
 
 
-@mutant("operator Swish", kills=("MLP-001",), bug="huggingface/transformers#40197")
+@mutant("operator Swish", kills=("MLP-001", "ACT-006"), bug="huggingface/transformers#40197")
 def gate_clamped_at_seven(honest: Honest, call: OperatorCall) -> Any:
     """The gate is clamped at 7, the limit of another model family."""
     clamped = np.minimum(call.inputs["X"], call.inputs["X"].dtype.type(7))
     return honest(dataclasses.replace(call, inputs={"X": clamped}))
 
 
-@mutant("operator Swish", kills=("MLP-001",), bug="generic")
+@mutant("operator Swish", kills=("MLP-001", "ACT-006"), bug="generic")
 def silu_overflows_in_its_tail(_: Honest, call: OperatorCall) -> Any:
     """SiLU is x * exp(x) / (1 + exp(x)), infinity over infinity for large x."""
     x = call.inputs["X"]
     with np.errstate(over="ignore", invalid="ignore"):
         return {"Y": (x * np.exp(x) / (1 + np.exp(x))).astype(x.dtype)}
+
+
+@mutant("operator Swish", kills=("ACT-006",), bug="generic")
+def swish_without_alpha(honest: Honest, call: OperatorCall) -> Any:
+    """Swish is SiLU, whatever alpha the call gives."""
+    return honest(dataclasses.replace(call, attributes={"alpha": 1.0}))
+
+
+@mutant("operator Swish", kills=("ACT-006",), bug="generic")
+def swish_scaled_outside(honest: Honest, call: OperatorCall) -> Any:
+    """Alpha multiplies the product of x and its sigmoid."""
+    alpha = call.attributes.get("alpha", 1.0)
+    plain = honest(dataclasses.replace(call, attributes={"alpha": 1.0}))
+    return {name: (y * alpha).astype(y.dtype) for name, y in plain.items()}
+
+
+@mutant("operator Swish", kills=("ACT-006",), bug="generic")
+def alpha_kept_in_eight_bits(honest: Honest, call: OperatorCall) -> Any:
+    """Alpha is a number of 8 bits: 1.703125 for 1.702."""
+    alpha = round(call.attributes.get("alpha", 1.0) * 128) / 128
+    return honest(dataclasses.replace(call, attributes={"alpha": alpha}))
 
 
 @mutant("silu", kills=("LOGITS-001", "LOGITS-002"), bug="huggingface/transformers#29402")

@@ -38,6 +38,10 @@ class Numbers:
         """Return some of these integers."""
         return self._random.choice(np.array(values, dtype=np.int64), shape)
 
+    def shuffled(self, values: Array) -> Array:
+        """Return the values in any order along their first axis."""
+        return self._random.permutation(values)
+
     def mask(self, *shape: int) -> Array:
         """Return a boolean mask in which every row of the last axis keeps at least one."""
         kept = self._random.random(shape) < 0.6  # any share that mixes both

@@ -45,15 +45,16 @@ EXPONENT = 3.0
 
 
 def softmax_bound(x: Array, contract: Contract, axis: int = -1) -> Array:
-    """Bound softmax: p_j [d_j + sum_k p_k d_k + D(n) + 9 u] with d_j = 3 u (m - s_j); -inf gives 0.
+    """Bound softmax: p_j [d_j + sum_k p_k d_k + D(n) + 9 u + 2 u_i], d_j = 3 u (m - s_j).
 
-    9 u are two exponentials of 2 ulp, that of the weight and those of the sum, and the quotient.
+    9 u are two exponentials of 2 ulp, that of the weight and those of the sum, and the quotient; 2
+    u_i the roundings of the exponentials and of their sum to the intermediate type (PyTorch on CPU
+    has the first of them along all axes but the last). An entry of -inf gives exactly 0.
     """
     u, p = units(contract), softmax(x, axis)
-    error = rounded(
-        weights_error(x, p, EXPONENT * u.a * depth_below_maximum(x, axis), u, axis), p, u
-    )
-    return np.where(np.isneginf(x), 0.0, error)
+    depth = depth_below_maximum(x, axis)
+    error = weights_error(x, p, EXPONENT * u.a * depth, u, axis) + 2 * u.i * p
+    return np.where(np.isneginf(x), 0.0, rounded(error, p, u))
 
 
 def depth_below_maximum(x: Array, axis: int) -> Array:
@@ -68,7 +69,7 @@ def weights_error(x: Array, p: Array, exponent: Array, u: Units, axis: int) -> A
     relative = _common(p, exponent, axis) + exponent
     relative = relative + u.sum(x.shape[axis]) + (2 * ELEMENTARY + 1) * u.a
     with np.errstate(over="ignore", invalid="ignore"):
-        error = np.nan_to_num(p * np.expm1(relative), nan=0.0)
+        error = np.nan_to_num(p * np.expm1(relative), nan=0.0, posinf=np.inf)
     # Whatever the error of the exponents, a weight lies between 0 and 1. Many an exponential knows
     # no subnormal results (ONNX Runtime's MLAS), flushed or not.
     bound: Array = np.minimum(error, 1.0) + u.least
@@ -78,7 +79,7 @@ def weights_error(x: Array, p: Array, exponent: Array, u: Units, axis: int) -> A
 def _common(p: Array, exponent: Array, axis: int) -> Array:
     """Return ln(sum p exp(error)): what the errors of all exponents do to the sum."""
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        inflated = np.nan_to_num(p * np.expm1(exponent), nan=0.0)
+        inflated = np.nan_to_num(p * np.expm1(exponent), nan=0.0, posinf=np.inf)
         total: Array = np.log1p(np.sum(inflated, axis=axis, keepdims=True))
     return total
 
@@ -88,7 +89,8 @@ def log_softmax_bound(x: Array, contract: Contract, axis: int = -1) -> Array:
 
     x - m is rounded, or the log-sum-exp is where it is taken as m + ln(sum), in the intermediate
     type (PyTorch on CPU keeps it in bfloat16): u_i max(|x - m|, |lse|). The logarithm errs by 2 ulp
-    of itself and by the relative error of the sum, the last difference by u |y|.
+    of itself and by the relative error of the sum, which is rounded too (to float16 by PyTorch on
+    CPU), u_i; the last difference by u |y|.
     """
     u, y = units(contract), log_softmax(x, axis)
     return rounded(log_softmax_error(x, y, u, axis), y, u)
@@ -106,6 +108,7 @@ def log_softmax_error(x: Array, y: Array, u: Units, axis: int) -> Array:
         _common(np.nan_to_num(p), EXPONENT * u.a * depth, axis)
         + u.sum(x.shape[axis])
         + ELEMENTARY * u.a
+        + u.i
     )
     last = ELEMENTARY * log_sum + np.where(finite, np.abs(y), 0.0)
     error: Array = in_sum + u.i * np.maximum(depth, lse) + u.a * last
