@@ -31,16 +31,15 @@ if TYPE_CHECKING:
 
 _TARGET = "numpy"
 _OPERATORS = frozenset({"operators"})
-_ROUNDED = ("intermediate", "score", "probability")
+_ROUNDED = ("accumulation", "intermediate", "score", "probability")
 _CLAIMS = {
     "float32": Claims(frozenset({"logits", "cache", "operators"})),
     "float64": Claims(_OPERATORS, "fp64"),
-    "float16": Claims(_OPERATORS, "fp16", dict.fromkeys((*_ROUNDED, "accumulation"), "float16")),
-    # Sums are bfloat16 numbers as well, and stop growing at 256 of equal terms. No bound is left to
-    # hold such sums to, so they are judged as the float32 sums that the standard has.
+    "float16": Claims(_OPERATORS, "fp16", dict.fromkeys(_ROUNDED, "float16")),
     "bfloat16": Claims(_OPERATORS, "bf16", dict.fromkeys(_ROUNDED, "bfloat16")),
 }
-"""By ``dtype``. In a narrow type every NumPy function rounds its result to it."""
+"""By ``dtype``. In a narrow type every NumPy function rounds its result to it. NumPy adds float16
+up in float32, but bfloat16 in bfloat16."""
 _KEPT_GRAPHS = 256
 
 
