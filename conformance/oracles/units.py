@@ -49,6 +49,7 @@ class Units:
     tf32: float
     tiny_a: float
     """What a result near zero may lose: the smallest subnormal, the smallest normal if flushed."""
+    tiny_i: float
     tiny_p: float
     tiny_o: float
     least: float
@@ -75,8 +76,14 @@ def units(contract: Contract) -> Units:
         )
     )
     near_zero = _smallest_normal if contract.flush_to_zero else precision.smallest_subnormal
-    tiny_a, tiny_p, tiny_o = (
-        near_zero(name) for name in (contract.accumulation, contract.probability, contract.output)
+    tiny_a, tiny_i, tiny_p, tiny_o = (
+        near_zero(name)
+        for name in (
+            contract.accumulation,
+            contract.intermediate,
+            contract.probability,
+            contract.output,
+        )
     )
     return Units(
         a=a,
@@ -87,6 +94,7 @@ def units(contract: Contract) -> Units:
         phase=phase,
         tf32=directed * 2.0**-11 if contract.tf32 else 0.0,
         tiny_a=tiny_a,
+        tiny_i=max(tiny_a, tiny_i),
         tiny_p=max(tiny_a, tiny_p),
         tiny_o=tiny_o,
         least=_smallest_normal(contract.accumulation),

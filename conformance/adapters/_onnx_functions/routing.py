@@ -13,12 +13,12 @@ _SHARES_OF_ALL = """
         shares = Softmax <axis = -1> (logits)
         scores = Add (shares, selection_bias)
         best, indices = TopK <axis = -1> (scores, count)
-        chosen = GatherElements <axis = -1> (shares, indices)
+        chosen = GatherElements <axis = 1> (shares, indices)
     """
 _SHARES_OF_THE_CHOSEN = """
         scores = Add (logits, selection_bias)
         best, indices = TopK <axis = -1> (scores, count)
-        chosen_logits = GatherElements <axis = -1> (logits, indices)
+        chosen_logits = GatherElements <axis = 1> (logits, indices)
         chosen = Softmax <axis = -1> (chosen_logits)
     """
 _RENORMALISED = """

@@ -69,7 +69,7 @@ def gelu(x: Array) -> Array:
 def erfc(x: Array) -> Array:
     """Return the complementary error function, in the type of ``x``.
 
-    NumPy has none. That of the C library errs by less than one ulp of fp64 in the far tail too.
+    NumPy has none. That of the C library errs by a few ulp of fp64, in the far tail too.
     """
     y: Array = np.vectorize(math.erfc, otypes=[np.float64])(x).astype(x.dtype)
     return y
@@ -215,7 +215,7 @@ def swiglu_bound(
     """Bound silu(gate) (up + offset): silu's bound times the other factor, and the product.
 
     Both factors are intermediate results: u_i |y| for silu, and once more where an offset is added.
-    Clamping is exact.
+    Near zero silu loses the smallest number of that type. Clamping is exact.
     """
     u = units(contract)
     gate, up = _clamped(gate, up, limit)
@@ -233,7 +233,8 @@ def geglu_bound(gate: Array, up: Array, contract: Contract, approximate: str = "
 
 def _gated(error: Array, activated: Array, factor: Array, u: Units, roundings: int) -> Array:
     y = activated * factor
-    return rounded(error * np.abs(factor) + (u.a + roundings * u.i) * _size(y), y, u)
+    error = (error + u.tiny_i) * np.abs(factor)
+    return rounded(error + (u.a + roundings * u.i) * _size(y), y, u)
 
 
 _GELU = {"none": (gelu, _gelu_error), "tanh": (gelu_tanh, _gelu_tanh_error)}

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from conformance import precision
 from conformance.oracles.operators.softmax import (
     EXPONENT,
     depth_below_maximum,
@@ -41,7 +40,7 @@ def mean_squared_error_bound(predictions: Array, targets: Array, contract: Contr
     """
     u, value = units(contract), mean_squared_error(predictions, targets)
     error = value * (3 * u.i + u.sum(predictions.size) + 2 * u.a)
-    return rounded(error + precision.smallest_subnormal(contract.intermediate), value, u)
+    return rounded(error + u.tiny_i, value, u)
 
 
 def kl_divergence(p_scores_NC: Array, q_scores_NC: Array) -> Array:

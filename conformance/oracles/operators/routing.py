@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from conformance import precision
 from conformance.errors import SpecError
 from conformance.oracles.operators.softmax import EXPONENT, depth_below_maximum, softmax
 from conformance.oracles.operators.softmax import weights_error as softmax_error
@@ -85,7 +84,7 @@ def weights_bound(
         error_NC = how.scale * np.take_along_axis(error_NE, chosen_NC, axis=-1)
     else:
         error_NC = _renormalised_error(logits_NE, weights_NC, chosen_NC, u, how)
-    error_NC = error_NC + (roundings * u.i + u.a) * weights_NC + how.scale * _near_zero(contract)
+    error_NC = error_NC + (roundings * u.i + u.a) * weights_NC + how.scale * u.tiny_i
     return rounded(error_NC, weights_NC, u)
 
 
@@ -108,11 +107,6 @@ def _renormalised_error(
     return error_NC
 
 
-def _near_zero(contract: Contract) -> float:
-    """Return what a share near zero loses in the intermediate type."""
-    return precision.smallest_subnormal(contract.intermediate)
-
-
 def decided(logits_NE: Array, bias_E: Array, how: Routing, contract: Contract) -> Array:
     """Return for each token whether rounding can neither choose nor order otherwise, (N,).
 
@@ -125,7 +119,7 @@ def decided(logits_NE: Array, bias_E: Array, how: Routing, contract: Contract) -
     error_NE = u.i * np.abs(scores_NE) if bias_E.any() else np.zeros_like(scores_NE)
     if how.softmax_first:
         p_NE = softmax(logits_NE)
-        error_NE = error_NE + u.i * p_NE + _near_zero(contract)
+        error_NE = error_NE + u.i * p_NE + u.tiny_i
         error_NE = error_NE + softmax_error(logits_NE, p_NE, _exponent(logits_NE, u), u, -1)
     order_NE = np.argsort(-scores_NE, axis=-1, kind="stable")[:, : how.top_k + 1]
     ranked, error = (np.take_along_axis(x, order_NE, axis=-1) for x in (scores_NE, error_NE))
