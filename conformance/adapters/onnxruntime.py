@@ -7,11 +7,13 @@ A graph has types of its own: with a ``dtype`` other than float32 operators alon
 
 from __future__ import annotations
 
+import dataclasses
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from conformance import spec
 from conformance.adapters._onnx_model import GraphModel, Input
 from conformance.candidate import choose
 from conformance.errors import CandidateUnavailable, did_you_mean
@@ -45,8 +47,13 @@ _TYPES = {
 _CLAIMS = {
     "float32": Claims(frozenset({"logits", "cache", "operators"})),
     "float64": Claims(frozenset({"operators"}), "fp64"),
-    # A graph of several nodes rounds between them.
-    "float16": Claims(frozenset({"operators"}), "fp16", {"intermediate": "float16"}),
+    # A graph of several nodes rounds between them. The kernel of Attention keeps scores (softcap
+    # and mask included) and weights in float16, and adds up in float32: bit for bit so in 1.32.
+    "float16": Claims(
+        frozenset({"operators"}),
+        "fp16",
+        dict.fromkeys(("score", "probability", "intermediate"), "float16"),
+    ),
     "bfloat16": Claims(
         frozenset({"operators"}),
         "bf16",
@@ -54,6 +61,12 @@ _CLAIMS = {
     ),
 }
 """By ``dtype``. In bfloat16 the CPU provider has hardly a kernel."""
+_NOT_IN_FLOAT64 = frozenset({"Attention", "AttentionWithAlibi", "AttentionWithSinks"})
+"""Not claimed in float64: there is no kernel, and the standard's function body takes its place.
+
+That computes the root of the scale in float32 and is off by 2e6 roundings, but where the root is a
+power of two.
+"""
 
 
 @contextmanager
@@ -82,8 +95,17 @@ def open(target: str, options: Mapping[str, str]) -> Iterator[Candidate]:  # noq
             f"execution provider {provider!r} is not in this build of onnxruntime."
             f"{did_you_mean(provider, available)}"
         )
-    claims = _CLAIMS[chosen["dtype"]]
+    claims = _claims(chosen["dtype"])
     yield _Candidate(_Opener(provider, chosen), onnxruntime.__version__, claims)
+
+
+def _claims(dtype: str) -> Claims:
+    claims = _CLAIMS[dtype]
+    if dtype != "float64":
+        return claims
+    named = (requirement.operator for requirement in spec.load().requirements.values())
+    known = frozenset(operator.partition("-")[0] for operator in named if operator)
+    return dataclasses.replace(claims, operators=known - _NOT_IN_FLOAT64)
 
 
 class _Opener:

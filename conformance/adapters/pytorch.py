@@ -1,11 +1,14 @@
 """PyTorch: the suite's reference decoder in torch, and torch's own functions for the operators.
 
-``pytorch[:cpu|cuda|cuda:<n>][?dtype=...&compile=true]``. What is under test is torch: its kernels,
-its compiler, its devices and types. Shape letters: B batch, T tokens, S keys, V vocabulary.
+``pytorch[:cpu|cuda|cuda:<n>][?dtype=...&compile=true&attention=sdpa|eager]``. What is under test is
+torch: its kernels, its compiler, its devices and types. Operators of attention are torch's
+scaled_dot_product_attention, or composed of plain functions. Shape letters: B batch, T tokens, S
+keys, V vocabulary.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -40,7 +43,14 @@ def open(target: str, options: Mapping[str, str]) -> Iterator[Candidate]:  # noq
     Raises:
         CandidateUnavailable: torch is not installed, or the device or an option is unknown.
     """
-    chosen = choose(options, {"dtype": tuple(_torch.PRECISIONS), "compile": ("false", "true")})
+    chosen = choose(
+        options,
+        {
+            "dtype": tuple(_torch.PRECISIONS),
+            "compile": ("false", "true"),
+            "attention": ("sdpa", "eager"),
+        },
+    )
     try:
         import torch  # noqa: PLC0415
     except ImportError as error:
@@ -59,12 +69,19 @@ class _Candidate:
 
         self._where, self._dtype = where, dtype
         self._compiled = options["compile"] == "true"
+        self._eager_attention = options["attention"] == "eager"
+        claims = _torch.claims(_CAPABILITIES, options["dtype"])
+        how = "compiled" if self._compiled else "eager"
+        if self._eager_attention:  # a softmax of minus infinities alone is 0 / 0
+            terms = {**claims.contract, "query_without_keys": "nan"}
+            claims = dataclasses.replace(claims, contract=terms)
+            how += ", attention composed"
         self.info = CandidateInfo(
             name="pytorch",
             version=torch.__version__,
-            runtime=f"torch {torch.__version__}, {'compiled' if self._compiled else 'eager'}",
+            runtime=f"torch {torch.__version__}, {how}",
             device=_torch.device_name(where),
-            claims=_torch.claims(_CAPABILITIES, options["dtype"]),
+            claims=claims,
         )
 
     def load(self, package: ModelPackage) -> _Model:
@@ -82,7 +99,9 @@ class _Candidate:
         import torch  # noqa: PLC0415
 
         with torch.no_grad():
-            return _torch_operators.compute(call, self._where)
+            return _torch_operators.compute(
+                call, self._where, eager_attention=self._eager_attention
+            )
 
 
 class _Model:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from conformance.mutants import mutant
+from conformance.mutants._calls import ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     Honest = Callable[..., Any]
 
 
-@mutant("operator Softmax", kills=("SOFTMAX-001",), bug="generic")
+@mutant("operator Softmax", kills=ids("SOFTMAX", 1, 2, 4, 5), bug="generic")
 def softmax_without_maximum(_: Honest, call: OperatorCall) -> Any:
     """The row's maximum is not subtracted before the exponential."""
     x = call.inputs["input"]
@@ -30,20 +31,20 @@ def softmax_without_maximum(_: Honest, call: OperatorCall) -> Any:
         return {"output": (e / e.sum(axis=-1, keepdims=True)).astype(x.dtype)}
 
 
-@mutant("operator Softmax", kills=("SOFTMAX-001",), bug="generic")
+@mutant("operator Softmax", kills=ids("SOFTMAX", 1, 2, 4, 5), bug="generic")
 def softmax_over_rows(honest: Honest, call: OperatorCall) -> Any:
     """Softmax runs over the first axis, whatever axis is asked for."""
     return honest(dataclasses.replace(call, attributes={"axis": 0}))
 
 
-@mutant("operator Softmax", kills=("SOFTMAX-001",), bug="generic")
+@mutant("operator Softmax", kills=ids("SOFTMAX", 1, 2, 4, 5), bug="generic")
 def softmax_to_base_two(honest: Honest, call: OperatorCall) -> Any:
     """Softmax takes powers of two, without the factor 1 / ln 2 that belongs to them."""
     x = call.inputs["input"]
     return honest(dataclasses.replace(call, inputs={"input": (x * math.log(2)).astype(x.dtype)}))
 
 
-@mutant("operator Softmax", kills=("SOFTMAX-001",), bug="generic")
+@mutant("operator Softmax", kills=ids("SOFTMAX", 1, 2, 4, 5), bug="generic")
 def softmax_with_epsilon(honest: Honest, call: OperatorCall) -> Any:
     """A hundred-thousandth is added to the sum of exponentials."""
     x = call.inputs["input"].astype(np.float64)
@@ -60,7 +61,7 @@ def minus_infinity_clamped(honest: Honest, call: OperatorCall) -> Any:
     return honest(dataclasses.replace(call, inputs={"input": kept}))
 
 
-@mutant("operator LogSoftmax", kills=("SOFTMAX-003",), bug="generic")
+@mutant("operator LogSoftmax", kills=("SOFTMAX-003", "SOFTMAX-006", "SOFTMAX-007"), bug="generic")
 def log_of_softmax(_: Honest, call: OperatorCall) -> Any:
     """Log-softmax is the logarithm of a softmax that has underflowed."""
     x = call.inputs["input"]
@@ -69,7 +70,7 @@ def log_of_softmax(_: Honest, call: OperatorCall) -> Any:
         return {"output": np.log(e / e.sum(axis=-1, keepdims=True)).astype(x.dtype)}
 
 
-@mutant("operator LogSoftmax", kills=("SOFTMAX-003",), bug="generic")
+@mutant("operator LogSoftmax", kills=("SOFTMAX-003", "SOFTMAX-006", "SOFTMAX-007"), bug="generic")
 def log_probabilities_of_the_wrong_sum(honest: Honest, call: OperatorCall) -> Any:
     """The log sum leaves out the row's largest logit."""
     x = call.inputs["input"].astype(np.float64)

@@ -13,6 +13,7 @@ import numpy as np
 
 from conformance.mutants import mutant
 from conformance.mutants._attention import attention
+from conformance.mutants._calls import POSITIONS, ahead, ids, seen, under
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,7 +129,11 @@ def one_key_value_head_for_all(_: Honest, x_BGSK: Any, heads: int) -> Any:
     return x_BGSK[:, :1].expand(-1, heads, -1, -1)
 
 
-@mutant("operator Attention", kills=("ATTN-002",), bug="generic")
+@mutant(
+    "operator Attention",
+    kills=ids("ATTN", 2, 3, 5, 6, 7, 8, 9, 10, 11, 12, 14, 15, 16, 17, 18, 19, 22),
+    bug="generic",
+)
 def scale_missing(honest: Honest, call: OperatorCall) -> Any:
     """Scores are not scaled unless the call gives a scale."""
     return honest(dataclasses.replace(call, attributes={"scale": 1.0, **call.attributes}))
@@ -141,39 +146,57 @@ def given_scale_ignored(honest: Honest, call: OperatorCall) -> Any:
     return honest(dataclasses.replace(call, attributes=attributes))
 
 
-@mutant("operator Attention", kills=("ATTN-002",), bug="generic")
+@mutant(
+    "operator Attention",
+    kills=ids("ATTN", 2, 3, 5, 6, 7, 8, 9, 10, 11, 12, 14, 15, 16, 17, 18, 19, 22),
+    bug="generic",
+)
 def scale_of_one_more(honest: Honest, call: OperatorCall) -> Any:
     """The default scale is 1 / sqrt(head dim + 1)."""
     default = 1 / math.sqrt(call.inputs["Q"].shape[-1] + 1)
     return honest(dataclasses.replace(call, attributes={"scale": default, **call.attributes}))
 
 
-@mutant("operator Attention", kills=("ATTN-003",), bug="onnx/onnx#7274")
+def _with_heads(honest: Honest, call: OperatorCall, change: Callable[[Any], Any]) -> Any:
+    """Compute Y from other key/value heads; inputs of three dimensions are left alone."""
+    answer = honest(call)
+    if call.inputs["Q"].ndim == 4:
+        names = [name for name in ("K", "V", "past_key", "past_value") if name in call.inputs]
+        inputs = {**call.inputs, **{name: change(call.inputs[name]) for name in names}}
+        answer["Y"] = honest(dataclasses.replace(call, inputs=inputs, outputs=("Y",)))["Y"]
+    return answer
+
+
+@mutant(
+    "operator Attention", kills=ids("ATTN", 3, 5, 7, 9, 10, 11, 14, 18, 22), bug="onnx/onnx#7274"
+)
 def operator_heads_tiled(honest: Honest, call: OperatorCall) -> Any:
     """Query head h reads key/value head h modulo their number."""
     heads = call.inputs["Q"].shape[1]
-    tiled = {
-        name: np.tile(call.inputs[name], (1, heads // call.inputs[name].shape[1], 1, 1))
-        for name in ("K", "V")
-    }
-    return honest(dataclasses.replace(call, inputs={**call.inputs, **tiled}))
+    return _with_heads(
+        honest, call, lambda x_BGSK: np.tile(x_BGSK, (1, heads // x_BGSK.shape[1], 1, 1))
+    )
 
 
-@mutant("operator Attention", kills=("ATTN-003",), bug="vllm-project/vllm#52516")
+@mutant(
+    "operator Attention",
+    kills=ids("ATTN", 2, 3, 5, 6, 7, 8, 9, 10, 11, 12, 14, 15, 16, 18, 19, 22),
+    bug="vllm-project/vllm#52516",
+)
 def operator_heads_of_the_first_shard(honest: Honest, call: OperatorCall) -> Any:
     """All query heads read the first key/value head."""
-    first = {name: np.repeat(call.inputs[name][:, :1], 1, axis=1) for name in ("K", "V")}
-    return honest(dataclasses.replace(call, inputs={**call.inputs, **first}))
+    return _with_heads(honest, call, lambda x_BGSK: x_BGSK[:, :1].copy())
 
 
-@mutant("operator Attention", kills=("ATTN-002",), bug="generic")
+@mutant("operator Attention", kills=ids("ATTN", 2, 3, 7, 9, 10, 11, 16, 17, 18, 22), bug="generic")
 def last_key_dropped(honest: Honest, call: OperatorCall) -> Any:
     """The last key and value are left out, unless there is a mask or but one key."""
+    visible = seen(call, ahead(call))
     if (
-        call.inputs["K"].shape[2] == 1
+        visible.shape[-1] == 1
         or "attn_mask" in call.inputs
-        or call.attributes.get("is_causal")
+        or any(call.attributes.get(name) for name in POSITIONS)
     ):
         return honest(call)
-    shorter = {name: call.inputs[name][:, :, :-1] for name in ("K", "V")}
-    return honest(dataclasses.replace(call, inputs={**call.inputs, **shorter}))
+    visible[:, -1] = False
+    return under(honest, call, visible)

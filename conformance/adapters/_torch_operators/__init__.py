@@ -15,10 +15,14 @@ from conformance.adapters._torch import to_array, to_tensor
 from conformance.adapters._torch_operators import (
     activations,
     attention,
+    distances,
     linear,
     losses,
     norms,
+    phases,
+    quantised,
     rotary,
+    routing,
     softmax,
 )
 from conformance.errors import Unsupported
@@ -35,22 +39,42 @@ if TYPE_CHECKING:
     Attributes = Mapping[str, Any]
     Compute = Callable[[Tensors, Attributes], dict[str, Any]]
 
-_FAMILIES = (linear, norms, rotary, attention, softmax, activations, losses)
+_FAMILIES = (
+    linear,
+    quantised,
+    norms,
+    rotary,
+    phases,
+    attention,
+    softmax,
+    activations,
+    routing,
+    losses,
+    distances,
+)
 _OPERATORS: dict[str, tuple[Compute, dict[str, Any]]] = {
     name: row for family in _FAMILIES for name, row in family.OPERATORS.items()
 }
 """The operators that are wired, with their attributes' defaults."""
 
 
-def compute(call: OperatorCall, where: Any) -> dict[str, NDArray[Any]]:
+def compute(
+    call: OperatorCall, where: Any, *, eager_attention: bool = False
+) -> dict[str, NDArray[Any]]:
     """Return a call's outputs by formal name, computed on the device ``where``.
+
+    Args:
+        call: the call.
+        where: a device of torch's.
+        eager_attention: whether attention is composed of plain functions.
 
     Raises:
         Unsupported: there is no such operator here, or torch has no kernel for the call.
     """
     if call.domain not in ("", OWN_DOMAIN) or call.operator not in _OPERATORS:
         raise Unsupported(f"operator {call.domain}::{call.operator} is not wired to torch")
-    function, defaults = _OPERATORS[call.operator]
+    rows = {**_OPERATORS, **attention.EAGER} if eager_attention else _OPERATORS
+    function, defaults = rows[call.operator]
     for name in call.attributes:
         if name not in defaults:
             raise Unsupported(f"{call.operator}: attribute {name!r} has no counterpart in torch")

@@ -13,7 +13,7 @@ from conformance.oracles.operators.softmax import (
     softmax,
     weights_error,
 )
-from conformance.oracles.units import ELEMENTARY, rounded, units
+from conformance.oracles.units import ELEMENTARY, Units, rounded, units
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,6 +49,7 @@ def attention(
     *,
     scale: float | None = None,
     softcap: float = 0.0,
+    sinks_H: Array | None = None,
 ) -> Attention:
     """Return scaled dot-product attention (arXiv:1706.03762, section 3.2.1).
 
@@ -59,19 +60,29 @@ def attention(
         bias: what is added to the scores, broadcastable to BHTS: see :func:`mask_bias`.
         scale: factor of the scores, 1 / sqrt(K) by default.
         softcap: cap * tanh(s / cap), before the bias; 0 for none.
+        sinks_H: one more logit of each head, which takes its share of the softmax and has no value.
 
     A query whose bias is -inf for every key has the output 0.
     """
     number = q_BHTK.dtype.type
     factor = number(q_BHTK.shape[-1] ** -0.5 if scale is None else scale)
     k_BHSK, v_BHSK = (repeat_heads(x, q_BHTK.shape[1]) for x in (k_BGSK, v_BGSK))
-    scores = (q_BHTK @ k_BHSK.swapaxes(-1, -2)) * factor
-    capped = number(softcap) * np.tanh(scores / number(softcap)) if softcap else scores
-    biased = capped if bias is None else capped + bias
-    weights = softmax(biased)
-    if bias is not None:  # softmax has 0 / 0 where no key is allowed
-        weights = np.where(np.isneginf(bias).all(-1, keepdims=True), number(0), weights)
-    return Attention(scores, capped, biased, weights, weights @ v_BHSK)
+    with np.errstate(invalid="ignore"):  # infinity under a mask, where the policy lets it pass
+        scores = (q_BHTK @ k_BHSK.swapaxes(-1, -2)) * factor
+        capped = number(softcap) * np.tanh(scores / number(softcap)) if softcap else scores
+        biased = capped if bias is None else capped + bias
+        weights = softmax(_with_sinks(biased, sinks_H))[..., : biased.shape[-1]]
+        if bias is not None:  # softmax has 0 / 0 where no key is allowed
+            weights = np.where(np.isneginf(bias).all(-1, keepdims=True), number(0), weights)
+        return Attention(scores, capped, biased, weights, weights @ v_BHSK)
+
+
+def _with_sinks(scores_BHTS: Array, sinks_H: Array | None) -> Array:
+    """Return the scores with each head's sink behind them, (B, H, T, S + 1)."""
+    if sinks_H is None:
+        return scores_BHTS
+    sinks_BHT1 = np.broadcast_to(sinks_H[:, None, None], (*scores_BHTS.shape[:-1], 1))
+    return np.concatenate([scores_BHTS, sinks_BHT1], axis=-1)
 
 
 def repeat_heads(x_BGSK: Array, heads: int) -> Array:
@@ -89,7 +100,7 @@ def mask_bias(allowed: Array, dtype: str, masked: float = -np.inf) -> Array:
     return np.where(allowed, 0.0, masked).astype(dtype)
 
 
-def attention_bound(
+def attention_bound(  # noqa: PLR0913  # the arguments of the operator, its result, a contract
     q_BHTK: Array,
     k_BGSK: Array,
     v_BGSK: Array,
@@ -98,33 +109,40 @@ def attention_bound(
     *,
     scale: float,
     softcap: float = 0.0,
+    sinks_H: Array | None = None,
+    bias_error: float | Array = 0.0,
 ) -> Attention:
     """Bound attention and all that it passes through.
 
     Scores: [D(K) + 2 u_i] scale |q||k| and (2 u_i + 2 u_s) |s|. The standard multiplies q and k by
     sqrt(scale) each: that rounds every product twice, and the score by the error of two roots,
-    beside its own two roundings. The softcap has a slope of at most 1 and errs by a quotient, a
-    hyperbolic tangent and a product. The output: sum_j dp_j |v_j|, D(S) of sum_j p_j |v_j| for the
+    beside its own two roundings. The output: sum_j dp_j |v_j|, D(S) of sum_j p_j |v_j| for the
     sum, and u_p of it for the rounding of the weights.
+
+    Args:
+        q_BHTK: queries, as are keys and values what :func:`attention` was given.
+        k_BGSK: keys.
+        v_BGSK: values.
+        value: what it returned.
+        contract: the precision.
+        scale: factor of the scores.
+        softcap: the cap, 0 for none.
+        sinks_H: the sinks.
+        bias_error: error of the bias where it is computed and not given, broadcastable to BHTS.
     """
     u, heads = units(contract), q_BHTK.shape[1]
     k, v = (np.abs(repeat_heads(x, heads)) for x in (k_BGSK, v_BGSK))
-    sizes = (np.abs(q_BHTK) @ k.swapaxes(-1, -2)) * abs(scale)
     terms, keys = q_BHTK.shape[-1], v.shape[-2]
-    scores = (u.sum(terms) + 2 * u.i) * sizes + 2 * (u.i + u.s) * np.abs(value.scores)
-    scores = scores + terms * u.tiny_a
-    capped = scores
-    if softcap:
-        capped = scores + (ELEMENTARY + 4) * u.s * np.abs(value.capped)
-    has_bias = value.biased is not value.capped
-    biased = capped + u.s * np.abs(value.biased) if has_bias else capped
-    depth = depth_below_maximum(value.biased, -1)
-    exponent = np.where(np.isfinite(biased), biased + (u.s + (EXPONENT - 1) * u.a) * depth, 0.0)
-    weights = weights_error(value.biased, value.weights, exponent, u, -1)
-    weights = np.where(np.isneginf(value.biased), 0.0, weights)
-    size = value.weights @ v
-    output = weights @ v + (u.sum(keys) + u.p) * size + keys * u.tiny_a
-    output = output + u.tiny_p * v.sum(axis=-2, keepdims=True)
+    with np.errstate(invalid="ignore", over="ignore"):
+        sizes = (np.abs(q_BHTK) @ k.swapaxes(-1, -2)) * abs(scale)
+        scores = (u.sum(terms) + 2 * u.i) * sizes + 2 * (u.i + u.s) * np.abs(value.scores)
+        scores = scores + terms * u.tiny_a
+        capped = _capped_error(scores, value, softcap, u)
+        has_bias = value.biased is not value.capped
+        biased = capped + u.s * np.abs(value.biased) + bias_error if has_bias else capped
+        weights = _weights_error(value, biased, sinks_H, u)
+        output = weights @ v + (u.sum(keys) + u.p) * (value.weights @ v) + keys * u.tiny_a
+        output = output + u.tiny_p * v.sum(axis=-2, keepdims=True)
     pairs = (
         (scores, value.scores),
         (capped, value.capped),
@@ -138,3 +156,34 @@ def attention_bound(
     result[3] = np.where(masked, 0.0, result[3])
     result[4] = np.where(masked.all(-1, keepdims=True), 0.0, result[4])
     return Attention(*result)
+
+
+def _capped_error(scores: Array, value: Attention, softcap: float, u: Units) -> Array:
+    """Bound the capped scores: the scores' error times the slope, and the cap's own roundings.
+
+    cap * tanh(s / cap) has the slope 1 - tanh(s / cap)**2, largest where |s| is smallest. Its own
+    errors are a quotient, a hyperbolic tangent of 2 ulp and a product; that of the quotient, x u,
+    comes to x u (1 - tanh(x)**2) <= u |tanh(x)|.
+    """
+    if not softcap:
+        return scores
+    nearest = np.maximum(np.abs(value.scores) - scores, 0.0)
+    slope = 1 - np.tanh(nearest / softcap) ** 2
+    error: Array = scores * slope + (ELEMENTARY + 4) * u.s * np.abs(value.capped)
+    return error
+
+
+def _weights_error(value: Attention, biased: Array, sinks_H: Array | None, u: Units) -> Array:
+    """Bound the weights, of which each exponent errs as its biased score does, by ``biased``.
+
+    The difference to the maximum is rounded as a score is, and times log2(e) once more.
+    """
+    shown = value.biased.shape[-1]
+    x = _with_sinks(value.biased, sinks_H)
+    p = value.weights if sinks_H is None else softmax(x)
+    exponent = (u.s + (EXPONENT - 1) * u.a) * depth_below_maximum(x, -1)
+    exponent[..., :shown] += biased
+    exponent = np.where(np.isfinite(exponent), exponent, 0.0)
+    weights = weights_error(x, p, exponent, u, -1)
+    error: Array = np.where(np.isneginf(x), 0.0, weights)[..., :shown]
+    return error
