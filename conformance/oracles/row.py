@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
     Inputs = Mapping[str, Array]
     Attributes = Mapping[str, Any]
-    Answer = dict[str, tuple[Array, Array]]
+    Answer = Mapping[str, tuple[Array, Array] | tuple[Array, Array, str]]
     Compute = Callable[[Inputs, Attributes, Contract], Answer]
 
 NO_LATER = 10**6
@@ -29,8 +29,13 @@ class Operator:
     required: tuple[str, ...]
     outputs: tuple[str, ...]
     compute: Compute
-    """Takes inputs in fp64, attributes and a contract; returns value and bound of each output."""
+    """Takes inputs in fp64, attributes and a contract; returns value and bound of each output.
+
+    A third part names the output's type, where the standard fixes one.
+    """
     optional: tuple[str, ...] = ()
     attributes: Mapping[str, Any] = field(default_factory=dict)
     below: int = NO_LATER
     domain: str = ""
+    later: Mapping[str, int] = field(default_factory=dict)
+    """The versions that inputs and attributes came with, of those that came after ``since``."""

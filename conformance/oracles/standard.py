@@ -30,7 +30,7 @@ from conformance.oracles.operators import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -122,13 +122,18 @@ def _row(call: OperatorCall) -> Operator:
     where = f"{call.operator}-{call.opset}"
     if not row.since <= call.opset < row.below:
         raise SpecError(f"{where}: the oracle knows opsets {row.since} to {row.below - 1}")
-    _known(where, "input", call.inputs, (*row.required, *row.optional))
-    _known(where, "attribute", call.attributes, row.attributes)
+    early = {name for name, version in row.later.items() if call.opset < version}
+    _known(where, "input", call.inputs, _without(early, (*row.required, *row.optional)))
+    _known(where, "attribute", call.attributes, _without(early, row.attributes))
     _known(where, "output", call.outputs, row.outputs)
     missing = [name for name in row.required if name not in call.inputs]
     if missing:
         raise SpecError(f"{where}: input {missing[0]!r} is required and was not given")
     return row
+
+
+def _without(early: set[str], names: Iterable[str]) -> list[str]:
+    return [name for name in names if name not in early]
 
 
 def _known(where: str, kind: str, names: Any, known: Any) -> None:

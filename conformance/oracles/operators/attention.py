@@ -116,8 +116,7 @@ def attention_bound(  # noqa: PLR0913  # the arguments of the operator, its resu
 
     Scores: [D(K) + 2 u_i] scale |q||k| and (2 u_i + 2 u_s) |s|. The standard multiplies q and k by
     sqrt(scale) each: that rounds every product twice, and the score by the error of two roots,
-    beside its own two roundings. The output: sum_j dp_j |v_j|, D(S) of sum_j p_j |v_j| for the
-    sum, and u_p of it for the rounding of the weights.
+    beside its own two roundings. Weights and output: see :func:`_output_error`.
 
     Args:
         q_BHTK: queries, as are keys and values what :func:`attention` was given.
@@ -132,7 +131,7 @@ def attention_bound(  # noqa: PLR0913  # the arguments of the operator, its resu
     """
     u, heads = units(contract), q_BHTK.shape[1]
     k, v = (np.abs(repeat_heads(x, heads)) for x in (k_BGSK, v_BGSK))
-    terms, keys = q_BHTK.shape[-1], v.shape[-2]
+    terms = q_BHTK.shape[-1]
     with np.errstate(invalid="ignore", over="ignore"):
         sizes = (np.abs(q_BHTK) @ k.swapaxes(-1, -2)) * abs(scale)
         scores = (u.sum(terms) + 2 * u.i) * sizes + 2 * (u.i + u.s) * np.abs(value.scores)
@@ -140,9 +139,9 @@ def attention_bound(  # noqa: PLR0913  # the arguments of the operator, its resu
         capped = _capped_error(scores, value, softcap, u)
         has_bias = value.biased is not value.capped
         biased = capped + u.s * np.abs(value.biased) + bias_error if has_bias else capped
-        weights = _weights_error(value, biased, sinks_H, u)
-        output = weights @ v + (u.sum(keys) + u.p) * (value.weights @ v) + keys * u.tiny_a
-        output = output + u.tiny_p * v.sum(axis=-2, keepdims=True)
+        logits, exponent = _exponents(value, biased, sinks_H, u)
+        weights = _weights_error(value, logits, exponent, u)
+        output = _output_error(value, logits, exponent, v, u)
     pairs = (
         (scores, value.scores),
         (capped, value.capped),
@@ -173,17 +172,55 @@ def _capped_error(scores: Array, value: Attention, softcap: float, u: Units) -> 
     return error
 
 
-def _weights_error(value: Attention, biased: Array, sinks_H: Array | None, u: Units) -> Array:
-    """Bound the weights, of which each exponent errs as its biased score does, by ``biased``.
+def _exponents(
+    value: Attention, biased: Array, sinks_H: Array | None, u: Units
+) -> tuple[Array, Array]:
+    """Return what goes into the softmax, a sink included, and how far each exponent errs.
 
-    The difference to the maximum is rounded as a score is, and times log2(e) once more.
+    A biased score errs by ``biased``, a sink not at all. The difference to the maximum is rounded
+    as a score is, and times log2(e) once more.
+    """
+    logits = _with_sinks(value.biased, sinks_H)
+    exponent = (u.s + (EXPONENT - 1) * u.a) * depth_below_maximum(logits, -1)
+    exponent[..., : biased.shape[-1]] += biased
+    return logits, np.where(np.isfinite(exponent), exponent, 0.0)
+
+
+def _weights_error(value: Attention, logits: Array, exponent: Array, u: Units) -> Array:
+    """Bound the weights: those of a softmax whose exponents err by ``exponent``."""
+    shown = value.biased.shape[-1]
+    p = value.weights if logits.shape[-1] == shown else softmax(logits)
+    weights = weights_error(logits, p, exponent, u, -1)
+    error: Array = np.where(np.isneginf(logits), 0.0, weights)[..., :shown]
+    return error
+
+
+def _output_error(
+    value: Attention, logits: Array, exponent: Array, v_BHSK: Array, u: Units
+) -> Array:
+    """Bound the weighted sum of values, whose sizes are ``v_BHSK``.
+
+    With exponents that err by e_j in the numerator and e_j' in the denominator, y' = sum_j p_j
+    exp(e_j) v_j / Z, Z = sum_j p_j exp(e_j'), so
+
+        y' - y = [sum_j p_j (exp(e_j) - 1) v_j - y (Z - 1)] / Z.
+
+    |Z - 1| <= sum_j p_j expm1(d_j) and Z >= exp(-sum_j p_j d_j) where |e_j| <= d_j, so that this
+    holds however large they are. An exponential of 2 ulp adds 4 u to expm1(d_j); the denominator's
+    sum and the quotient add D(S) + u to |y|; the sum over values D(S), and the rounding of the
+    weights u_p, of sum_j p_j |v_j|. S counts the keys that a query sees: what weighs 0 is added
+    without an error. An exponential may vanish below the smallest normal number.
     """
     shown = value.biased.shape[-1]
-    x = _with_sinks(value.biased, sinks_H)
-    p = value.weights if sinks_H is None else softmax(x)
-    exponent = (u.s + (EXPONENT - 1) * u.a) * depth_below_maximum(x, -1)
-    exponent[..., :shown] += biased
-    exponent = np.where(np.isfinite(exponent), exponent, 0.0)
-    weights = weights_error(x, p, exponent, u, -1)
-    error: Array = np.where(np.isneginf(x), 0.0, weights)[..., :shown]
-    return error
+    seen = ~np.isneginf(logits)
+    p = value.weights if logits.shape[-1] == shown else softmax(logits)
+    moved = np.where(seen, p * (np.expm1(exponent) + ELEMENTARY * u.a), 0.0)
+    sums = np.array([u.sum(keys) for keys in range(logits.shape[-1] + 1)])
+    keys_BHT1 = seen.sum(axis=-1, keepdims=True)
+    shared = moved.sum(axis=-1, keepdims=True) + sums[keys_BHT1] + u.a
+    inflation = np.exp(np.sum(np.where(seen, p * exponent, 0.0), axis=-1, keepdims=True))
+    error = inflation * (moved[..., :shown] @ v_BHSK + np.abs(value.output) * shared)
+    error = error + (sums[keys_BHT1] + u.p) * (value.weights @ v_BHSK)
+    smallest = (u.tiny_p + u.least) * (seen[..., :shown].astype(float) @ v_BHSK)
+    total: Array = error + smallest + keys_BHT1 * u.tiny_a
+    return total

@@ -210,7 +210,6 @@ OPERATORS = {
         ("Q", "K", "V"),
         ("Y", "present_key", "present_value", "qk_matmul_output"),
         _attention,
-        # Since version 24: an external cache; since 25: windows.
         optional=("attn_mask", "past_key", "past_value", "nonpad_kv_seqlen"),
         attributes={
             "is_causal": 0,
@@ -224,5 +223,6 @@ OPERATORS = {
             "softmax_precision": None,
         },
         below=26,
+        later={"nonpad_kv_seqlen": 24, "left_window_size": 25, "right_window_size": 25},
     ),
 }
