@@ -78,6 +78,13 @@ def test_an_honest_candidate_that_is_failed_is_a_false_alarm():
     assert len(record.false_alarms([failed])) == 2
 
 
+def test_what_a_runtime_is_known_to_do_wrong_is_no_false_alarm():
+    name, known = "onnxruntime?optimization=all", sorted(matrix.known_faults("onnxruntime"))[0]
+    caught = matrix.Row(name, None, (cell(Verdict.FAIL, 2.0, known), cell(Verdict.FAIL)))
+    (alarm,) = record.false_alarms([caught])
+    assert known not in alarm
+
+
 def test_the_record_and_the_page_tell_score_survivors_and_smallest_fault():
     found = {"fp32": [HONEST, KILLED, FAINT]}
     document = record.document(found)

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import ml_dtypes
-import numpy as np
 
 from conformance.errors import CandidateUnavailable, Unsupported, did_you_mean
 from conformance.records import Claims
@@ -94,20 +93,28 @@ def functional() -> Any:
 
 
 def to_tensor(array: Array, where: Any) -> Any:
-    """Return a copy of an array as a tensor of the same type; torch reads no ml_dtypes.
+    """Return an array as a tensor of the same type, in the array's own memory on a CPU.
+
+    So torch meets the strides that the check made; it reads no ml_dtypes and no negative strides.
 
     Raises:
         Unsupported: torch has no such type.
     """
     import torch  # noqa: PLC0415
 
-    if array.dtype == ml_dtypes.bfloat16:
-        bits = np.array(array, order="C").view(np.int16)
-        return torch.from_numpy(bits).view(torch.bfloat16).to(where)
+    if not array.flags.writeable or min(array.strides, default=0) < 0:
+        array = array.copy()
+    name = array.dtype.name
+    if name in _READ_AS_BITS:
+        bits = torch.from_numpy(array.view(f"i{array.dtype.itemsize}"))
+        return bits.view(getattr(torch, name)).to(where)
     try:
-        return torch.from_numpy(np.array(array, order="C")).to(where)
+        return torch.from_numpy(array).to(where)
     except TypeError as error:
         raise Unsupported(f"torch reads no NumPy array of {array.dtype}") from error
+
+
+_READ_AS_BITS = ("bfloat16", "float8_e4m3fn", "float8_e5m2")
 
 
 def to_array(tensor: Any) -> Array:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from conformance import judge
 from conformance.checks import requirement
 from conformance.inputs import given
-from conformance.inputs.operators.linear import lookups
+from conformance.inputs.operators.linear import lookups, special_lookups
 
 if TYPE_CHECKING:
     from conformance.checked import CheckedOperators
@@ -17,5 +17,12 @@ if TYPE_CHECKING:
 @requirement("EMBED-001")
 @given(call=lookups)
 def test_looked_up_rows_are_copies(operators: CheckedOperators, call: OperatorCall) -> None:
+    rows = call.inputs["data"][call.inputs["indices"]]
+    judge.bitwise_equal(operators.compute(call)["output"], rows, "output")
+
+
+@requirement("EMBED-002")
+@given(call=special_lookups)
+def test_special_values_are_copied(operators: CheckedOperators, call: OperatorCall) -> None:
     rows = call.inputs["data"][call.inputs["indices"]]
     judge.bitwise_equal(operators.compute(call)["output"], rows, "output")

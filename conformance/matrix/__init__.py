@@ -7,6 +7,7 @@ A check that kills no mutant checks nothing, and a check that fails an honest ca
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,12 +18,12 @@ from conformance.matrix.corpus import Cell, Corpus
 from conformance.records import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from conformance.mutants import Mutant
     from conformance.records import Contract, Requirement, Spec
 
-__all__ = ["HONEST", "Cell", "Row", "reached", "rows", "smallest_kill"]
+__all__ = ["HONEST", "Cell", "Row", "known_faults", "reached", "rows", "smallest_kill"]
 
 _TYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 HONEST = {
@@ -45,6 +46,13 @@ HONEST = {
     },
 }
 """Honest candidates at each precision: a score without them is worthless."""
+_FAULTS = {
+    "onnxruntime": {
+        "ATTN-015": "1.32 on the CPU refuses masks of one row, and masks shorter than the keys",
+        "ATTN-019": "1.32 on the CPU shows a hidden score as the lowest finite number",
+    },
+}
+"""What honest runtimes do wrong, by adapter and requirement: caught, not accused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +102,11 @@ def rows(
             yield Row(name, mutant, corpora.cells(text, columns))
             if mutant.replaces == "load":
                 corpora.restore()
+
+
+def known_faults(name: str) -> Mapping[str, str]:
+    """Return what an honest candidate is known to do wrong, by requirement, with the evidence."""
+    return _FAULTS.get(re.split("[:?]", name)[0], {})
 
 
 class _Corpora:

@@ -69,7 +69,7 @@ def under(honest: Honest, call: OperatorCall, visible: Any) -> Any:
     """Compute with a mask (T, S) in the place of what the attributes say of positions."""
     mask = call.inputs.get("attn_mask")
     if mask is not None:
-        missing = visible.shape[-1] - mask.shape[-1] if mask.shape[-1] > 1 else 0
+        missing = visible.shape[-1] - mask.shape[-1]
         hidden = np.asarray(0 if mask.dtype == np.bool_ else -np.inf, mask.dtype)
         widths = [(0, 0)] * (mask.ndim - 1) + [(0, missing)]
         visible = np.where(visible, np.pad(mask, widths, constant_values=hidden), hidden)

@@ -46,7 +46,7 @@ def _blind(call: OperatorCall) -> Any:
     mask = call.inputs.get("attn_mask")
     if mask is not None:
         kept = mask if mask.dtype == np.bool_ else np.asarray(~np.isneginf(mask))
-        missing = visible.shape[-1] - kept.shape[-1] if kept.shape[-1] > 1 else 0
+        missing = visible.shape[-1] - kept.shape[-1]
         visible = visible & np.pad(kept, [(0, 0)] * (kept.ndim - 1) + [(0, missing)])
     return ~np.any(visible, axis=-1, keepdims=True)
 
@@ -161,7 +161,7 @@ def short_masks_continued_with_true(honest: Honest, call: OperatorCall) -> Any:
     keys = call.inputs["K"].shape[-2] + past_length(call)
 
     def longer(mask: Any) -> Any:
-        missing = keys - mask.shape[-1] if mask.shape[-1] > 1 else 0
+        missing = keys - mask.shape[-1]
         value = True if mask.dtype == np.bool_ else 0.0
         widths = [(0, 0)] * (mask.ndim - 1) + [(0, missing)]
         return np.pad(mask, widths, constant_values=value)

@@ -49,7 +49,7 @@ def _swiglu(
 
 
 @mutant(SWIGLU, kills=BOTH, bug="generic")
-def gate_and_up_swapped(honest: Honest, call: OperatorCall) -> Any:
+def gated_halves_swapped(honest: Honest, call: OperatorCall) -> Any:
     """The activation is applied to the up projection, and the gate multiplies it."""
     return _swapped(honest, call)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Honest = Callable[..., Any]
 
 
-@mutant("operator Gather", kills=("EMBED-001",), bug="generic")
+@mutant("operator Gather", kills=("EMBED-001", "EMBED-002"), bug="generic")
 def last_row_unreachable(honest: Honest, call: OperatorCall) -> Any:
     """Indices are clamped to the last row but one."""
     last = max(0, call.inputs["data"].shape[0] - 2)
@@ -29,7 +29,7 @@ def last_row_unreachable(honest: Honest, call: OperatorCall) -> Any:
     return honest(dataclasses.replace(call, inputs={**call.inputs, "indices": clamped}))
 
 
-@mutant("operator Gather", kills=("EMBED-001",), bug="generic")
+@mutant("operator Gather", kills=("EMBED-001", "EMBED-002"), bug="generic")
 def first_row_is_padding(honest: Honest, call: OperatorCall) -> Any:
     """The row of token 0 is taken for padding and read as zeros."""
     data = call.inputs["data"].copy()
@@ -37,7 +37,7 @@ def first_row_is_padding(honest: Honest, call: OperatorCall) -> Any:
     return honest(dataclasses.replace(call, inputs={**call.inputs, "data": data}))
 
 
-@mutant("operator Gather", kills=("EMBED-001",), bug="generic")
+@mutant("operator Gather", kills=("EMBED-001", "EMBED-002"), bug="generic")
 def rows_scaled(honest: Honest, call: OperatorCall) -> Any:
     """Rows are multiplied by the root of their width, as Gemma does."""
     root = math.sqrt(call.inputs["data"].shape[1])

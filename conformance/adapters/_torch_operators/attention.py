@@ -101,8 +101,6 @@ def _mask(inputs: Tensors, keys: int) -> Any:
     if mask is None:
         return None
     mask = mask if mask.ndim > 1 else mask[None]
-    if mask.shape[-1] in (1, keys):
-        return mask
     hidden = False if mask.dtype == _torch().bool else -math.inf
     return functional().pad(mask, (0, keys - mask.shape[-1]), value=hidden)
 

@@ -18,6 +18,17 @@ def _gather(inputs: Tensors, attributes: Attributes) -> dict[str, Any]:
     return {"output": functional().embedding(indices, data)}
 
 
+def _gemm(inputs: Tensors, attributes: Attributes) -> dict[str, Any]:
+    import torch  # noqa: PLC0415
+
+    a = inputs["A"].T if attributes["transA"] else inputs["A"]
+    b = inputs["B"].T if attributes["transB"] else inputs["B"]
+    alpha, beta = attributes["alpha"], attributes["beta"]
+    if "C" not in inputs:
+        return {"Y": alpha * (a @ b)}
+    return {"Y": torch.addmm(inputs["C"], a, b, beta=beta, alpha=alpha)}
+
+
 def _matmul(inputs: Tensors, _: Attributes) -> dict[str, Any]:
     return {"Y": inputs["A"] @ inputs["B"]}
 
@@ -28,6 +39,7 @@ def _mul(inputs: Tensors, _: Attributes) -> dict[str, Any]:
 
 OPERATORS = {
     "Gather": (_gather, {"axis": 0}),
+    "Gemm": (_gemm, {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0}),
     "MatMul": (_matmul, {}),
     "Mul": (_mul, {}),
 }

@@ -15,7 +15,8 @@ Decisions, where the text was ambiguous or wrong in some release:
   minus infinity and multiplied by 0, which is NaN; a candidate may claim that they do nothing:
   contract term ``nan_under_mask``.
 * The softcap comes before the mask (the body of the first release had it after).
-* A mask shorter than the keys is continued with -inf, that is, False.
+* A mask shorter than the keys is continued with -inf, that is, False. One of a single column could
+  as well be broadcast over the keys; the evaluator continues it.
 * ``softmax_precision`` asks for at least that precision; fp64 has it, so it changes nothing.
 * The root of the scale is as exact as the contract's sums. The function body takes it in float32
   whatever the type, which is no fp64.
@@ -111,8 +112,6 @@ def _bias(mask: Array | None, queries: int, keys: int) -> Array:
         return np.zeros((queries, keys))
     boolean = mask.dtype == np.bool_
     bias = mask_bias(mask, "float64") if boolean else mask
-    if bias.shape[-1] == 1:  # one column for all keys, as anything is broadcast
-        bias = np.repeat(bias, keys, axis=-1)
     missing = [(0, 0)] * (bias.ndim - 1) + [(0, keys - bias.shape[-1])]
     return np.pad(bias, missing, constant_values=-np.inf)
 

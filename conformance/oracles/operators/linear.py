@@ -46,18 +46,53 @@ def product_bound(a: Array, b: Array, contract: Contract) -> Array:
     return rounded(u.a * np.abs(y) + u.tiny_a, y, u)
 
 
+def matmul(a: Array, b: Array) -> Array:
+    """Return a @ b; a result is NaN where one of its own terms is, or infinities cancel."""
+    with np.errstate(invalid="ignore"):  # 0 * inf and inf - inf
+        return np.asarray(a @ b)
+
+
 def matmul_bound(a: Array, b: Array, contract: Contract) -> Array:
     """Bound a @ b: D(K) sum |a||b|, and the rounding of the result."""
-    u = units(contract)
-    return rounded(product_sum(a, b, u), a @ b, u)
+    u, y = units(contract), matmul(a, b)
+    with np.errstate(invalid="ignore"):
+        error = np.asarray(product_sum(a, b, u))
+    return rounded(error, y, u)
 
 
 def linear_bound(x: Array, weight_OI: Array, bias_O: Array | None, contract: Contract) -> Array:
-    """Bound x @ W.T + b: the product's error, and one rounding of the sum with the bias."""
-    u, y = units(contract), linear(x, weight_OI, bias_O)
-    error = product_sum(x, weight_OI.T, u)
-    if bias_O is not None:  # the bias may be added first or last
-        error = error + u.a * (np.abs(bias_O) + np.abs(y))
+    """Bound x @ W.T + b, as Gemm with alpha and beta 1."""
+    if bias_O is None:
+        return matmul_bound(x, weight_OI.T, contract)
+    return gemm_bound(x, weight_OI.T, bias_O, contract)
+
+
+def gemm(a: Array, b: Array, c: Array | None = None, alpha: float = 1, beta: float = 1) -> Array:
+    """Return alpha * a @ b + beta * c, in the type of a."""
+    y: Array = a.dtype.type(alpha) * matmul(a, b)
+    return y if c is None else y + a.dtype.type(beta) * c
+
+
+def gemm_bound(
+    a: Array, b: Array, c: Array, contract: Contract, alpha: float = 1, beta: float = 1
+) -> Array:
+    """Bound alpha * a @ b + beta * c.
+
+    The sum of products errs by D(K) sum |a||b|. c may stand in the accumulator from the start: it
+    then takes part in K + 1 roundings, D(K + 1) |beta c|; added last it is rounded once, as part
+    of y. Alpha may scale the factors, u sum |alpha||a||b|, or the sum; a kernel made of several
+    rounds each of the three intermediate results to the intermediate type: a @ b, its product with
+    alpha, beta c. A factor of 1 rounds nothing.
+    """
+    u, y = units(contract), gemm(a, b, c, alpha, beta)
+    with np.errstate(invalid="ignore"):
+        product, added = np.abs(alpha * matmul(a, b)), np.abs(beta * c)
+        error = abs(alpha) * product_sum(a, b, u) + u.sum(a.shape[-1] + 1) * added
+        error = error + u.a * np.abs(y) + u.i * product + 2 * u.tiny_a
+        if alpha != 1:
+            error = error + u.a * abs(alpha) * (np.abs(a) @ np.abs(b)) + u.i * product
+        if beta != 1:
+            error = error + u.i * added
     return rounded(error, y, u)
 
 
@@ -75,7 +110,16 @@ def _gather(inputs: Inputs, attributes: Attributes, _: Contract) -> Answer:
 
 def _matmul(inputs: Inputs, _: Attributes, contract: Contract) -> Answer:
     a, b = inputs["A"], inputs["B"]
-    return {"Y": (np.asarray(a @ b), np.asarray(matmul_bound(a, b, contract)))}
+    return {"Y": (matmul(a, b), matmul_bound(a, b, contract))}
+
+
+def _gemm(inputs: Inputs, attributes: Attributes, contract: Contract) -> Answer:
+    a = inputs["A"].T if attributes["transA"] else inputs["A"]
+    b = inputs["B"].T if attributes["transB"] else inputs["B"]
+    alpha, beta, c = attributes["alpha"], attributes["beta"], inputs.get("C")
+    # Decision: without C nothing is added, and beta 0 takes 0 * C like any other factor.
+    c = np.zeros(()) if c is None else c
+    return {"Y": (gemm(a, b, c, alpha, beta), gemm_bound(a, b, c, contract, alpha, beta))}
 
 
 def _mul(inputs: Inputs, _: Attributes, contract: Contract) -> Answer:
@@ -85,6 +129,14 @@ def _mul(inputs: Inputs, _: Attributes, contract: Contract) -> Answer:
 
 OPERATORS = {
     "Gather": Operator(13, ("data", "indices"), ("output",), _gather, attributes={"axis": 0}),
+    "Gemm": Operator(
+        13,
+        ("A", "B"),
+        ("Y",),
+        _gemm,
+        optional=("C",),
+        attributes={"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0},
+    ),
     "MatMul": Operator(13, ("A", "B"), ("Y",), _matmul),
     "Mul": Operator(13, ("A", "B"), ("C",), _mul),
 }
