@@ -14,6 +14,7 @@ import pytest
 from conformance import counterexamples, evidence, spec
 from conformance.counterexamples import Counterexample
 from conformance.errors import ConformanceError, Nonconformity
+from conformance.integrity import Watch
 from conformance.records import CaseResult
 from conformance.verdicts import verdict_of
 from conformance.worker.process import clean
@@ -26,13 +27,15 @@ SINK = pytest.StashKey[evidence.Sink]()
 """What a case measured."""
 ERROR = pytest.StashKey[BaseException | None]()
 """What its check raised, whatever became of it on its way to pytest."""
+WATCH = pytest.StashKey[Watch]()
+"""What the suite's code was when the run began."""
 _MESSAGE_CHARACTERS = 4000
 _FIXTURES = "conformance.fixtures"
 _OURS = frozenset({"subject", "candidate", "model", "package", "operators"})
 
 
-class _Unmeasured(Exception):  # noqa: N818  # reads as the fact that it states
-    """A check ended normally and had measured nothing."""
+class _Undecided(Exception):  # noqa: N818  # reads as the fact that it states
+    """A check ended normally, and yet it has decided nothing."""
 
 
 def requirement_of(item: pytest.Item) -> str | None:
@@ -119,11 +122,13 @@ def _what_happened(
         raised = call.excinfo.value
     if raised is not None or call.when != "call":
         return raised
+    if replaced := item.config.stash[WATCH].replaced():
+        return _Undecided(replaced)
     beyond = [measured for measured in sink.measurements if not measured.ok]
     if beyond:
         return Nonconformity(beyond[0])
     if not any(measured.count for measured in sink.measurements):
-        return _Unmeasured(
+        return _Undecided(
             "the check ended without having measured anything; is it replaced by a plugin?"
         )
     return None
@@ -153,6 +158,6 @@ def _message(error: BaseException) -> str:
     """Return what went wrong in words; of a group, the candidate's part."""
     if isinstance(error, BaseExceptionGroup):
         return " | ".join(dict.fromkeys(_message(inner) for inner in error.exceptions))
-    if isinstance(error, ConformanceError | _Unmeasured):
+    if isinstance(error, ConformanceError | _Undecided):
         return str(error)
     return f"{type(error).__name__}: {error}"

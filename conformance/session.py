@@ -34,7 +34,8 @@ from conformance import (
     spec,
 )
 from conformance.errors import ConformanceError, SpecError, UsageError
-from conformance.items import ERROR, SINK, case_id, requirement_of
+from conformance.integrity import Watch
+from conformance.items import ERROR, SINK, WATCH, case_id, requirement_of
 from conformance.ledger import Ledger
 from conformance.plan import plan
 from conformance.progress import Progress
@@ -93,6 +94,7 @@ class ConformanceSession:
 
     def __init__(self, config: pytest.Config, selection: Selection) -> None:
         self.config, self.selection = config, selection
+        self.watch = config.stash[WATCH] = Watch()
         self.controller = not hasattr(config, "workerinput")  # xdist's workers have one
         self.hermetic = hermetic.is_sealed(config.invocation_params.args, selection)
         self.folder = RunFolder(selection.folder)
@@ -250,6 +252,8 @@ class ConformanceSession:
         if exitstatus == pytest.ExitCode.INTERRUPTED:
             self.missing = _INTERRUPTED
         self.progress.close()
+        if replaced := self.watch.replaced():
+            print(f"error: {replaced}", file=sys.stderr)  # noqa: T201  # the reporter may be off
         self.final = self.report(self.missing)
         code = self._exit_code(self.final.outcome)
         self.folder.finish(self.final)
@@ -291,6 +295,7 @@ class ConformanceSession:
         """Return the report as things stand; ``missing`` is why an expected case has no result."""
         results = self.ledger.requirements(missing)
         partial = bool(self.only)
+        believed = not self.faults and not self.watch.replaced()
         return Report(
             suite=identity.suite(),
             candidate=presentable(self.subject.info),
@@ -298,7 +303,7 @@ class ConformanceSession:
             profile=self.profile.name,
             models=self.subject.model_records(),
             run=self._run(partial=partial),
-            outcome=outcome_of(results, partial=partial or bool(self.faults)),
+            outcome=outcome_of(results, partial=partial or not believed),
             requirements=results,
             environment=identity.environment(),
         )

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import os
 import signal
 import sys
@@ -18,6 +19,7 @@ import numpy as np
 import pytest
 from hypothesis.internal.conjecture.data import StopTest
 
+from conformance import evidence
 from conformance.adapters import reference
 from conformance.records import CandidateInfo, Claims
 
@@ -81,6 +83,18 @@ def patches_the_judge(honest):
     return wrong(honest)
 
 
+def flatter(*measurements):
+    """Record what a good candidate would have measured."""
+    for one in measurements:
+        evidence.record(dataclasses.replace(one, observed=one.limit / 3))
+
+
+def flatters_where_judges_settle(honest):
+    for judges in ("settling", "noise", "values", "documents"):
+        vars(sys.modules[f"conformance.judge.{judges}"])["settle"] = flatter
+    return wrong(honest)
+
+
 DEEDS = {
     "honest": lambda honest: honest,
     "exits-0": lambda honest: os._exit(0),
@@ -105,6 +119,7 @@ DEEDS = {
     "wrong-once": wrong_once(),
     "one-buffer": one_buffer(),
     "patches-the-judge": patches_the_judge,
+    "flatters-where-judges-settle": flatters_where_judges_settle,
     "terminates": lambda honest: os.kill(os.getpid(), signal.SIGTERM),
 }
 

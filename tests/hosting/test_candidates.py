@@ -90,12 +90,24 @@ def test_a_candidate_that_answers_in_one_buffer_is_judged_on_each_answer(deed):
     assert deed("one-buffer").code == 0
 
 
-def test_a_judge_patched_from_inside_is_seen_in_what_was_not_measured(deed):
-    ended = deed("patches-the-judge", "--only", "ATTN-004", "--only", "LOGITS-002")
-    assert ended.report["outcome"] != "conformant"
-    assert ended.code != 0
-    assert not ended.report["run"]["isolated"]
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("patches-the-judge", "conformance.judge.max_within_noise"),
+        ("flatters-where-judges-settle", "conformance.judge.noise.settle"),
+    ],
+)
+def test_a_judge_patched_from_inside_is_not_believed(deed, name, told):
+    ended = deed(name)
+    assert ended.report["outcome"] != "conformant", ended.out
+    assert ended.code in (1, 2)
     assert "in the suite's process" in ended.out
+    cases = [case for row in ended.report["requirements"] for case in row["cases"]]
+    errors = [case["message"] for case in cases if case["verdict"] == "ERROR"]
+    assert errors
+    assert all("--isolate" in error for error in errors)
+    assert any(told in error for error in errors)
+    assert "the suite's own code was replaced" in ended.err
 
 
 def test_a_judge_patched_from_a_process_of_its_own_judges_on(deed):

@@ -155,6 +155,23 @@ def test_the_page_shows_hostile_text_as_it_is(golden):
         assert text in words
 
 
+def test_a_place_that_is_not_in_the_counterexample_is_told_as_the_worst_of_all_inputs(golden):
+    def told(case):
+        result = golden.result(1, Verdict.FAIL, case)
+        report = dataclasses.replace(golden.golden("x"), requirements=(result,))
+        page = reports.render(report, "html")
+        return "".join(_Shape(page[page.index('id="failures"') :]).words)
+
+    worst = golden.measured(40.0, 3.0, where="logits[1, 1, 460]")
+    failed = golden.case(
+        "GOLD-001", Verdict.FAIL, worst, message="31.4 noise units (rms) at logits[0, 1, 438]"
+    )
+    kept = dataclasses.replace(failed, counterexample="counterexamples/GOLD-001.json")
+    assert "worst of all inputs40 noise units (rms) at logits[1, 1, 460]" in told(kept)
+    assert "wherelogits" not in told(kept)
+    assert "wherelogits[1, 1, 460] (rms)" in told(failed)
+
+
 @FEW
 @given(hostile=HOSTILE)
 @example(hostile=EVERY)

@@ -50,8 +50,6 @@ def _failure(result: RequirementResult) -> Markup:
 
 def _case(case: CaseResult) -> Markup:
     flaky = element("span", _facts.FLAKY, class_="note") if case.flaky else None
-    worst = _facts.worst([case])
-    where = f"{worst.where} ({worst.metric})" if worst and worst.where else ""
     kept = element("code", case.counterexample) if case.counterexample else ""
     return element(
         "div",
@@ -59,13 +57,27 @@ def _case(case: CaseResult) -> Markup:
         _message(case.message),
         definitions(
             [
-                ("where", where),
+                _place(case),
                 ("counterexample", kept),
                 ("reproduce", command(case.reproduce) if case.reproduce else ""),
             ]
         ),
         class_="case",
     )
+
+
+def _place(case: CaseResult) -> tuple[str, str]:
+    """Return where the worst error was, and of which inputs: the message is of the stored ones.
+
+    The stored inputs are the smallest that failed; others, seldom stored, were further off.
+    """
+    worst = _facts.worst([case])
+    if worst is None or not worst.where:
+        return "where", ""
+    if not case.counterexample:
+        return "where", f"{worst.where} ({worst.metric})"
+    seen = f"{_facts.number(worst.observed)} {worst.unit} ({worst.metric})"
+    return "worst of all inputs", f"{seen} at {worst.where}"
 
 
 def _message(text: str) -> Markup | None:

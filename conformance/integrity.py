@@ -1,0 +1,161 @@
+"""Whether the code that judges is still the suite's own: what shares its process can replace it.
+
+A candidate runs in the suite's process unless it is isolated, and beside a user's pytest so do his
+plugins and conftest files. So the suite looks twice. When a run begins, every function must be the
+one that its source file defines: a plugin may have come first. From then on every name must stand
+for what it stood for then, after each case and at the end.
+
+This finds what was assigned to a name, not everything that can be done from inside: only a process
+of its own keeps a candidate from the judge, and the report says which of the two it was.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import math
+import pkgutil
+import sys
+from pathlib import Path
+from types import CodeType, FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from conformance import catalogue, spec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+_FOLDERS = ("conformance.judge", "conformance.oracles", "conformance.inputs")
+"""Packages that are loaded whole; whatever else a run needs is loaded when it begins."""
+_BELOW = (math, np)
+"""What judges compute with: runtimes may add names there, as some do, and change none."""
+_CANDIDATES = ("conformance.adapters", "conformance.mutants")
+"""Packages whose modules belong to candidates, and are theirs to change."""
+_TOLD = 3
+"""Names that a message lists."""
+_NOTHING = object()
+
+
+class Watch:
+    """What every name of the suite stands for, from now on."""
+
+    def __init__(self) -> None:
+        self._modules = _loaded()
+        self._strangers = [name for module in self._modules for name in strangers(module)]
+        self._before = self._names()
+        self._below = [(module, dict(vars(module))) for module in _BELOW]
+        self._limits = _limits()
+
+    def replaced(self) -> str:
+        """Return in words what is no longer the suite's own; empty while everything is."""
+        found = dict.fromkeys([*self._strangers, *_differences(self._before, self._names())])
+        for module, before in self._below:
+            changed = _differences(before, {n: vars(module).get(n, _NOTHING) for n in before})
+            found |= dict.fromkeys(f"{module.__name__}.{name}" for name in changed)
+        if _limits() != self._limits:
+            found["the precision contracts"] = None
+        if not found:
+            return ""
+        told = ", ".join(list(found)[:_TOLD]) + (", ..." if len(found) > _TOLD else "")
+        return (
+            f"the suite's own code was replaced in its process ({told}), so that no verdict can be "
+            "believed; run the candidate with `llm-conformance run --isolate`, in a process of its "
+            "own and beside no conftest"
+        )
+
+    def _names(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for module in self._modules:
+            found[module.__name__] = sys.modules.get(module.__name__)
+            found.update(_names(module))
+        return found
+
+
+def _loaded() -> list[ModuleType]:
+    """Return the suite's modules, what judges among them; candidates are left out."""
+    catalogue.all_checks()
+    for folder in _FOLDERS:
+        for info in pkgutil.walk_packages(importlib.import_module(folder).__path__, f"{folder}."):
+            importlib.import_module(info.name)
+    own = (name for name in sorted(sys.modules) if f"{name}.".startswith("conformance."))
+    return [sys.modules[name] for name in own if not name.startswith(_CANDIDATES)]
+
+
+def _limits() -> str:
+    """Return the contracts as text: frozen records can still be written to, by force."""
+    return repr(spec.load().contracts)
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    return [n for n in {**before, **now} if before.get(n, _NOTHING) is not now.get(n, _NOTHING)]
+
+
+def _names(module: ModuleType) -> Iterator[tuple[str, Any]]:
+    """Yield each name of a module and of its classes, with what it stands for."""
+    for name, value in list(vars(module).items()):
+        own = f"{module.__name__}.{name}"
+        if name.startswith("__") or (isinstance(value, ModuleType) and value.__name__ == own):
+            continue  # a module of this package becomes a name of it whenever it is imported
+        yield from _parts(own, value)
+        if isinstance(value, type) and value.__module__ == module.__name__:
+            for member, inner in list(vars(value).items()):
+                if not member.startswith("__") or isinstance(inner, FunctionType):
+                    yield from _parts(f"{own}.{member}", inner)
+
+
+def _parts(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    yield name, value
+    if isinstance(value, FunctionType) and name.startswith(f"{value.__module__}."):
+        yield f"{name}.__code__", value.__code__
+        yield f"{name}.__defaults__", value.__defaults__
+        yield f"{name}.__kwdefaults__", value.__kwdefaults__
+
+
+def strangers(module: ModuleType) -> Iterator[str]:
+    """Yield the names of a module that are not what its source file makes of them."""
+    file = Path(module.__file__ or "")
+    if file.suffix == ".py" and file.is_file():
+        body = ast.parse(file.read_bytes()).body
+        for node in body:
+            if isinstance(node, ast.ImportFrom) and node.module in sys.modules:
+                yield from _foreign(node, module)
+        yield from _undefined(body, vars(module), module.__name__, str(module.__file__))
+
+
+def _foreign(node: ast.ImportFrom, module: ModuleType) -> Iterator[str]:
+    """Yield what a module says that it imports and has otherwise."""
+    origin = sys.modules[str(node.module)]
+    for alias in node.names:
+        name = alias.asname or alias.name
+        if vars(module).get(name) is not getattr(origin, alias.name, _NOTHING):
+            yield f"{module.__name__}.{name}"
+
+
+def _undefined(
+    body: Iterable[ast.stmt], names: Mapping[str, Any], owner: str, file: str
+) -> Iterator[str]:
+    """Yield the functions of a module or class that are not defined where its source says."""
+    lines: dict[str, set[int]] = {}  # of a property and its setter, either line
+    for node in body:
+        if isinstance(node, ast.FunctionDef):
+            first = min([node.lineno, *(one.lineno for one in node.decorator_list)])
+            lines.setdefault(node.name, set()).add(first)
+        elif isinstance(node, ast.ClassDef):
+            members = vars(names[node.name]) if node.name in names else {}
+            yield from _undefined(node.body, members, f"{owner}.{node.name}", file)
+    for name, known in lines.items():
+        code = _code(names.get(name))
+        if code is None or code.co_filename != file or code.co_firstlineno not in known:
+            yield f"{owner}.{name}"
+
+
+def _code(value: Any) -> CodeType | None:
+    """Return the code below decorators, descriptors and generated inputs."""
+    value = getattr(value, "llm_check", value)
+    for attribute in ("__func__", "fget", "func"):
+        value = getattr(value, attribute, value)
+    code = getattr(inspect.unwrap(value), "__code__", None)
+    return code if isinstance(code, CodeType) else None
