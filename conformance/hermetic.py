@@ -33,6 +33,8 @@ _DROPPED = ("PYTEST_", "HYPOTHESIS_", "PYTHONWARNINGS", "PYTHONOPTIMIZE")
 """Beginnings of the environment variables that would change how the checks run."""
 _BENT = {"PYTEST_ADDOPTS", "PYTEST_PLUGINS"}
 _INTERRUPTED = 2
+_ENDED_BY_THE_USER = (_INTERRUPTED, -signal.SIGINT, -signal.SIGTERM)
+"""Exit codes of a run that was asked to end: by pytest, or by Python before pytest had begun."""
 _SEALED = (
     "--noconftest",
     "--disable-plugin-autoload",
@@ -120,7 +122,7 @@ def _never_began(status: int) -> int:
     """Return the exit code of a run that left no report; say why where pytest did not."""
     if status in (EXIT_USAGE, EXIT_SUITE_FAULT):
         return status
-    if status == _INTERRUPTED:
+    if status in _ENDED_BY_THE_USER:
         _say("interrupted before anything ran; there is no report", sys.stderr)
     else:
         _say(f"error: {_death(status)}; nothing was run, and there is no report", sys.stderr)

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import signal
 import sys
 import tempfile
-import threading
 import time
 import warnings
 from contextlib import ExitStack
@@ -34,6 +32,7 @@ from conformance import (
     spec,
 )
 from conformance.errors import ConformanceError, SpecError, UsageError
+from conformance.interrupts import Interrupts
 from conformance.items import ERROR, SINK, case_id, requirement_of
 from conformance.ledger import Ledger
 from conformance.plan import plan
@@ -105,6 +104,7 @@ class ConformanceSession:
         self.faults: list[str] = []
         self.others_failed = False
         self.missing = _LEFT_OUT
+        self.interrupts = Interrupts()
         self.started, self.clock = datetime.now(UTC), time.monotonic()
         self._open = ExitStack()
 
@@ -128,8 +128,7 @@ class ConformanceSession:
         if self.controller:
             self.folder.begin(self.report(UNFINISHED))
             self.progress = Progress(list(ledger.expected), self.folder.earlier_durations())
-            if threading.current_thread() is threading.main_thread():
-                signal.signal(signal.SIGTERM, _interrupt)
+            self._open.enter_context(self.interrupts.noted())
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Run each check that takes a model on every model of the profile."""
@@ -171,6 +170,7 @@ class ConformanceSession:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
         """Note the beginning of a case before anything of it runs."""
+        self.interrupts.check()
         identifier = requirement_of(item)
         if identifier is not None and self.controller:
             self.folder.case_began(case_id(item), identifier)
@@ -202,6 +202,7 @@ class ConformanceSession:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Turn what happened into a case's result, attached to pytest's own report."""
         report = yield
+        self.interrupts.check()  # what the signal broke off must not read as the candidate's fault
         ours = requirement_of(item) is not None
         if ours and (call.when == "call" or call.excinfo is not None):
             case = items.result(item, call, self.selection, self.folder)
@@ -220,6 +221,7 @@ class ConformanceSession:
             if self.ledger.keep(case):
                 self.folder.case_ended(case)
             self.progress.ended(case.id)
+        self.interrupts.check()  # pytest-xdist's controller comes here alone
 
     # -- after -------------------------------------------------------------------------------
 
@@ -247,7 +249,7 @@ class ConformanceSession:
         if not self.controller:
             self.config.workeroutput[_MODELS] = self._learnt()  # type: ignore[attr-defined]
             return (yield)
-        if exitstatus == pytest.ExitCode.INTERRUPTED:
+        if exitstatus == pytest.ExitCode.INTERRUPTED or self.interrupts.seen:
             self.missing = _INTERRUPTED
         self.progress.close()
         self.final = self.report(self.missing)
@@ -291,6 +293,7 @@ class ConformanceSession:
         """Return the report as things stand; ``missing`` is why an expected case has no result."""
         results = self.ledger.requirements(missing)
         partial = bool(self.only)
+        broken = bool(self.faults) or self.interrupts.seen
         return Report(
             suite=identity.suite(),
             candidate=presentable(self.subject.info),
@@ -298,7 +301,7 @@ class ConformanceSession:
             profile=self.profile.name,
             models=self.subject.model_records(),
             run=self._run(partial=partial),
-            outcome=outcome_of(results, partial=partial or bool(self.faults)),
+            outcome=outcome_of(results, partial=partial or broken),
             requirements=results,
             environment=identity.environment(),
         )
@@ -314,7 +317,3 @@ class ConformanceSession:
             isolated=self.selection.isolate,
             partial=partial,
         )
-
-
-def _interrupt(*_: Any) -> None:
-    raise KeyboardInterrupt
