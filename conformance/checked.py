@@ -25,6 +25,7 @@ from conformance.errors import (
     CandidateTimeout,
     CandidateUnavailable,
     MalformedOutput,
+    RestartsSpent,
     Unsupported,
 )
 from conformance.oracles import standard
@@ -63,7 +64,9 @@ def guarded(what: str, call: Callable[[], _T]) -> _T:
             return call()
     except (CandidateCrashed, CandidateTimeout) as error:
         raise type(error)(f"{what}: {error}") from error
-    except (BuildError, CandidateFault, Unsupported, CandidateUnavailable, KeyboardInterrupt):
+    except (BuildError, CandidateFault, CandidateUnavailable, KeyboardInterrupt):
+        raise
+    except (RestartsSpent, Unsupported):
         raise
     except BaseException as error:  # see above
         raise CandidateRaised(f"{what} raised {error_text(error)}") from error

@@ -10,6 +10,7 @@
     |- BuildError              load a model          the suite could not make its file
     |- CandidateUnavailable    open the candidate    not installed, no such device        exit 4
     |- Unsupported             ask the candidate     it has no kernel for this case
+    |- RestartsSpent           ask the candidate     its process died too often: NOT_RUN
     |- CandidateFault          ask the candidate     the case fails, the run goes on
     |  |- CandidateRaised      ... it raised an exception
     |  |- CandidateCrashed     ... its process died
@@ -77,6 +78,10 @@ class CandidateUnavailable(ConformanceError):  # noqa: N818  # reads as the fact
 
 class Unsupported(ConformanceError):  # noqa: N818  # reads as the fact that it states
     """The candidate has no kernel for a case; raised by adapters."""
+
+
+class RestartsSpent(ConformanceError):  # noqa: N818  # reads as the fact that it states
+    """The candidate's process died so often that it is not asked any more."""
 
 
 class CandidateFault(ConformanceError):  # noqa: N818  # reads as the fact that it states

@@ -14,7 +14,7 @@ import pytest
 from conformance import counterexamples, evidence, spec
 from conformance.counterexamples import Counterexample
 from conformance.errors import ConformanceError, Nonconformity
-from conformance.records import CaseResult
+from conformance.records import CaseResult, Verdict
 from conformance.verdicts import verdict_of
 from conformance.worker.process import clean
 
@@ -108,6 +108,8 @@ def result(
     )
     if error is None:
         return case
+    if verdict is Verdict.NOT_RUN:  # whatever was drawn was not evaluated: no counterexample
+        return dataclasses.replace(case, message=clean(_message(error), _MESSAGE_CHARACTERS))
     return _with_message(case, error, sink, selection, folder)
 
 

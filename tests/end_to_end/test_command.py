@@ -186,6 +186,28 @@ def test_an_isolated_candidate_that_dies_fails_its_case_and_the_run_goes_on(faul
     assert ended.report["run"]["isolated"]
 
 
+def test_a_death_fails_the_case_in_which_it_happened_and_no_other(faulty):
+    ended = faulty("dies-on-batches", "--isolate", timeout=200)
+    assert ended.code == 1, ended.err
+    cases = [case for row in ended.report["requirements"] for case in row["cases"]]
+    died = [case for case in cases if "exited with code 5" in case["message"]]
+    assert len(died) > 4
+    lacking = [case for case in cases if "start" in case["message"]]
+    for case in cases:
+        assert case["verdict"] == ("FAIL" if case in died + lacking else "PASS"), case
+        assert not case["flaky"]
+
+
+def test_what_is_not_asked_of_a_candidate_that_only_dies_is_not_run(faulty):
+    ended = faulty("exit", "--isolate", timeout=200)
+    assert ended.code == 1, ended.err
+    for row in ended.report["requirements"]:
+        for case in row["cases"]:
+            if "restarts allowed" in case["message"]:
+                assert case["verdict"] == "NOT_RUN"
+                assert not case["counterexample"]
+
+
 def test_an_adapter_of_twenty_lines_in_a_file_of_ones_own_is_certified(llm, tiny, tmp_path):
     text = (HERE / "twenty_lines.py").read_text(encoding="utf-8")
     code = [line for line in text.splitlines()[1:] if line.strip()]
