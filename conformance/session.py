@@ -60,7 +60,7 @@ _without_warnings = functools.partial(warnings.catch_warnings, action="ignore")
 
 
 def register(config: pytest.Config) -> None:
-    """Start a session in this pytest run; the report of an earlier one is set aside.
+    """Start a session in this pytest run.
 
     Raises:
         pytest.UsageError: the selection asks for what does not exist.
@@ -96,7 +96,7 @@ class ConformanceSession:
         self.hermetic = hermetic.is_sealed(config.invocation_params.args, selection)
         self.folder = RunFolder(selection.folder)
         if self.controller:
-            self.folder.retire()
+            self.folder.check()
         self.spec = spec.load()
         self.profile = spec.profile(self.spec, selection.profile_name)
         self.replayed = counterexamples.load(selection.replay) if selection.replay else None
@@ -121,6 +121,8 @@ class ConformanceSession:
             planned = plan(self.spec, self.profile, self.subject.info.claims, self.only)
             case = self.replayed.case if self.replayed else ""
             ledger = Ledger(planned, self.subject.models, case)
+            if self.controller:
+                self.folder.retire()
         except ConformanceError as error:
             _stop(error)
         self.config.stash[fixtures.SUBJECT] = self.subject
@@ -283,7 +285,7 @@ class ConformanceSession:
         if hasattr(self, "final"):
             terminalreporter.section("LLM conformance")
             terminalreporter.write(table.render(self.final))
-            terminalreporter.write_line(f"report: {self.folder.shown}")
+            terminalreporter.write_line(self.folder.told())
 
     def pytest_unconfigure(self) -> None:
         """Close the candidate, when nothing can be asked of it any more."""
