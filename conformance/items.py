@@ -14,9 +14,9 @@ import pytest
 from conformance import counterexamples, evidence, spec
 from conformance.counterexamples import Counterexample
 from conformance.errors import ConformanceError, Nonconformity
+from conformance.raised import clean
 from conformance.records import CaseResult, Verdict
 from conformance.verdicts import verdict_of
-from conformance.worker.process import clean
 
 if TYPE_CHECKING:
     from conformance.run_folder import RunFolder

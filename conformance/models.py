@@ -155,8 +155,14 @@ def oracle(package: ModelPackage, contract: Contract) -> Decoder:
 
     They are rounded to the contract's weight type first. That is what a candidate is allowed, and
     what it then makes of the rounded weights is what is judged.
+
+    Raises:
+        PackageError: the config asks for what the oracle does not compute.
     """
-    architecture = Architecture.from_config(package.config)
+    try:
+        architecture = Architecture.from_config(package.config)
+    except PackageError as error:
+        raise PackageError(f"{package.path / packages.CONFIG}: {error}") from error
     return Decoder(architecture, package.weights(), Arithmetic(weight=contract.weight))
 
 

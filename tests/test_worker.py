@@ -99,10 +99,10 @@ def test_a_crash_quotes_what_the_process_printed_last(candidate):
 
 
 MALFORMED = {
-    "object": "'Y' is an array of object; allowed: bfloat16",
+    "object": "Y is an array of object; allowed: bfloat16",
     "text": "operator answered str, not a dict of arrays",
     "names": "operator answered dict, not a dict of arrays",
-    "list": "'Y' is of type list, not a NumPy array",
+    "list": "Y is a list; wanted a NumPy array",
     "malformed": "a shape is wrong",
     "garbage": "a frame starts with",
     "huge header": "a header of 2147483648 bytes",

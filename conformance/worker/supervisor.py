@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from conformance import errors
 from conformance.errors import MalformedOutput, RestartsSpent
+from conformance.raised import clean
 from conformance.records import CandidateInfo, Claims
 from conformance.worker import wire
-from conformance.worker.process import Process, clean
+from conformance.worker.process import Process
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
