@@ -18,17 +18,18 @@ import importlib.util
 import pkgutil
 import re
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import parse_qsl
 
 from conformance import adapters
-from conformance.errors import CandidateUnavailable, UsageError, did_you_mean
+from conformance.errors import CandidateRaised, CandidateUnavailable, UsageError, did_you_mean
+from conformance.raised import error_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import ModuleType
     from typing import Any
 
@@ -94,6 +95,25 @@ class Candidate(Protocol):
         ...
 
 
+_CAPABILITIES = {"operator": "operators", "logits": "logits", "hidden_states": "hidden_states"}
+
+
+def method_of(owner: Any, name: str) -> Callable[..., Any]:
+    """Return a method that the candidate needs for what it claims.
+
+    Raises:
+        CandidateRaised: there is none.
+    """
+    method = getattr(owner, name, None)
+    if not callable(method):
+        raise CandidateRaised(
+            f"the candidate claims {_CAPABILITIES.get(name, 'cache')!r}, but its "
+            f"{type(owner).__name__} has no method {name}; write it, or claim less"
+        )
+    found: Callable[..., Any] = method
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     """A candidate's name, taken apart."""
@@ -140,11 +160,18 @@ def open_candidate(text: str) -> Iterator[Candidate]:
     """Open the candidate that ``text`` names, and close it at the end.
 
     Raises:
-        UsageError: there is no such adapter.
-        CandidateUnavailable: the adapter says that it cannot be opened here.
+        UsageError: there is no such adapter, or it cannot be imported.
+        CandidateUnavailable: it cannot be opened here, by its own word or for want of a module.
     """
     address = parse(text)
-    with adapter_module(address).open(address.target, address.options) as candidate:
+    opening = adapter_module(address).open(address.target, address.options)
+    with ExitStack() as stack:
+        try:
+            candidate = stack.enter_context(opening)
+        except ImportError as error:
+            raise CandidateUnavailable(
+                f"adapter {address.adapter!r} cannot be opened here: {error_text(error)}"
+            ) from error
         yield candidate
 
 
@@ -177,7 +204,10 @@ def _from_file(path: Path) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look their module up there
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise _broken(f"file {str(path)!r}", error) from error
     return module
 
 
@@ -188,9 +218,32 @@ def _from_import(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if not name.startswith(error.name or ""):
-            raise  # the module is there, and something that it imports is not
-        raise UsageError(f"adapter module {name!r} cannot be imported: {error}") from error
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise _broken(f"module {name!r}", error) from error
+        raise UsageError(
+            f"adapter module {name!r} cannot be imported: {error}; looked in {here} and on "
+            "Python's own path, to which the environment variable PYTHONPATH adds folders"
+        ) from error
+    except Exception as error:
+        raise _broken(f"module {name!r}", error) from error
+
+
+def _broken(what: str, error: Exception) -> UsageError:
+    """Return the refusal of an adapter that is there: it says nothing of a runtime."""
+    return UsageError(f"adapter {what} cannot be imported: {error_text(error)}")
+
+
+def not_importable(name: str, install: str, error: ImportError) -> CandidateUnavailable:
+    """Return the refusal of an adapter whose runtime cannot be imported.
+
+    Args:
+        name: the runtime's module.
+        install: how one installs it.
+        error: what the import raised; a runtime that is there may lack something itself.
+    """
+    there = importlib.util.find_spec(name) is not None
+    what = "cannot be imported, though it is there" if there else f"is not installed ({install})"
+    return CandidateUnavailable(f"{name} {what}: {error}")
 
 
 def choose(options: Mapping[str, str], allowed: Mapping[str, Sequence[str]]) -> dict[str, str]:

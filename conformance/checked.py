@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from conformance import evidence, precision
+from conformance import evidence, precision, spec
+from conformance.candidate import method_of
 from conformance.errors import (
     BuildError,
     CandidateCrashed,
@@ -25,10 +26,11 @@ from conformance.errors import (
     CandidateTimeout,
     CandidateUnavailable,
     MalformedOutput,
+    RestartsSpent,
     Unsupported,
 )
 from conformance.oracles import standard
-from conformance.worker.process import clean
+from conformance.raised import error_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,7 +51,7 @@ _T = TypeVar("_T")
 
 _KEPT_ANSWERS = 16
 """How many of the oracle's latest answers are kept: a check asks twice for one input at most."""
-_MESSAGE_CHARACTERS = 2000
+_AXES = " (batch, tokens, vocabulary)"
 
 
 def guarded(what: str, call: Callable[[], _T]) -> _T:
@@ -63,35 +65,12 @@ def guarded(what: str, call: Callable[[], _T]) -> _T:
             return call()
     except (CandidateCrashed, CandidateTimeout) as error:
         raise type(error)(f"{what}: {error}") from error
-    except (BuildError, CandidateFault, Unsupported, CandidateUnavailable, KeyboardInterrupt):
+    except (BuildError, CandidateFault, CandidateUnavailable, KeyboardInterrupt):
+        raise
+    except (RestartsSpent, Unsupported):
         raise
     except BaseException as error:  # see above
         raise CandidateRaised(f"{what} raised {error_text(error)}") from error
-
-
-def error_text(error: BaseException) -> str:
-    """Return an error of vendor code in words; its own text may be unreadable."""
-    try:
-        text = str(error)
-    except BaseException:  # noqa: BLE001  # whatever its __str__ raises
-        text = "its text cannot be read"
-    return clean(f"{type(error).__name__}: {text}", _MESSAGE_CHARACTERS)
-
-
-def _method(owner: Any, name: str, capability: str) -> Callable[..., Any]:
-    """Return a method that the candidate needs for what it claims.
-
-    Raises:
-        CandidateRaised: there is none.
-    """
-    method = getattr(owner, name, None)
-    if not callable(method):
-        raise CandidateRaised(
-            f"the candidate claims {capability!r}, but its {type(owner).__name__} has no method "
-            f"{name}; write it, or claim less"
-        )
-    found: Callable[..., Any] = method
-    return found
 
 
 def default_positions(mask_BT: Ints) -> Ints:
@@ -169,7 +148,7 @@ class CheckedModel:
         """
         inputs = [array.copy() for array in _filled(tokens_BT, mask_BT, at_BT)]
         model = self.candidate
-        answer = guarded("logits", lambda: _method(model, "logits", "logits")(*inputs))
+        answer = guarded("logits", lambda: method_of(model, "logits")(*inputs))
         return self.formed(answer, tokens_BT.shape)
 
     def expected(
@@ -181,12 +160,13 @@ class CheckedModel:
     def start(self, batch: int) -> CheckedSession:
         """Start a session of the candidate's, with an empty key/value cache."""
         model = self.candidate
-        session = guarded("start", lambda: _method(model, "start", "cache")(batch))
+        session = guarded("start", lambda: method_of(model, "start")(batch))
         return CheckedSession(session, self)
 
     def formed(self, answer: Any, shape: tuple[int, ...]) -> Array:
         """Return the candidate's logits, once their type and shape are right."""
-        return _formed("logits", answer, (*shape, self.vocab), self.contract.output)
+        wanted = (*shape, self.vocab)
+        return _formed("logits", answer, wanted, self.contract.output, _AXES)
 
 
 class CheckedSession:
@@ -198,7 +178,7 @@ class CheckedSession:
     def append(self, tokens_BT: Ints, mask_BS: Ints, at_BT: Ints) -> Array:
         """Feed T more tokens and return their logits (B, T, V)."""
         inputs = [array.copy() for array in (tokens_BT, mask_BS, at_BT)]
-        answer = guarded("append", lambda: _method(self._session, "append", "cache")(*inputs))
+        answer = guarded("append", lambda: method_of(self._session, "append")(*inputs))
         return self._model.formed(answer, tokens_BT.shape)
 
     def copy(self) -> CheckedSession:
@@ -214,7 +194,7 @@ class CheckedSession:
         self._do("reorder", list(rows))
 
     def _do(self, name: str, *arguments: Any) -> Any:
-        return guarded(name, lambda: _method(self._session, name, "cache")(*arguments))
+        return guarded(name, lambda: method_of(self._session, name)(*arguments))
 
 
 class CheckedOperators:
@@ -231,9 +211,7 @@ class CheckedOperators:
         """Ask the candidate for the outputs of one operator call, by formal name."""
         copies = {name: _copied(array) for name, array in call.inputs.items()}
         own = dataclasses.replace(call, inputs=copies, attributes=dict(call.attributes))
-        answer = guarded(
-            call.operator, lambda: _method(self._candidate, "operator", "operators")(own)
-        )
+        answer = guarded(call.operator, lambda: method_of(self._candidate, "operator")(own))
         if not isinstance(answer, dict) or set(answer) != set(call.outputs):
             got = sorted(map(repr, answer)) if isinstance(answer, dict) else type(answer).__name__
             raise MalformedOutput(
@@ -282,13 +260,23 @@ def _copied(array: Array) -> Array:
     return copy
 
 
-def _formed(name: str, answer: Any, shape: tuple[int, ...], type_name: str) -> Array:
+def _formed(
+    name: str, answer: Any, shape: tuple[int, ...], type_name: str, axes: str = ""
+) -> Array:
     if not isinstance(answer, np.ndarray):
         raise MalformedOutput(f"{name} is a {type(answer).__name__}; wanted a NumPy array")
     if answer.dtype != precision.dtype(type_name):
-        raise MalformedOutput(f"{name} has type {answer.dtype}; the claimed type is {type_name}")
+        raise MalformedOutput(
+            f"{name} has type {answer.dtype}; the claimed type is {type_name}: "
+            f"{_way_out(str(answer.dtype))}"
+        )
     if answer.shape != shape:
-        raise MalformedOutput(f"{name} has shape {list(answer.shape)}; wanted {list(shape)}")
+        raise MalformedOutput(f"{name} has shape {list(answer.shape)}; wanted {list(shape)}{axes}")
     # A copy of the plain kind: runtimes use one buffer for all their answers, and a subclass
     # could compare as it likes.
     return np.array(answer, subok=False)
+
+
+def _way_out(answered: str) -> str:
+    claims = [c.name for c in spec.load().contracts.values() if c.output == answered]
+    return f"claim {claims[0]}, or convert" if claims else "convert it"

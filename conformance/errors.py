@@ -10,6 +10,7 @@
     |- BuildError              load a model          the suite could not make its file
     |- CandidateUnavailable    open the candidate    not installed, no such device        exit 4
     |- Unsupported             ask the candidate     it has no kernel for this case
+    |- RestartsSpent           ask the candidate     its process died too often: NOT_RUN
     |- CandidateFault          ask the candidate     the case fails, the run goes on
     |  |- CandidateRaised      ... it raised an exception
     |  |- CandidateCrashed     ... its process died
@@ -79,6 +80,10 @@ class Unsupported(ConformanceError):  # noqa: N818  # reads as the fact that it 
     """The candidate has no kernel for a case; raised by adapters."""
 
 
+class RestartsSpent(ConformanceError):  # noqa: N818  # reads as the fact that it states
+    """The candidate's process died so often that it is not asked any more."""
+
+
 class CandidateFault(ConformanceError):  # noqa: N818  # reads as the fact that it states
     """The candidate misbehaved on a valid input."""
 
@@ -116,7 +121,7 @@ def describe(measurement: Measurement) -> str:
     seen = f"{measurement.observed:.4g} {measurement.unit} ({measurement.metric})"
     where = f" at {measurement.where}" if measurement.where else ""
     text = f"{seen}{where}; allowed {measurement.limit:.4g}"
-    if measurement.observed > measurement.limit > 0:
+    if math.inf > measurement.observed > measurement.limit > 0:
         text += f"; would pass at {_round_up(measurement.observed):.3g}"
     return text
 
@@ -129,9 +134,16 @@ def _round_up(value: float) -> float:
     return math.ceil(value / step) * step
 
 
+_SHOWN = 10
+"""Of many known words, the nearest are shown."""
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return a sentence that lists the known words, the nearest first in a question."""
     names = sorted(known)
     near = difflib.get_close_matches(word, names, n=1)
     question = f" Did you mean {near[0]!r}?" if near else ""
-    return f"{question} Known: {', '.join(names) or 'none'}."
+    if len(names) <= _SHOWN + 2:
+        return f"{question} Known: {', '.join(names) or 'none'}."
+    shown = difflib.get_close_matches(word, names, n=_SHOWN, cutoff=0.0)
+    return f"{question} Known: {', '.join(shown)} and {len(names) - len(shown)} more."

@@ -28,6 +28,8 @@ class Sink:
     """The inputs that were drawn last: hypothesis ends with the smallest failing ones."""
     failed: set[bytes] = field(default_factory=set)
     """Digests of the drawn inputs that failed, for the end of shrinking."""
+    deadly: dict[bytes, BaseException] = field(default_factory=dict)
+    """What was raised for those drawn inputs that ended the candidate's process."""
     failing_since: float = 0.0
     """When the first of them failed, in seconds of the monotonic clock."""
     candidate_seconds: float = 0.0

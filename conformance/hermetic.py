@@ -33,6 +33,8 @@ _DROPPED = ("PYTEST_", "HYPOTHESIS_", "PYTHONWARNINGS", "PYTHONOPTIMIZE")
 """Beginnings of the environment variables that would change how the checks run."""
 _BENT = {"PYTEST_ADDOPTS", "PYTEST_PLUGINS"}
 _INTERRUPTED = 2
+_ENDED_BY_THE_USER = (_INTERRUPTED, -signal.SIGINT, -signal.SIGTERM)
+"""Exit codes of a run that was asked to end: by pytest, or by Python before pytest had begun."""
 _SEALED = (
     "--noconftest",
     "--disable-plugin-autoload",
@@ -63,10 +65,11 @@ def run(selection: Selection) -> int:
     """
     selection = selection.seeded()
     folder = RunFolder(selection.folder)
-    folder.retire()
+    folder.check()
+    earlier = folder.stamp()
     status = _pytest(selection)
-    if not folder.report_file.is_file():
-        return _never_began(status)
+    if folder.stamp() in (earlier, None):
+        return _never_began(status, folder)
     report = folder.read()
     if report.run.argv != tuple(selection.options()):
         raise UsageError(f"another run wrote to {folder.path} at the same time: use two folders")
@@ -74,7 +77,7 @@ def run(selection: Selection) -> int:
         report = folder.recover(_death(status))
         _say(f"error: {_death(status)}", sys.stderr)
         status = EXIT_CODES[report.outcome]
-    _say(f"{table.render(report)}\nreport: {folder.shown}", sys.stdout)
+    _say(f"{table.render(report)}\n{folder.told()}", sys.stdout)
     return status
 
 
@@ -116,14 +119,18 @@ def _handing_on_sigterm(process: subprocess.Popen[bytes]) -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _never_began(status: int) -> int:
+def _never_began(status: int, folder: RunFolder) -> int:
     """Return the exit code of a run that left no report; say why where pytest did not."""
+    stale = folder.report_file.is_file()
+    left = f"{folder.report_file} is of an earlier run" if stale else "there is no report"
     if status in (EXIT_USAGE, EXIT_SUITE_FAULT):
+        if stale:
+            _say(f"note: {left}", sys.stderr)
         return status
-    if status == _INTERRUPTED:
-        _say("interrupted before anything ran; there is no report", sys.stderr)
+    if status in _ENDED_BY_THE_USER:
+        _say(f"interrupted before anything ran; {left}", sys.stderr)
     else:
-        _say(f"error: {_death(status)}; nothing was run, and there is no report", sys.stderr)
+        _say(f"error: {_death(status)}; nothing was run, and {left}", sys.stderr)
     return _INTERRUPTED
 
 

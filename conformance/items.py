@@ -15,9 +15,9 @@ from conformance import counterexamples, evidence, spec
 from conformance.counterexamples import Counterexample
 from conformance.errors import ConformanceError, Nonconformity
 from conformance.integrity import Watch
-from conformance.records import CaseResult
+from conformance.raised import clean
+from conformance.records import CaseResult, Verdict
 from conformance.verdicts import verdict_of
-from conformance.worker.process import clean
 
 if TYPE_CHECKING:
     from conformance.run_folder import RunFolder
@@ -111,6 +111,8 @@ def result(
     )
     if error is None:
         return case
+    if verdict is Verdict.NOT_RUN:  # whatever was drawn was not evaluated: no counterexample
+        return dataclasses.replace(case, message=clean(_message(error), _MESSAGE_CHARACTERS))
     return _with_message(case, error, sink, selection, folder)
 
 

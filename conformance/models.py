@@ -120,6 +120,7 @@ def build(package: ModelPackage, file: str) -> Path:
 def _built(package: ModelPackage, file: str) -> Path:
     """Return the build from the cache; made where there is none, or where it was changed."""
     import torch  # noqa: PLC0415  # only candidates that need a build wait for it
+    from onnx import checker  # noqa: PLC0415  # the same
 
     from reference_model import export  # noqa: PLC0415  # the same
 
@@ -127,8 +128,12 @@ def _built(package: ModelPackage, file: str) -> Path:
     folder = cache_folder() / "builds" / f"{package.digest[:24]}-{exporter}"
     digest = folder.with_name(f"{folder.name}.sha256")
     if not _as_built(folder, digest):
+        # Whoever finds the graph somewhere else can tell what it was made from, and by what.
+        told = {"package": package.digest, "exporter": exporter, "opset": str(export.OPSET)}
         with _unfinished(folder) as fresh:
-            export.write_onnx(package.path, fresh / file)
+            export.write_onnx(package.path, fresh / file, metadata=told)
+            # By its path: a graph above 2 GiB has its weights beside it.
+            checker.check_model(fresh / file, full_check=True)
             _put(fresh, folder)
         write_atomically(digest, _digest_of(folder).encode())
     return folder / file
@@ -150,8 +155,14 @@ def oracle(package: ModelPackage, contract: Contract) -> Decoder:
 
     They are rounded to the contract's weight type first. That is what a candidate is allowed, and
     what it then makes of the rounded weights is what is judged.
+
+    Raises:
+        PackageError: the config asks for what the oracle does not compute.
     """
-    architecture = Architecture.from_config(package.config)
+    try:
+        architecture = Architecture.from_config(package.config)
+    except PackageError as error:
+        raise PackageError(f"{package.path / packages.CONFIG}: {error}") from error
     return Decoder(architecture, package.weights(), Arithmetic(weight=contract.weight))
 
 

@@ -142,12 +142,25 @@ def _read_config(folder: Path) -> dict[str, Any]:
     if file is None:
         raise PackageError(f"{folder} has no {CONFIG}; there are {_listed(folder)}")
     document = schema.load(file)
+    _check_family(file, document)
     try:
         hf_config.check(document)
     except FormatError as error:
         raise error.in_file(str(file)) from None
     assert isinstance(document, dict)
     return document
+
+
+def _check_family(file: Path, document: Any) -> None:
+    kind = document.get("model_type", hf_config.FAMILY) if isinstance(document, dict) else None
+    if isinstance(kind, str) and kind != hf_config.FAMILY:
+        raise PackageError(
+            f"{file}: model_type is {kind!r}; the suite evaluates decoders of the Llama family so "
+            f"far (model_type {hf_config.FAMILY!r}). It reads {', '.join(hf_config.READ)}, and any "
+            "other key only with the value that changes nothing. Save a model that computes the "
+            "same function as a Llama; or leave out --model, and the runtime is judged on models "
+            "of the suite's own"
+        )
 
 
 def _read_headers(folder: Path) -> tuple[list[str], dict[str, tuple[Path, TensorInfo]]]:

@@ -1,8 +1,8 @@
 """The run folder: written ahead while a run goes on, so that nothing is lost when it dies.
 
-An earlier run's files are set aside before anything else is done (``.previous-run``, one of
-them): from then on no report stands in the folder that is not this run's, also when the run ends
-before it began (exit code 4). ``report.json`` then says ``incomplete`` until the run has ended.
+An earlier run's files stay where they are until a run really begins: a mistyped word, or a
+candidate that is not there, costs no report. Then they are set aside (``.previous-run``, one of
+them), and ``report.json`` says ``incomplete`` until the run has ended.
 ``evidence/results.jsonl`` gets a line when a case begins, one when it ends, and one when the run
 does; from these a run that was killed is recovered.
 """
@@ -10,6 +10,8 @@ does; from these a run that was killed is recovered.
 from __future__ import annotations
 
 import dataclasses
+import errno
+import os
 import shutil
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -46,18 +48,40 @@ class RunFolder:
         self.shown = path / "report.html"
         self._log = self.path / _LOG
 
-    def retire(self) -> None:
-        """Set aside what an earlier run left.
+    def check(self) -> None:
+        """Refuse a folder that a run could not use; nothing is changed or made.
 
         Raises:
             UsageError: the folder cannot be written, or holds files that are no run's.
         """
-        left = [name for name in _FILES if (self.path / name).exists()]
+        left = self._left()
         if left and not self._log.is_file():
             raise UsageError(
                 f"{self.path} has a {left[0]} that no run wrote (there is no {_LOG}): name another "
                 "folder with --out"
             )
+        there = next(place for place in (self.path, *self.path.parents) if place.exists())
+        if not there.is_dir():
+            raise self._unwritable(f"{there} is no folder")
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise self._unwritable(os.strerror(errno.EACCES))
+
+    def _left(self) -> list[str]:
+        return [name for name in _FILES if (self.path / name).exists()]
+
+    def _unwritable(self, why: str | None) -> UsageError:
+        return UsageError(
+            f"the run folder {self.path} cannot be written ({why}): name another with --out"
+        )
+
+    def retire(self) -> None:
+        """Make the folder, and set aside what an earlier run left in it.
+
+        Raises:
+            UsageError: the folder cannot be written, or holds files that are no run's.
+        """
+        self.check()
+        left = self._left()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             if left:
@@ -66,10 +90,21 @@ class RunFolder:
             for name in left:
                 (self.path / name).rename(self.path / _PREVIOUS / name)
         except OSError as error:
-            raise UsageError(
-                f"the run folder {self.path} cannot be written ({error.strerror}): name another "
-                "with --out"
-            ) from error
+            raise self._unwritable(error.strerror) from error
+
+    def stamp(self) -> tuple[int, int] | None:
+        """Return what tells the report that stands here from any other; None where none does."""
+        if not self.report_file.is_file():
+            return None
+        found = self.report_file.stat()
+        return found.st_ino, found.st_mtime_ns
+
+    def told(self) -> str:
+        """Return where the report stands, and where the one is that it replaced."""
+        lines = [f"report: {self.shown}"]
+        if (self.path / _PREVIOUS).is_dir():
+            lines.insert(0, f"the earlier report was set aside: {self.shown.parent / _PREVIOUS}")
+        return "\n".join(lines)
 
     def begin(self, report: Report) -> None:
         """Write the report of a run that did not finish."""

@@ -13,8 +13,12 @@ from typing import TYPE_CHECKING, Any
 from conformance.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pytest
 
+_NAMED, _NAME = 3, 200
+"""How many names stand in the name of a run folder, and how long that may be; systems allow 255."""
 _SEEDS = 1 << 53
 """Seeds stay below 2**53, so that every JSON reader keeps them exact."""
 
@@ -44,13 +48,19 @@ class Selection:
 
     @property
     def folder(self) -> Path:
-        """The run folder."""
+        """The run folder; by its name one sees what was asked for.
+
+        Part of a profile, and a replay, have folders of their own: they must not replace the
+        report that they explain.
+        """
         if self.out:
             return Path(self.out)
-        # A replay has a folder of its own: it must not replace the report that it explains.
-        words = [self.candidate, self.profile_name, *(["replay"] if self.replay else [])]
+        words = [self.candidate, self.profile_name]
+        words += _few([Path(folder).resolve().name for folder in self.model])
+        words += ["only", *_few(self.only)] if self.only else []
+        words += ["replay"] if self.replay else []
         name = re.sub(r"[^A-Za-z0-9._=-]+", "-", "-".join(words))
-        return Path("conformance-results") / name.strip("-.")
+        return Path("conformance-results") / name.strip("-.")[:_NAME]
 
     def seeded(self) -> Selection:
         """Return the same selection with a seed, a random one where none was given."""
@@ -128,6 +138,12 @@ def _number(name: str, text: str, kind: type[int | float]) -> int | float:
     if name != "seed" and not 0 < value < float("inf"):
         raise UsageError(f"--{option} {text} is not a positive number")
     return value
+
+
+def _few(names: Sequence[str]) -> list[str]:
+    """Return names for the name of a folder, whose length is limited."""
+    more = [f"and-{len(names) - _NAMED}-more"] if len(names) > _NAMED else []
+    return [*names[:_NAMED], *more]
 
 
 def _random_seed() -> int:

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import signal
 import sys
 import tempfile
-import threading
 import time
 import warnings
 from contextlib import ExitStack
@@ -35,6 +33,7 @@ from conformance import (
 )
 from conformance.errors import ConformanceError, SpecError, UsageError
 from conformance.integrity import Watch
+from conformance.interrupts import Interrupts
 from conformance.items import ERROR, SINK, WATCH, case_id, requirement_of
 from conformance.ledger import Ledger
 from conformance.plan import plan
@@ -62,7 +61,7 @@ _without_warnings = functools.partial(warnings.catch_warnings, action="ignore")
 
 
 def register(config: pytest.Config) -> None:
-    """Start a session in this pytest run; the report of an earlier one is set aside.
+    """Start a session in this pytest run.
 
     Raises:
         pytest.UsageError: the selection asks for what does not exist.
@@ -99,7 +98,7 @@ class ConformanceSession:
         self.hermetic = hermetic.is_sealed(config.invocation_params.args, selection)
         self.folder = RunFolder(selection.folder)
         if self.controller:
-            self.folder.retire()
+            self.folder.check()
         self.spec = spec.load()
         self.profile = spec.profile(self.spec, selection.profile_name)
         self.replayed = counterexamples.load(selection.replay) if selection.replay else None
@@ -107,6 +106,7 @@ class ConformanceSession:
         self.faults: list[str] = []
         self.others_failed = False
         self.missing = _LEFT_OUT
+        self.interrupts = Interrupts()
         self.started, self.clock = datetime.now(UTC), time.monotonic()
         self._open = ExitStack()
 
@@ -123,6 +123,8 @@ class ConformanceSession:
             planned = plan(self.spec, self.profile, self.subject.info.claims, self.only)
             case = self.replayed.case if self.replayed else ""
             ledger = Ledger(planned, self.subject.models, case)
+            if self.controller:
+                self.folder.retire()
         except ConformanceError as error:
             _stop(error)
         self.config.stash[fixtures.SUBJECT] = self.subject
@@ -130,8 +132,7 @@ class ConformanceSession:
         if self.controller:
             self.folder.begin(self.report(UNFINISHED))
             self.progress = Progress(list(ledger.expected), self.folder.earlier_durations())
-            if threading.current_thread() is threading.main_thread():
-                signal.signal(signal.SIGTERM, _interrupt)
+            self._open.enter_context(self.interrupts.noted())
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Run each check that takes a model on every model of the profile."""
@@ -173,6 +174,7 @@ class ConformanceSession:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
         """Note the beginning of a case before anything of it runs."""
+        self.interrupts.check()
         identifier = requirement_of(item)
         if identifier is not None and self.controller:
             self.folder.case_began(case_id(item), identifier)
@@ -204,6 +206,7 @@ class ConformanceSession:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Turn what happened into a case's result, attached to pytest's own report."""
         report = yield
+        self.interrupts.check()  # what the signal broke off must not read as the candidate's fault
         ours = requirement_of(item) is not None
         if ours and (call.when == "call" or call.excinfo is not None):
             case = items.result(item, call, self.selection, self.folder)
@@ -222,6 +225,7 @@ class ConformanceSession:
             if self.ledger.keep(case):
                 self.folder.case_ended(case)
             self.progress.ended(case.id)
+        self.interrupts.check()  # pytest-xdist's controller comes here alone
 
     # -- after -------------------------------------------------------------------------------
 
@@ -249,7 +253,7 @@ class ConformanceSession:
         if not self.controller:
             self.config.workeroutput[_MODELS] = self._learnt()  # type: ignore[attr-defined]
             return (yield)
-        if exitstatus == pytest.ExitCode.INTERRUPTED:
+        if exitstatus == pytest.ExitCode.INTERRUPTED or self.interrupts.seen:
             self.missing = _INTERRUPTED
         self.progress.close()
         if replaced := self.watch.replaced():
@@ -285,7 +289,7 @@ class ConformanceSession:
         if hasattr(self, "final"):
             terminalreporter.section("LLM conformance")
             terminalreporter.write(table.render(self.final))
-            terminalreporter.write_line(f"report: {self.folder.shown}")
+            terminalreporter.write_line(self.folder.told())
 
     def pytest_unconfigure(self) -> None:
         """Close the candidate, when nothing can be asked of it any more."""
@@ -295,7 +299,7 @@ class ConformanceSession:
         """Return the report as things stand; ``missing`` is why an expected case has no result."""
         results = self.ledger.requirements(missing)
         partial = bool(self.only)
-        believed = not self.faults and not self.watch.replaced()
+        broken = bool(self.faults or self.watch.replaced()) or self.interrupts.seen
         return Report(
             suite=identity.suite(),
             candidate=presentable(self.subject.info),
@@ -303,7 +307,7 @@ class ConformanceSession:
             profile=self.profile.name,
             models=self.subject.model_records(),
             run=self._run(partial=partial),
-            outcome=outcome_of(results, partial=partial or not believed),
+            outcome=outcome_of(results, partial=partial or broken),
             requirements=results,
             environment=identity.environment(),
         )
@@ -319,7 +323,3 @@ class ConformanceSession:
             isolated=self.selection.isolate,
             partial=partial,
         )
-
-
-def _interrupt(*_: Any) -> None:
-    raise KeyboardInterrupt

@@ -14,18 +14,21 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from conformance import candidate as candidates
 from conformance import models, schema, worker
-from conformance.checked import CheckedModel, CheckedOperators, RememberedOracle, error_text
+from conformance.checked import CheckedModel, CheckedOperators, RememberedOracle
 from conformance.errors import (
     CandidateFault,
     CandidateRaised,
     CandidateUnavailable,
     FormatError,
     MalformedOutput,
+    PackageError,
     UsageError,
 )
+from conformance.oracles.corpus import TOKENS
+from conformance.package import CONFIG
+from conformance.raised import clean, error_text
 from conformance.records import CandidateInfo, Claims, ModelRecord
 from conformance.spec import contract_of
-from conformance.worker.process import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,10 +98,21 @@ def _packages(selection: Selection, profile: Profile) -> list[ModelPackage]:
         raise UsageError(
             f"profile {profile.name} judges a model of your own: name its folder with --model DIR"
         )
+    for package in found:
+        _check_room(package)
     names = [package.name for package in found]
     if len(set(names)) != len(names):
         raise UsageError(f"two models share a name ({', '.join(names)}): rename one of the folders")
     return found
+
+
+def _check_room(package: ModelPackage) -> None:
+    positions = package.config["max_position_embeddings"]
+    if positions < TOKENS:
+        raise PackageError(
+            f"{package.path / CONFIG}: max_position_embeddings is {positions}; at least {TOKENS} "
+            "are needed, the tokens of a row of the corpus that logits are judged on"
+        )
 
 
 def _checked(candidate: Candidate, package: ModelPackage, contract: Contract) -> CheckedModel:

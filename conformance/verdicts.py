@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from conformance.errors import CandidateFault, Nonconformity, Unsupported
+from conformance.errors import CandidateFault, Nonconformity, RestartsSpent, Unsupported
 from conformance.records import Level, Outcome, Verdict
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ def verdict_of(error: BaseException | None) -> tuple[Verdict, bool]:
         return (Verdict.FAIL if blamed else Verdict.INCONCLUSIVE), True
     if isinstance(error, _CANDIDATES_FAULT):
         return Verdict.FAIL, False
+    if isinstance(error, RestartsSpent):
+        return Verdict.NOT_RUN, False
     return Verdict.ERROR, False
 
 

@@ -30,12 +30,18 @@ _EXTERNAL_ABOVE = 1 << 30
 """Bytes of weights from which they go to a file beside the graph: protobuf ends at 2 GiB."""
 
 
-def write_onnx(folder: Path, file: Path, opset: int = 20) -> None:
+OPSET = 20
+
+
+def write_onnx(
+    folder: Path, file: Path, opset: int = OPSET, metadata: Mapping[str, str] | None = None
+) -> None:
     """Export the model of a folder as one ONNX graph, float32.
 
     Inputs ``input_ids`` (B, T), ``attention_mask`` (B, P + T), ``position_ids`` (B, T), all int64,
     and ``past_key_values.<i>.key`` and ``.value`` (B, G, P, K); outputs ``logits`` (B, T, V),
     ``present.<i>.key`` and ``.value`` (B, G, P + T, K). B, T and P are free, and P may be 0.
+    ``metadata`` becomes the graph's ``metadata_props``.
 
     Raises:
         ConfigError: the folder is not a Llama that ``huggingface.open_folder`` understands.
@@ -61,6 +67,7 @@ def write_onnx(folder: Path, file: Path, opset: int = 20) -> None:
         )
         _strip(program.model)
         _name_sizes(program.model)
+        program.model.metadata_props.update(metadata or {})
         size = sum(parameter.nbytes for parameter in decoder.parameters())
         program.save(file, external_data=size > _EXTERNAL_ABOVE)
 

@@ -68,18 +68,22 @@ def read_config(document: Mapping[str, Any]) -> ModelConfig:
     return config
 
 
-def write_config(config: ModelConfig, dtype: str = "float32", dialect: int = 5) -> dict[str, Any]:
+def write_config(
+    config: ModelConfig, dtype: str = "float32", dialect: int | None = None
+) -> dict[str, Any]:
     """Return the content of a ``config.json``; ``read_config`` reads the same config from it.
 
     Args:
         config: the decoder.
         dtype: the type of the tensors beside it.
-        dialect: the major version of transformers whose keys to use, 5 or 4.
+        dialect: the major version of transformers whose keys to use, 5 or 4. None writes the keys
+            of both: a reader of one dialect ignores the other's without a word, and would compute
+            with a rotary base of 10000.
 
     Raises:
         ValueError: there is no such dialect or type.
     """
-    if dialect not in (4, 5) or dtype not in keys.DTYPES[1:]:
+    if dialect not in (None, 4, 5) or dtype not in keys.DTYPES[1:]:
         raise ValueError(f"dialect {dialect!r}, dtype {dtype!r}: use 4 or 5, and {keys.DTYPES[1:]}")
     document = {
         "architectures": ["LlamaForCausalLM"],
@@ -101,12 +105,13 @@ def write_config(config: ModelConfig, dtype: str = "float32", dialect: int = 5) 
         "bos_token_id": None,
         "eos_token_id": None,
     }
-    scaling = _scaling_document(config.rope)
-    if dialect == 4:
-        theta: dict[str, Any] = {"rope_theta": config.rope.theta}
-        return document | theta | {"rope_scaling": scaling or None, "torch_dtype": dtype}
-    plain = scaling or {"rope_type": "default"}
-    return document | {"rope_parameters": plain | {"rope_theta": config.rope.theta}, "dtype": dtype}
+    theta, scaling = {"rope_theta": config.rope.theta}, _scaling_document(config.rope)
+    if dialect != 5:
+        document |= theta | {"rope_scaling": scaling or None, "torch_dtype": dtype}
+    if dialect != 4:
+        plain = scaling or {"rope_type": "default"}
+        document |= {"rope_parameters": plain | theta, "dtype": dtype}
+    return document
 
 
 def open_folder(path: Path) -> tuple[ModelConfig, dict[str, NDArray[Any]]]:

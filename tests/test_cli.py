@@ -104,12 +104,13 @@ def test_a_broken_standard_is_a_fault_of_the_suite(monkeypatch, capsys):
     assert capsys.readouterr().err.startswith("fault of the suite: requirement ATTN-003")
 
 
-def test_ctrl_c_exits_with_2(monkeypatch):
+def test_ctrl_c_exits_with_2_and_says_so(monkeypatch, capsys):
     def interrupted():
         raise KeyboardInterrupt
 
     monkeypatch.setattr(spec, "load", interrupted)
     assert command("list", "requirements") == 2
+    assert capsys.readouterr().err == "interrupted before anything ran\n"
 
 
 def test_a_reader_that_has_seen_enough_is_no_error():

@@ -169,7 +169,6 @@ def host(tmp_path, monkeypatch):
         model_records=lambda: (),
     )
     monkeypatch.setattr(session, "open_subject", lambda *_: nullcontext(subject))
-    before = signal.getsignal(signal.SIGTERM)
     opened = []
 
     def start(only=()):
@@ -182,7 +181,6 @@ def host(tmp_path, monkeypatch):
         return hosted
 
     yield start
-    signal.signal(signal.SIGTERM, before)
     for hosted in opened:
         hosted.pytest_unconfigure()
 
@@ -217,6 +215,23 @@ def test_a_selection_is_partial_even_when_everything_passed(host):
     report, status = finish(hosted)
     assert report.run.partial
     assert (report.outcome, status) == (Outcome.INCOMPLETE, 2)
+
+
+def test_a_run_that_was_to_end_is_incomplete_though_every_case_had_passed(host):
+    hosted = host()
+    hosted.ledger = ledger_of(CASES)
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGTERM)
+    report, status = finish(hosted)
+    assert (report.outcome, status) == (Outcome.INCOMPLETE, 2)
+
+
+def test_the_handlers_of_signals_come_back_when_a_run_has_ended(host):
+    before = signal.getsignal(signal.SIGINT)
+    hosted = host()
+    assert signal.getsignal(signal.SIGINT) != before
+    hosted.pytest_unconfigure()
+    assert signal.getsignal(signal.SIGINT) == before
 
 
 def test_a_check_module_that_cannot_be_imported_is_a_fault_of_the_suite(host):

@@ -128,6 +128,16 @@ def no_kernel(_):
         subject.operator(call)
 
 
+def too_many_deaths(tmp_path):
+    adapter = tmp_path / "adapter.py"
+    adapter.write_text(ADAPTER, encoding="utf-8")
+    with isolated(f"{adapter}:dies", Limits(restarts=0)) as subject:
+        operators = checked.CheckedOperators(subject, CONTRACT)
+        with pytest.raises(errors.CandidateCrashed):
+            operators.compute(CALL)
+        operators.compute(CALL)
+
+
 def wrong_answer(_):
     observed = np.array([1.0, 2.5], np.float32)
     judge.bitwise_equal(observed, np.array([1.0, 2.0], np.float32), "logits")
@@ -141,6 +151,7 @@ RAISED = {
     "BuildError": (build_that_breaks, ["could not make model\\.onnx", "config\\.json"]),
     "CandidateUnavailable": (unknown_target, ["'gpu'", "Did you mean|Known: numpy"]),
     "Unsupported": (no_kernel, ["Einsum"]),
+    "RestartsSpent": (too_many_deaths, ["1 times", "0 restarts allowed", "code 7"]),
     "CandidateRaised": (lambda _: operator(lambda _: 1 // 0), ["Softmax", "ZeroDivisionError"]),
     "CandidateCrashed": (
         lambda tmp: isolated_operator(tmp, "dies"),
@@ -177,7 +188,8 @@ def test_a_message_says_what_was_seen_where_and_what_is_allowed(name, tmp_path):
     text = str(caught.value)
     for part in parts:
         assert re.search(part, text), f"{part!r} is not in: {text}"
-    assert "\n" not in text
+    _, *places = text.splitlines()
+    assert all(place.startswith("  ") for place in places), "further lines tell where it came from"
     assert "Traceback" not in text
     assert "<" not in text, f"the representation of an object: {text}"
 

@@ -8,6 +8,7 @@ import sys
 import threading
 from types import SimpleNamespace
 
+import onnx
 import pytest
 
 from conformance import models, spec
@@ -94,16 +95,25 @@ def test_a_cache_that_cannot_be_written_is_told_with_the_way_out(tmp_path, monke
         models.suite_package(NAME)
 
 
+def graph(kind="Identity", **metadata):
+    """Return the smallest graph, with one node."""
+    x, y = (onnx.helper.make_tensor_value_info(name, 1, [2]) for name in "xy")
+    made = onnx.helper.make_graph([onnx.helper.make_node(kind, ["x"], ["y"])], "g", [x], [y])
+    model = onnx.helper.make_model(made, opset_imports=[onnx.helper.make_opsetid("", 20)])
+    onnx.helper.set_model_props(model, metadata)
+    return model
+
+
 @pytest.fixture
 def exporter(monkeypatch):
     """Stand in for the exporter, which takes seconds; counts its calls."""
     calls = []
 
-    def write_onnx(folder, file):
+    def write_onnx(folder, file, metadata):
         calls.append(folder)
-        file.write_bytes(b"a graph")
+        onnx.save(graph(**metadata), file)
 
-    export = SimpleNamespace(write_onnx=write_onnx)
+    export = SimpleNamespace(write_onnx=write_onnx, OPSET=20)
     monkeypatch.setitem(sys.modules, "reference_model.export", export)
     monkeypatch.setattr("reference_model.export", export, raising=False)
     return calls
@@ -116,9 +126,9 @@ def test_a_build_is_made_once_and_again_when_it_was_changed(cache, exporter):
     assert package.file("model.onnx") == built
     assert len(exporter) == 1
     built.write_bytes(b"an optimised graph")
-    assert package.file("model.onnx").read_bytes() == b"a graph"
+    onnx.checker.check_model(package.file("model.onnx"))
     built.unlink()
-    assert package.file("model.onnx").read_bytes() == b"a graph"
+    onnx.checker.check_model(package.file("model.onnx"))
     assert len(exporter) == 3
 
 
@@ -126,9 +136,34 @@ def test_a_build_that_cannot_be_made_is_not_the_candidates_fault(cache, exporter
     package = models.suite_package(NAME)
     assert cache
     assert exporter == []
-    monkeypatch.setattr(sys.modules["reference_model.export"], "write_onnx", lambda *_: 1 // 0)
+    monkeypatch.setattr(
+        sys.modules["reference_model.export"], "write_onnx", lambda *_, **__: 1 // 0
+    )
     with pytest.raises(BuildError, match=r"could not make model\.onnx .*ZeroDivisionError"):
         package.file("model.onnx")
+
+
+@pytest.mark.usefixtures("cache", "exporter")
+def test_a_build_says_what_it_was_made_from_and_by_what():
+    package = models.suite_package(NAME)
+    read = onnx.load(package.file("model.onnx"))
+    told = {entry.key: entry.value for entry in read.metadata_props}
+    assert set(told) == {"package", "exporter", "opset"}
+    assert told["package"] == package.digest
+    assert told["opset"] == "20"
+    assert "-torch-" in told["exporter"]
+
+
+@pytest.mark.usefixtures("exporter")
+def test_a_graph_that_is_not_valid_is_not_kept(cache, monkeypatch):
+    def write_onnx(_, file, metadata):
+        onnx.save(graph(kind="NoSuchOperator", **metadata), file)
+
+    monkeypatch.setattr(sys.modules["reference_model.export"], "write_onnx", write_onnx)
+    package = models.suite_package(NAME)
+    with pytest.raises(BuildError, match="NoSuchOperator"):
+        package.file("model.onnx")
+    assert list((cache / "builds").iterdir()) == []
 
 
 @pytest.mark.parametrize(

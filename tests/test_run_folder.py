@@ -134,10 +134,34 @@ def test_files_that_no_run_wrote_are_not_moved(name, tmp_path):
     assert (tmp_path / name).is_dir()
 
 
-def test_a_folder_that_cannot_be_made_is_a_usage_error(tmp_path):
+@pytest.mark.parametrize("deed", ["check", "retire"])
+def test_a_folder_that_cannot_be_made_is_a_usage_error(tmp_path, deed):
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="cannot be written"):
-        RunFolder(tmp_path / "file" / "run").retire()
+        getattr(RunFolder(tmp_path / "file" / "run"), deed)()
+
+
+def test_looking_whether_a_folder_can_be_used_changes_nothing(folder):
+    before = folder.stamp()
+    folder.check()
+    assert folder.stamp() == before
+    new = RunFolder(folder.path / "new" / "run")
+    new.check()
+    assert not (folder.path / "new").exists()
+
+
+def test_a_report_that_replaces_another_has_a_stamp_of_its_own(folder, ledger):
+    before = folder.stamp()
+    folder.finish(report_of(ledger, ""))
+    assert before is not None
+    assert folder.stamp() not in (None, before)
+
+
+def test_where_the_earlier_report_went_is_told_with_the_new_one(folder, ledger):
+    folder.finish(report_of(ledger, ""))
+    assert folder.told() == f"report: {folder.path / 'report.html'}"
+    folder.retire()
+    assert folder.told().startswith("the earlier report was set aside: ")
 
 
 def test_of_several_results_for_one_case_the_worst_is_kept(ledger):

@@ -68,8 +68,28 @@ def test_run_folders_are_named_by_candidate_and_profile():
     assert Selection("x", out="here").folder == Path("here")
 
 
-def test_a_replay_has_a_folder_of_its_own():
-    assert Selection("x", replay="c.json").folder != Selection("x").folder
+def test_what_is_less_than_the_profile_has_a_folder_of_its_own():
+    folders = [
+        Selection("x").folder,
+        Selection("x", replay="c.json").folder,
+        Selection("x", only=("ATTN-001",)).folder,
+        Selection("x", only=("ATTN-002",)).folder,
+        Selection("x", only=("ATTN-001", "ATTN-002")).folder,
+        Selection("x", only=tuple(f"ATTN-{i:03}" for i in range(90))).folder,
+    ]
+    assert len(set(folders)) == len(folders)
+    assert folders[2].name == "x-decoder-only-ATTN-001"
+    assert folders[-1].name == "x-decoder-only-ATTN-000-ATTN-001-ATTN-002-and-87-more"
+
+
+def test_a_folder_is_named_by_the_models_of_the_users_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert Selection("x", model=("./my model/",)).folder.name == "x-release-my-model"
+    assert Selection("x", model=(".",)).folder.name.startswith("x-release-test")
+
+
+def test_the_name_of_a_folder_is_short_enough_for_every_system():
+    assert len(Selection("x" * 300, model=("m" * 250,)).folder.name) <= 200
 
 
 @given(words)

@@ -20,6 +20,7 @@ from conformance.errors import (
     CandidateTimeout,
     CandidateUnavailable,
     MalformedOutput,
+    RestartsSpent,
     Unsupported,
     UsageError,
 )
@@ -98,10 +99,10 @@ def test_a_crash_quotes_what_the_process_printed_last(candidate):
 
 
 MALFORMED = {
-    "object": "'Y' is an array of object; allowed: bfloat16",
+    "object": "Y is an array of object; allowed: bfloat16",
     "text": "operator answered str, not a dict of arrays",
     "names": "operator answered dict, not a dict of arrays",
-    "list": "'Y' is of type list, not a NumPy array",
+    "list": "Y is a list; wanted a NumPy array",
     "malformed": "a shape is wrong",
     "garbage": "a frame starts with",
     "huge header": "a header of 2147483648 bytes",
@@ -232,14 +233,27 @@ def test_sessions_that_are_forgotten_here_are_forgotten_there(candidate, model):
     assert int(does(candidate, "sessions")["Y"]) == before - 4
 
 
-def test_the_restart_budget_ends(adapter):
+def test_a_process_that_only_dies_is_given_up(adapter):
     with isolated(adapter, Limits(restarts=2)) as candidate:
         for _ in range(3):
             with pytest.raises(CandidateCrashed, match="exited with code 3"):
                 does(candidate, "exit")
         for _ in range(2):
-            with pytest.raises(CandidateCrashed, match="more than the 2 restarts allowed; the la"):
+            with pytest.raises(RestartsSpent, match="more than the 2 restarts allowed; the la"):
                 does(candidate, "fine")
+
+
+def test_a_process_that_answers_between_its_deaths_is_started_again_each_time(adapter):
+    with isolated(adapter, Limits(restarts=0)) as candidate:
+        for answer in ("fine", "fine", "unsupported"):
+            if answer == "fine":
+                does(candidate, answer)
+            else:
+                with pytest.raises(Unsupported):
+                    does(candidate, answer)
+            with pytest.raises(CandidateCrashed):
+                does(candidate, "exit")
+        does(candidate, "fine")
 
 
 def test_a_candidate_that_cannot_be_opened_says_why(adapter):

@@ -15,7 +15,7 @@ import numpy as np
 
 from conformance import spec
 from conformance.adapters._onnx_model import GraphModel, Input
-from conformance.candidate import choose
+from conformance.candidate import choose, not_importable
 from conformance.errors import CandidateUnavailable, did_you_mean
 from conformance.records import CandidateInfo, Claims
 
@@ -84,17 +84,11 @@ def open(target: str, options: Mapping[str, str]) -> Iterator[Candidate]:  # noq
     try:
         import onnxruntime  # noqa: PLC0415
     except ImportError as error:
-        raise CandidateUnavailable(
-            "onnxruntime is not installed (pip install onnxruntime)"
-        ) from error
+        raise not_importable("onnxruntime", "pip install onnxruntime", error) from error
 
     provider = target or _DEFAULT
-    available = onnxruntime.get_available_providers()
-    if provider not in available:
-        raise CandidateUnavailable(
-            f"execution provider {provider!r} is not in this build of onnxruntime."
-            f"{did_you_mean(provider, available)}"
-        )
+    if provider not in onnxruntime.get_available_providers():
+        raise CandidateUnavailable(_no_provider(provider, onnxruntime))
     claims = _claims(chosen["dtype"])
     yield _Candidate(_Opener(provider, chosen), onnxruntime.__version__, claims)
 
@@ -106,6 +100,16 @@ def _claims(dtype: str) -> Claims:
     named = (requirement.operator for requirement in spec.load().requirements.values())
     known = frozenset(operator.partition("-")[0] for operator in named if operator)
     return dataclasses.replace(claims, operators=known - _NOT_IN_FLOAT64)
+
+
+def _no_provider(provider: str, onnxruntime: Any) -> str:
+    known, here = onnxruntime.get_all_providers(), onnxruntime.get_available_providers()
+    if provider not in known:
+        return f"there is no execution provider {provider!r}.{did_you_mean(provider, known)}"
+    return (
+        f"execution provider {provider!r} is not in this build of onnxruntime, which has "
+        f"{', '.join(here)}: another build is needed, such as onnxruntime-gpu or the vendor's own"
+    )
 
 
 class _Opener:

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from conformance.adapters import _torch, _torch_operators
 from conformance.adapters._session import ArraySession
-from conformance.candidate import choose
-from conformance.errors import CandidateUnavailable
+from conformance.candidate import choose, not_importable
 from conformance.records import CandidateInfo
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ def open(target: str, options: Mapping[str, str]) -> Iterator[Candidate]:  # noq
     try:
         import torch  # noqa: PLC0415
     except ImportError as error:
-        raise CandidateUnavailable("torch is not installed (pip install torch)") from error
+        raise not_importable("torch", "pip install torch", error) from error
 
     where = _torch.device(target)
     with _torch.as_claimed():

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from conformance.adapters import _torch
-from conformance.candidate import choose
+from conformance.candidate import choose, not_importable
 from conformance.errors import CandidateUnavailable, Unsupported, did_you_mean
 from conformance.records import CandidateInfo
 
@@ -47,9 +47,8 @@ def open(target: str, options: Mapping[str, str]) -> Iterator[Candidate]:  # noq
     try:
         import transformers  # noqa: PLC0415
     except ImportError as error:
-        raise CandidateUnavailable(
-            "transformers is not installed (pip install llm-conformance[transformers])"
-        ) from error
+        install = "pip install llm-conformance[transformers]"
+        raise not_importable("transformers", install, error) from error
 
     with _quiet(transformers.utils.logging), _torch.as_claimed():
         yield _Candidate(transformers.__version__, attention, chosen["dtype"])

@@ -18,5 +18,5 @@ def test_the_package_follows_its_formats_and_loading_leaves_it_alone(model: Chec
     for name, array in package.weights().items():
         judge.all_finite(array, name)
     model.load()
-    judge.accepted("of the package's formats", lambda: open_package(package.path))
+    judge.accepted("formats of a package", lambda: open_package(package.path))
     judge.unchanged("files", package.digest, open_package(package.path).digest)

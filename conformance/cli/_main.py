@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, NoReturn
 import conformance
 from conformance import cli
 from conformance.errors import ConformanceError, SpecError, UsageError, did_you_mean
-from conformance.verdicts import EXIT_SUITE_FAULT, EXIT_USAGE
+from conformance.records import Outcome
+from conformance.verdicts import EXIT_CODES, EXIT_SUITE_FAULT, EXIT_USAGE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,8 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConformanceError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_USAGE
-    except KeyboardInterrupt:
-        return 2
+    except KeyboardInterrupt:  # a run that has begun handles it by itself
+        print("interrupted before anything ran", file=sys.stderr)
+        return EXIT_CODES[Outcome.INCOMPLETE]
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         sys.stderr.close()
         return 0

@@ -1,4 +1,7 @@
-"""List what the suite knows: adapters, models, mutants, profiles, requirements or schemas."""
+"""List what the suite knows: adapters, models, mutants, profiles, requirements or schemas.
+
+Without a word it says which lists there are.
+"""
 
 from __future__ import annotations
 
@@ -28,11 +31,15 @@ EXAMPLES = (
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare what to list."""
-    parser.add_argument("what", metavar="WHAT", help=", ".join(LISTS))
+    parser.add_argument("what", metavar="WHAT", nargs="?", help=", ".join(LISTS))
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print one list, with a head."""
+    """Print one list, with a head; without a name, the lists and how long they are."""
+    if options.what is None:
+        lists = [(name, str(len(rows()))) for name, (_, rows) in LISTS.items()]
+        print(tabulate(lists, ("list", "entries"), tablefmt="simple", disable_numparse=True))
+        return 0
     if options.what not in LISTS:
         raise UsageError(f"cannot list {options.what!r}.{did_you_mean(options.what, LISTS)}")
     head, rows = LISTS[options.what]

@@ -15,6 +15,26 @@ from conformance.errors import FormatError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+FAMILY = "llama"
+"""The ``model_type`` whose keys are known."""
+READ = (
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "head_dim",
+    "intermediate_size",
+    "rms_norm_eps",
+    "tie_word_embeddings",
+    "max_position_embeddings",
+    "rope_theta",
+    "rope_scaling",
+    "rope_parameters",
+    "dtype",
+    "torch_dtype",
+)
+"""The keys that say what is computed; all others have to leave it as it is."""
 _LLAMA3 = {
     "factor",
     "low_freq_factor",

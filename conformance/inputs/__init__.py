@@ -25,6 +25,7 @@ from hypothesis import configuration
 from hypothesis import strategies as st
 
 from conformance import evidence
+from conformance.errors import CandidateCrashed, CandidateTimeout
 from conformance.oracles.corpus import FAR
 
 if TYPE_CHECKING:
@@ -125,22 +126,33 @@ def _drawn(
 
 
 def _run(check: Callable[..., None], arguments: dict[str, Any], values: dict[str, Any]) -> None:
-    """Run a check on drawn inputs; once shrinking has had its time, only on those known to fail.
+    """Run a check on drawn inputs; once shrinking is over, only on those known to fail.
 
-    hypothesis shrinks for minutes, which a slow candidate with many failures cannot have. What
-    it runs last is the smallest input that failed, and that one is always run for real.
+    hypothesis shrinks for minutes, which a slow candidate with many failures cannot have, and a
+    candidate whose process died or hung costs a new process each time: that input is never tried
+    again, nor a smaller one searched. What hypothesis runs last is the smallest input that failed;
+    it is run for real, or what it raised is raised again.
     """
     sink = evidence.current()
     key = hashlib.sha256(pickle.dumps(values)).digest()
-    if sink.failed and time.monotonic() > sink.failing_since + SHRINK_S and key not in sink.failed:
+    if key not in sink.failed and _shrunk_enough(sink):
         return
     sink.inputs = dict(values)
+    if key in sink.deadly:
+        raise sink.deadly[key]
     try:
         check(**arguments, **values)
-    except BaseException:
+    except BaseException as error:
         sink.failing_since = sink.failing_since if sink.failed else time.monotonic()
         sink.failed.add(key)
+        if isinstance(error, CandidateCrashed | CandidateTimeout):
+            sink.deadly[key] = error
         raise
+
+
+def _shrunk_enough(sink: evidence.Sink) -> bool:
+    late = bool(sink.failed) and time.monotonic() > sink.failing_since + SHRINK_S
+    return late or bool(sink.deadly)
 
 
 def _wanted(function: Callable[..., Any], offered: dict[str, Any]) -> dict[str, Any]:

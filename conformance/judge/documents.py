@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 def follows_schema(kind: str, document: Any) -> None:
     """Demand that a document follows one of the suite's schemas."""
-    accepted(f"of schema {kind}", lambda: schema.validate(kind, document))
+    accepted(f"schema {kind}", lambda: schema.validate(kind, document))
 
 
 def accepted(what: str, read: Callable[[], object]) -> None:
-    """Demand that ``read`` takes what it is given; ``what`` says of what a refusal is one."""
+    """Demand that ``read`` takes what it is given; ``what`` says by what it is taken."""
     try:
         read()
         fault = None
     except (FormatError, PackageError) as error:
         fault = error
-    measurement = Measurement("violations", float(fault is not None), 0.0, what, "", 1)
+    measurement = Measurement(what, float(fault is not None), 0.0, "violations", "", 1)
     evidence.record(measurement)
     if fault is not None:
         raise Nonconformity(measurement, str(fault)) from fault

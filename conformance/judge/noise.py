@@ -43,7 +43,7 @@ def within_noise(
     """
     error = _errors(observed, expected, judged)
     limit = _limit(contract.noise_rms, contract)
-    rms = Measurement("rms", error.rms / unit.rms, limit, "noise units", "", error.count)
+    rms = Measurement("rms", error.rms / unit.rms, limit, "noise units", error.where, error.count)
     settle(rms, _largest(error, unit.max, _limit(contract.noise_max, contract)))
 
 

@@ -59,8 +59,7 @@ class Architecture:
         kv_heads = _or_default(config, "num_key_value_heads", heads)
         if heads % kv_heads:
             raise PackageError(
-                f"config: {heads} num_attention_heads are not a multiple of {kv_heads} "
-                "num_key_value_heads"
+                f"{heads} num_attention_heads are not a multiple of {kv_heads} num_key_value_heads"
             )
         return Architecture(
             vocab=int(_need(config, "vocab_size")),
@@ -92,14 +91,12 @@ def _refuse(config: Mapping[str, Any]) -> None:
         if key == "model_type":
             value = _need(config, key)
         if value not in values:
-            raise PackageError(
-                f"config: {key} is {value!r}; the oracle computes only {values[0]!r}"
-            )
+            raise PackageError(f"{key} is {value!r}; the oracle computes only {values[0]!r}")
 
 
-def _need(config: Mapping[str, Any], key: str, place: str = "config") -> Any:
+def _need(config: Mapping[str, Any], key: str, place: str = "") -> Any:
     if config.get(key) is None:
-        raise PackageError(f"{place}: {key} is missing.{did_you_mean(key, config)}")
+        raise PackageError(f"{place}{key} is missing.{did_you_mean(key, config)}")
     return config[key]
 
 
@@ -118,14 +115,14 @@ def _rope(config: Mapping[str, Any]) -> Rope:
     theta = parameters.get("rope_theta") or config.get("rope_theta") or 10000.0
     if parameters.get("partial_rotary_factor", 1.0) != 1.0:
         raise PackageError(
-            f"config: partial_rotary_factor is {parameters['partial_rotary_factor']}; the oracle "
+            f"partial_rotary_factor is {parameters['partial_rotary_factor']}; the oracle "
             "rotates whole heads only"
         )
     kind = parameters.get("rope_type") or parameters.get("type") or "default"
     if kind not in _SCALINGS:
-        raise PackageError(f"config: rope_type is {kind!r}.{did_you_mean(str(kind), _SCALINGS)}")
+        raise PackageError(f"rope_type is {kind!r}.{did_you_mean(str(kind), _SCALINGS)}")
     numbers = {
-        field: number(_need(parameters, key, "config: rope scaling"))
+        field: number(_need(parameters, key, "rope scaling: "))
         for field, (key, number) in _SCALINGS[kind].items()
     }
     return Rope(float(theta), kind, **numbers)

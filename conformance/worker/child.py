@@ -13,13 +13,13 @@ import os
 import resource
 import signal
 import sys
-import traceback
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from conformance.candidate import open_candidate
+from conformance.candidate import method_of, open_candidate
 from conformance.errors import ConformanceError, MalformedOutput
+from conformance.raised import error_text
 from conformance.records import OperatorCall
 from conformance.worker import wire
 from conformance.worker.supervisor import TRAVELLING
@@ -77,23 +77,29 @@ def _answer(
         result = work(question)
         return wire.encode(wire.Message({**result.header, "ok": True}, result.arrays))
     except wire.Unsendable as error:
-        return _told(MalformedOutput(f"the candidate answered what cannot cross: {error}"))
+        return _failure("MalformedOutput", str(error))
     except ConformanceError as error:
-        return _told(error)
+        name = type(error).__name__
+        return _failure(name, str(error)) if name in TRAVELLING else _raised(question, error)
     except BaseException as error:  # noqa: BLE001  # sys.exit in a candidate is a fault like others
-        return _raised(error)
+        return _raised(question, error)
 
 
-def _told(error: ConformanceError) -> list[bytes | memoryview]:
-    name = type(error).__name__
-    return _failure(name, str(error)) if name in TRAVELLING else _raised(error)
-
-
-def _raised(error: BaseException) -> list[bytes | memoryview]:
-    frames = traceback.extract_tb(error.__traceback__)[-2:]
-    places = "".join(f"\n  {frame.filename}:{frame.lineno}: {frame.line}" for frame in frames)
-    message = f"{type(error).__name__}: {str(error)[: _MESSAGE_CHARACTERS // 2]}{places}"
+def _raised(question: wire.Message, error: BaseException) -> list[bytes | memoryview]:
+    message = f"{_asked(question.header)} raised {error_text(error)}"
     return _failure("CandidateRaised", message)
+
+
+def _asked(header: Mapping[str, Any]) -> str:
+    """Return a question in the words that are used where the candidate runs in the suite."""
+    match header:
+        case {"verb": "open"}:
+            return "opening the candidate"
+        case {"verb": "load", "name": name}:
+            return f"load({name})"
+        case {"verb": "operator", "call": call}:
+            return str(call["operator"])
+    return str(header["verb"])
 
 
 def _failure(error: str, message: str) -> list[bytes | memoryview]:
@@ -159,13 +165,13 @@ class _Service:
                 model = self._candidate.load(package)
                 return self._kept(model, built=sorted(package.built))
             case "start":
-                return self._kept(subject.start(header["batch"]))
+                return self._kept(method_of(subject, "start")(header["batch"]))
             case "copy":
-                return self._kept(subject.copy())
+                return self._kept(method_of(subject, "copy")())
             case "crop":
-                subject.crop(header["length"])
+                method_of(subject, "crop")(header["length"])
             case "reorder":
-                subject.reorder(header["rows"])
+                method_of(subject, "reorder")(header["rows"])
             case _:
                 return wire.Message({}, self._computed(subject, header, message.arrays))
         return wire.Message({})
@@ -178,11 +184,11 @@ class _Service:
             case "operator":
                 fields = {**header["call"], "outputs": tuple(header["call"]["outputs"])}
                 call = OperatorCall(inputs=arrays, **fields)
-                return _by_name("operator", self._candidate.operator(call))
-            case "hidden_states":
-                return _by_name("hidden_states", subject.hidden_states(*arrays.values()))
+                return _by_name("operator", method_of(self._candidate, "operator")(call))
+            case "hidden_states" as verb:
+                return _by_name("hidden_states", method_of(subject, verb)(*arrays.values()))
             case verb:
-                return {"logits": getattr(subject, verb)(*arrays.values())}
+                return {"logits": method_of(subject, verb)(*arrays.values())}
 
     def _kept(self, thing: Any, **told: Any) -> wire.Message:
         self._next += 1

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from conformance import errors
-from conformance.errors import CandidateCrashed, MalformedOutput
+from conformance.errors import MalformedOutput, RestartsSpent
+from conformance.raised import clean
 from conformance.records import CandidateInfo, Claims
 from conformance.worker import wire
-from conformance.worker.process import Process, clean
+from conformance.worker.process import Process
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _CLOSE_S = 5.0
+_PREPARING = ("open", "load")
+"""The questions whose answers say nothing yet of whether the candidate computes."""
 _MESSAGE_CHARACTERS = 4000
 TRAVELLING = {
     kind.__name__: kind
@@ -53,8 +56,12 @@ class Limits:
     load_s: float = 600.0
     """Seconds to open the candidate, and to load one model; its build by the suite included."""
     memory_bytes: int | None = None
-    restarts: int = 3
-    """How often a dead process is replaced, over the whole run."""
+    restarts: int = 10
+    """How often in a row a process is replaced that died before it had answered anything.
+
+    One that answers is worth starting again, however often it dies: each death fails one case, and
+    the others have a right to be evaluated.
+    """
 
 
 @dataclass(slots=True, repr=False)
@@ -70,6 +77,8 @@ class Supervisor:
     open_package: str
     info: CandidateInfo = field(init=False)
     life: int = 0
+    _silent_lives: int = 0
+    """How many of the latest lives answered no more than that they opened and loaded."""
     _process: Process | None = None
     _last_death: str = ""
     _dropped: list[tuple[int, int]] = field(default_factory=list)
@@ -82,7 +91,7 @@ class Supervisor:
         """Return the number of the living process, started anew where it died.
 
         Raises:
-            CandidateCrashed: it died, and all restarts are spent.
+            RestartsSpent: it died too often.
             CandidateFault, CandidateUnavailable, UsageError: it could not be opened.
         """
         if self._process is None:
@@ -90,12 +99,14 @@ class Supervisor:
         return self.life
 
     def _start(self) -> None:
-        if self.life > self.limits.restarts:
-            raise CandidateCrashed(
-                f"the candidate's process ended {self.life} times, which is more than the "
-                f"{self.limits.restarts} restarts allowed; the last time: {self._last_death}"
+        if self._silent_lives > self.limits.restarts:
+            raise RestartsSpent(
+                f"the candidate's process ended {self._silent_lives} times in a row before it had "
+                f"answered anything, which is more than the {self.limits.restarts} restarts "
+                f"allowed; the last time: {self._last_death}"
             )
         self.life += 1
+        self._silent_lives += 1
         self._process = Process()
         header = {
             "verb": "open",
@@ -134,6 +145,8 @@ class Supervisor:
             self._end(0)
             self._last_death = str(fault)
             raise
+        if message.header["verb"] not in _PREPARING:
+            self._silent_lives = 0
         if error is not None:
             raise error
         return answer

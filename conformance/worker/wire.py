@@ -102,10 +102,10 @@ def _name(dtype: np.dtype[Any]) -> str:
 
 def _little_endian(name: str, array: Any) -> NDArray[Any]:
     if not isinstance(array, np.ndarray):
-        raise Unsendable(f"{name!r} is of type {type(array).__name__}, not a NumPy array")
+        raise Unsendable(f"{name} is a {type(array).__name__}; wanted a NumPy array")
     if _name(array.dtype) not in TYPES:
         known = ", ".join(sorted(TYPES))
-        raise Unsendable(f"{name!r} is an array of {array.dtype}; allowed: {known}")
+        raise Unsendable(f"{name} is an array of {array.dtype}; allowed: {known}")
     if array.dtype.byteorder == ">" or (array.dtype.byteorder == "=" and sys.byteorder == "big"):
         array = array.astype(array.dtype.newbyteorder("<"))
     return np.asarray(array, order="C")

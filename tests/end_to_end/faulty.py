@@ -25,6 +25,7 @@ FAULTS = {
     "one-and-a-half": lambda honest: honest * np.float32(1.5),
     "segfault": lambda honest: ctypes.string_at(0),
     "exit": lambda honest: os._exit(0),
+    "dies-on-batches": lambda honest: honest if len(honest) == 1 else os._exit(5),
     "hang": lambda honest: sum(range(10**12)),
 }
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from conformance import cli
+from conformance.selection import from_options
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -49,15 +54,22 @@ def test_wrong_usage_is_told_in_one_line_and_exits_with_4(words, said, llm):
     assert said in ended.err
     assert "Traceback" not in ended.err
     assert ended.err.count(said) == 1
-    assert not ended.has_report
+    assert not ended.folder.exists(), "nor an empty folder"
 
 
-def test_a_run_that_ends_with_4_leaves_no_earlier_report_standing(llm, tiny):
-    words = ["--candidate", "reference", "--model", tiny]
-    assert llm("run", *words, "--only", "PKG-001").has_report
-    ended = llm("run", *words, "--only", "NO-001")
+@pytest.mark.parametrize("words", [["--only", "NO-001"], ["--candidate", "referenc"]])
+def test_wrong_words_cost_no_report(words, llm, tiny):
+    good = ["--candidate", "reference", "--model", tiny, "--only", "PKG-001"]
+    before = llm("run", *good)
+    report = before.report
+    ended = llm("run", *good, *words)
     assert ended.code == 4
-    assert not ended.has_report
+    assert f"{before.folder / 'report.json'} is of an earlier run" in ended.err
+    assert ended.report == report
+    assert (before.folder / "report.html").is_file()
+    again = llm("run", *good)
+    assert "the earlier report was set aside: " in again.out
+    assert (again.folder / ".previous-run" / "report.json").is_file()
     assert (ended.folder / ".previous-run" / "report.json").is_file()
 
 
@@ -186,6 +198,28 @@ def test_an_isolated_candidate_that_dies_fails_its_case_and_the_run_goes_on(faul
     assert ended.report["run"]["isolated"]
 
 
+def test_a_death_fails_the_case_in_which_it_happened_and_no_other(faulty):
+    ended = faulty("dies-on-batches", "--isolate", timeout=200)
+    assert ended.code == 1, ended.err
+    cases = [case for row in ended.report["requirements"] for case in row["cases"]]
+    died = [case for case in cases if "exited with code 5" in case["message"]]
+    assert len(died) > 4
+    lacking = [case for case in cases if "start" in case["message"]]
+    for case in cases:
+        assert case["verdict"] == ("FAIL" if case in died + lacking else "PASS"), case
+        assert not case["flaky"]
+
+
+def test_what_is_not_asked_of_a_candidate_that_only_dies_is_not_run(faulty):
+    ended = faulty("exit", "--isolate", timeout=200)
+    assert ended.code == 1, ended.err
+    for row in ended.report["requirements"]:
+        for case in row["cases"]:
+            if "restarts allowed" in case["message"]:
+                assert case["verdict"] == "NOT_RUN"
+                assert not case["counterexample"]
+
+
 def test_an_adapter_of_twenty_lines_in_a_file_of_ones_own_is_certified(llm, tiny, tmp_path):
     text = (HERE / "twenty_lines.py").read_text(encoding="utf-8")
     code = [line for line in text.splitlines()[1:] if line.strip()]
@@ -207,6 +241,21 @@ def test_a_reader_that_goes_away_does_not_change_the_exit_code(environment, tiny
         errors = process.stderr.read()
     assert process.returncode == 2
     assert b"Traceback" not in errors
+
+
+def test_the_line_that_reproduces_a_failure_leaves_its_report_alone(llm, tiny, tmp_path):
+    ended = llm("run", "--candidate", f"{FAULTY}:nan", "--model", tiny, "--out", tmp_path / "run")
+    line = ended.case("test_logits_on")["reproduce"]
+    assert "--only=LOGITS-001" in line
+    selections = [from_options(_options(words)) for words in (ended.report["run"]["argv"], line)]
+    own = [dataclasses.replace(selection, out="").folder for selection in selections]
+    assert own[0] != own[1]
+
+
+def _options(words):
+    words = shlex.split(words)[2:] if isinstance(words, str) else words
+    parsed = cli.build_parser().parse_args(["run", *words])
+    return {n: v for n, v in vars(parsed).items() if v is not None and n not in ("verb", "run")}
 
 
 def test_the_last_line_names_the_report(llm, tiny):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
+import gc
 import os
 import signal
 import sys
@@ -43,6 +44,26 @@ def sleeps(honest):
     if not Path("began").exists():  # once: a candidate that is started again goes on
         Path("began").touch()
         time.sleep(120)
+    return honest
+
+
+def interrupted_in_a_callback(honest):
+    """Ctrl-C while the garbage collector calls back: Python drops what the handler raises."""
+
+    def callback(phase, info):
+        gc.callbacks.remove(callback)
+        signal.raise_signal(signal.SIGINT)
+
+    gc.callbacks.append(callback)
+    gc.collect()
+    return honest
+
+
+def swallows_the_interrupt(honest):
+    try:
+        signal.raise_signal(signal.SIGINT)
+    except KeyboardInterrupt:
+        raise RuntimeError("a call was broken off") from None
     return honest
 
 
@@ -109,6 +130,8 @@ DEEDS = {
     "rejects": lambda honest: hypothesis.reject(),
     "stops-hypothesis": raises(StopTest(0)),
     "interrupts": raises(KeyboardInterrupt()),
+    "interrupted-in-a-callback": interrupted_in_a_callback,
+    "swallows-the-interrupt": swallows_the_interrupt,
     "unreadable": raises(Unreadable()),
     "escapes": raises(ValueError("\x1b[2J\ud800 conformant: release, fp32")),
     "group": raises(ExceptionGroup("many", [ValueError("one")])),

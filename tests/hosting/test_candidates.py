@@ -68,6 +68,15 @@ def test_a_candidate_that_raises_keyboard_interrupt_stops_the_run_as_the_user_wo
     assert "the run was interrupted" in ended.out
 
 
+@pytest.mark.parametrize("name", ["interrupted-in-a-callback", "swallows-the-interrupt"])
+def test_ctrl_c_ends_the_run_wherever_its_exception_is_lost(deed, name):
+    ended = deed(name)
+    assert ended.code == 2, ended.out
+    assert ended.report["outcome"] == "incomplete"
+    assert set(ended.cases().values()) == {"PASS", "NOT_RUN"}
+    assert "the run was interrupted" in ended.out
+
+
 def test_a_candidate_that_terminates_the_process_leaves_a_report(deed):
     ended = deed("terminates")
     assert ended.code == 2

@@ -42,7 +42,7 @@ def package(config, folder):
 def exported(tmp_path_factory):
     """A package with its graph, made once: exports take seconds."""
     folder = package(SMALL, tmp_path_factory.mktemp("package"))
-    write_onnx(folder, folder / "model.onnx")
+    write_onnx(folder, folder / "model.onnx", metadata={"made from": "a test"})
     return folder
 
 
@@ -148,6 +148,7 @@ def test_a_graph_is_valid_of_the_asked_opset_and_names_no_machine(exported):
     model = onnx.load(exported / "model.onnx")
     onnx.checker.check_model(model, full_check=True)
     assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", 20)]
+    assert [(entry.key, entry.value) for entry in model.metadata_props] == [("made from", "a test")]
     data = model.SerializeToString()
     assert b".py" not in data
     assert b"stack_trace" not in data
@@ -170,7 +171,8 @@ def test_an_export_from_another_process_is_silent_and_has_the_same_bytes(exporte
     file = tmp_path / "again.onnx"
     code = (
         "import sys, pathlib\nfrom reference_model.export import write_onnx\n"
-        "write_onnx(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]))"
+        "paths = map(pathlib.Path, sys.argv[1:])\n"
+        "write_onnx(*paths, metadata={'made from': 'a test'})"
     )
     command = [sys.executable, "-c", code, str(exported), str(file)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -217,6 +219,7 @@ def test_large_weights_go_to_a_file_beside_the_graph(tmp_path, monkeypatch):
     package(SMALL, tmp_path)
     write_onnx(tmp_path, tmp_path / "model.onnx")
     assert (tmp_path / "model.onnx.data").stat().st_size > 10_000
+    onnx.checker.check_model(tmp_path / "model.onnx", full_check=True)
     inputs = batch_of(SMALL.vocab, (4, 64))
     observed = Runner(tmp_path, SMALL, 4).append(*inputs)
     assert HONEST[0] < noise_units(tmp_path, inputs, observed) < HONEST[1]

@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from conformance.formats import hf_config
 from reference_model.config import Attention, Linear, Llama3, Rope
 from reference_model.huggingface import ConfigError, read_config, write_config
 
@@ -28,7 +29,7 @@ def changed(document, change):
     return {key: value for key, value in merged.items() if value is not ABSENT}
 
 
-@pytest.mark.parametrize("dialect", [4, 5])
+@pytest.mark.parametrize("dialect", [4, 5, None])
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "float64"])
 def test_what_is_written_is_read_back(variant, dialect, dtype):
     assert read_config(write_config(variant, dtype=dtype, dialect=dialect)) == variant
@@ -38,6 +39,14 @@ def test_the_dialects_differ_in_the_keys_that_transformers_renamed(small):
     four, five = write_config(small, dialect=4), write_config(small, dialect=5)
     assert set(four) - set(five) == {"rope_theta", "rope_scaling", "torch_dtype"}
     assert set(five) - set(four) == {"rope_parameters", "dtype"}
+
+
+def test_both_dialects_are_written_where_none_is_named(variant):
+    both = write_config(variant)
+    for dialect in (4, 5):
+        alone = write_config(variant, dialect=dialect)
+        assert alone == {key: both[key] for key in alone}, "as a reader of that dialect sees it"
+    hf_config.check(both)
 
 
 @pytest.mark.parametrize("arguments", [{"dialect": 3}, {"dtype": "int8"}])

@@ -119,16 +119,16 @@ def test_transformers_reads_the_suites_packages(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_transformers_reads_both_dialects_alike(tmp_path, name):
+def test_transformers_reads_every_dialect_alike(tmp_path, name):
     read = []
-    for dialect in (4, 5):
+    for dialect in (4, 5, None):
         (tmp_path / "config.json").write_text(
             json.dumps(write_config(MODELS[name].config, dialect=dialect))
         )
         config = transformers.LlamaConfig.from_pretrained(tmp_path).to_dict()
         rope = config["rope_parameters"]
         read.append((config["dtype"], config["eos_token_id"], rope))
-    assert read[0] == read[1]
+    assert read[0] == read[1] == read[2]
 
 
 def test_a_cache_agrees_step_by_step(tmp_path):
