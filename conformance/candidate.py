@@ -47,7 +47,12 @@ class Session(Protocol):
     """A running sequence batch with its key/value cache (capability ``cache``)."""
 
     def append(self, input_ids_BT: Ints, attention_mask_BS: Ints, position_ids_BT: Ints) -> Array:
-        """Feed T more tokens; ``attention_mask_BS`` covers all S so far. Returns (B, T, V)."""
+        """Feed T more tokens and return their logits (B, T, V).
+
+        ``attention_mask_BS`` covers all S tokens so far, and each step's own counts: it may hide
+        what was seen, as rejected drafts are; what was hidden once is never shown again. Positions
+        are those of the T tokens, and may leave gaps.
+        """
         ...
 
     def copy(self) -> Session:
@@ -55,11 +60,11 @@ class Session(Protocol):
         ...
 
     def crop(self, length: int) -> None:
-        """Forget everything after the first ``length`` tokens."""
+        """Forget everything after the first ``length`` tokens; all of it where that is 0."""
         ...
 
     def reorder(self, rows: Sequence[int]) -> None:
-        """Make row i of the cache what row ``rows[i]`` was."""
+        """Make row i of the cache what row ``rows[i]`` was; there may be fewer rows or more."""
         ...
 
 
@@ -71,7 +76,7 @@ class Model(Protocol):
         ...
 
     def start(self, batch: int) -> Session:
-        """Return an empty session for ``batch`` rows (capability ``cache``)."""
+        """Return an empty session for ``batch`` rows; several may live (capability ``cache``)."""
         ...
 
     def hidden_states(

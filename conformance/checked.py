@@ -110,7 +110,7 @@ class CheckedModel:
         package: ModelPackage,
         oracle: RememberedOracle,
         contract: Contract,
-        measure_noise: Callable[[], Noise],
+        measure_noise: Callable[..., Noise],
     ) -> None:
         self.package, self.oracle, self.contract = package, oracle, contract
         self._load, self._measure_noise = load, measure_noise
@@ -135,6 +135,11 @@ class CheckedModel:
     def noise(self) -> NoiseUnit:
         """The noise unit: that noise at the logits."""
         return self.ensemble.unit
+
+    @functools.cache  # noqa: B019  # a model lives as long as the run
+    def noise_on(self, corpus: str) -> NoiseUnit:
+        """Return the noise unit on another corpus, ``long`` or ``far``, where more is rounded."""
+        return self._measure_noise(corpus).unit
 
     def logits(
         self, tokens_BT: Ints, mask_BT: Ints | None = None, at_BT: Ints | None = None

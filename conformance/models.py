@@ -26,7 +26,7 @@ from conformance.errors import BuildError, ConformanceError, PackageError, Usage
 from conformance.oracles import ensemble
 from conformance.oracles.architecture import Architecture
 from conformance.oracles.arithmetic import Arithmetic
-from conformance.oracles.corpus import corpus
+from conformance.oracles.corpus import CORPORA, corpus
 from conformance.oracles.decoder import Decoder
 from conformance.oracles.ensemble import Noise
 from conformance.oracles.matched_filter import Interval
@@ -191,15 +191,27 @@ def frozen_corpus(package: ModelPackage, *, times: int = 1) -> Corpus:
     return corpus(config["vocab_size"], config["max_position_embeddings"], times=times)
 
 
-def noise(package: ModelPackage, contract: Contract) -> Noise:
-    """Return the honest ensemble's noise for a package and a contract, computed once and cached."""
-    # The corpus is part of the oracles' code, so that their digest covers it.
-    code = identity.digest_of("conformance/oracles") + repr(contract)
+def corpus_named(name: str, package: ModelPackage) -> Corpus:
+    """Return one of the fixed corpora, ``near``, ``long`` or ``far``, for a package."""
+    return CORPORA[name](package.config["vocab_size"], package.config["max_position_embeddings"])
+
+
+def noise(package: ModelPackage, contract: Contract, name: str = "near") -> Noise:
+    """Return the honest ensemble's noise for a package and a contract, computed once and cached.
+
+    Args:
+        package: the model.
+        contract: the claimed precision.
+        name: the corpus on which it is measured.
+    """
+    # The corpora are part of the oracles' code, so that their digest covers them.
+    code = identity.digest_of("conformance/oracles") + repr(contract) + name
     key = hashlib.sha256(code.encode()).hexdigest()[:16]
     file = cache_folder() / "noise" / f"{package.digest[:24]}-{contract.name}-{key}.json"
     kept = _kept_noise(file, contract)
     if kept is None:
-        kept = ensemble.noise(oracle(package, contract), frozen_corpus(package), contract)
+        inputs = corpus_named(name, package)
+        kept = ensemble.noise(oracle(package, contract), inputs, contract)
         write_atomically(file, json.dumps(dataclasses.asdict(kept)).encode())
     return kept
 

@@ -14,6 +14,7 @@ import pytest
 from conformance import models, spec
 from conformance.errors import BuildError, UsageError
 from conformance.oracles import ensemble
+from conformance.oracles.corpus import CORPORA
 from conformance.oracles.matched_filter import Interval
 from conformance.records import NoiseUnit
 
@@ -195,6 +196,16 @@ def test_kept_noise_that_cannot_be_right_is_measured_again(cache, monkeypatch, e
     file.write_text(json.dumps(damaged) if edit else "{", encoding="utf-8")
     assert models.noise(package, CONTRACT) == NOISE
     assert len(measured) == 2
+
+
+def test_noise_belongs_to_the_corpus_that_it_was_measured_on(cache, monkeypatch):
+    package = models.suite_package(NAME)
+    measured = []
+    monkeypatch.setattr(ensemble, "noise", lambda _, corpus, __: measured.append(corpus) or NOISE)
+    for name in CORPORA:
+        models.noise(package, CONTRACT, name)
+    assert len(measured) == len(list((cache / "noise").iterdir())) == len(CORPORA)
+    assert len({corpus.position_ids_BT.tobytes() for corpus in measured}) == len(CORPORA)
 
 
 def test_noise_belongs_to_the_contract_that_it_was_measured_under(cache, monkeypatch):

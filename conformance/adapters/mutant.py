@@ -95,7 +95,8 @@ class _Model:
             return self._honest.hidden_states(*inputs)
 
     def start(self, batch: int) -> _Session:
-        return _Session(self._honest.start(batch), self._mutant, self._replaced)
+        started = self._replaced("start", self._honest.start)(batch)
+        return _Session(started, self._mutant, self._replaced)
 
 
 class _GraphCandidate:

@@ -33,11 +33,10 @@ def test_steps_through_the_cache_give_the_logits_of_one_pass(
 
 
 @requirement("CACHE-001")
-@given(tokens_BT=token_batches(min_length=2), paddings_B=inputs.paddings, places=inputs.splits)
+@given(tokens_BT=token_batches(min_length=2), mask_BT=inputs.masks, places=inputs.splits)
 def test_steps_of_padded_rows_give_the_logits_of_one_pass(
-    model: CheckedModel, tokens_BT: Ints, paddings_B: Ints, places: list[int]
+    model: CheckedModel, tokens_BT: Ints, mask_BT: Ints, places: list[int]
 ) -> None:
-    mask_BT = (np.arange(tokens_BT.shape[1]) >= paddings_B[:, None]).astype(np.int64)
     at_BT = np.maximum(np.cumsum(mask_BT, axis=1) - 1, 0)
     whole = model.logits(tokens_BT, mask_BT, at_BT)
     session = model.start(tokens_BT.shape[0])
@@ -49,7 +48,7 @@ def test_steps_of_padded_rows_give_the_logits_of_one_pass(
 
 
 @requirement("CACHE-001")
-@given(tokens_BT=token_batches(min_length=2), cut=inputs.cuts, later_BT=inputs.later_tokens)
+@given(tokens_BT=token_batches(min_length=2), cut=inputs.crops, later_BT=inputs.later_tokens)
 def test_a_cropped_cache_goes_on_as_if_the_rest_had_not_been(
     model: CheckedModel, tokens_BT: Ints, cut: int, later_BT: Ints
 ) -> None:
@@ -91,6 +90,66 @@ def test_reordered_rows_go_on_as_the_rows_that_they_were(
     session.reorder(rows_B.tolist())
     after = session.append(*_step(chosen_BT, cut, tokens_BT.shape[1]))
     judge.related(after, model.logits(chosen_BT)[:, cut:], model.noise, model.contract)
+
+
+@requirement("CACHE-001")
+@given(tokens_BT=inputs.long_rows, places=inputs.splits)
+def test_steps_of_long_rows_give_the_logits_of_one_pass(
+    model: CheckedModel, tokens_BT: Ints, places: list[int]
+) -> None:
+    session = model.start(tokens_BT.shape[0])
+    steps = [
+        session.append(*_step(tokens_BT, start, end))
+        for start, end in zip([0, *places], [*places, tokens_BT.shape[1]], strict=True)
+    ]
+    whole = model.logits(tokens_BT)
+    judge.related(np.concatenate(steps, axis=1), whole, model.noise_on("long"), model.contract)
+
+
+@requirement("CACHE-002")
+@given(tokens_BT=token_batches(min_length=2), at_BT=inputs.position_gaps, places=inputs.splits)
+def test_a_step_takes_the_positions_that_it_is_given(
+    model: CheckedModel, tokens_BT: Ints, at_BT: Ints, places: list[int]
+) -> None:
+    session = model.start(tokens_BT.shape[0])
+    steps = [
+        session.append(tokens, np.ones_like(tokens_BT[:, :end]), at_BT[:, start:end].copy())
+        for start, end in zip([0, *places], [*places, tokens_BT.shape[1]], strict=True)
+        for tokens in [tokens_BT[:, start:end]]
+    ]
+    whole = model.logits(tokens_BT, at_BT=at_BT)
+    judge.related(np.concatenate(steps, axis=1), whole, model.noise, model.contract)
+
+
+@requirement("CACHE-003")
+@given(tokens_BT=token_batches(min_length=3), cut=inputs.cuts, rest_BT=inputs.later_tokens)
+def test_a_step_may_hide_tokens_of_the_step_before(
+    model: CheckedModel, tokens_BT: Ints, cut: int, rest_BT: Ints
+) -> None:
+    # Nothing that stays visible has seen what is hidden: one pass in which it always was is equal.
+    whole_BT = np.concatenate([tokens_BT, rest_BT], axis=1)
+    mask_BS = np.ones_like(whole_BT)
+    mask_BS[:, cut : tokens_BT.shape[1]] = 0
+    at_BT = np.maximum(np.cumsum(mask_BS, axis=1) - 1, 0)
+    session = model.start(tokens_BT.shape[0])
+    session.append(*_step(tokens_BT, 0, tokens_BT.shape[1]))
+    after = session.append(rest_BT, mask_BS, at_BT[:, tokens_BT.shape[1] :].copy())
+    before = model.logits(whole_BT, mask_BS, at_BT)[:, tokens_BT.shape[1] :]
+    judge.related(after, before, model.noise, model.contract)
+
+
+@requirement("CACHE-004")
+@given(tokens_BT=token_batches(min_length=2), cut=inputs.cuts, others_BT=inputs.pad_tokens)
+def test_sessions_of_one_model_take_turns_and_do_not_meet(
+    model: CheckedModel, tokens_BT: Ints, cut: int, others_BT: Ints
+) -> None:
+    length = tokens_BT.shape[1]
+    both = [(model.start(rows_BT.shape[0]), rows_BT) for rows_BT in (tokens_BT, others_BT)]
+    for session, rows_BT in both:
+        session.append(*_step(rows_BT, 0, cut))
+    for session, rows_BT in both:
+        after = session.append(*_step(rows_BT, cut, length))
+        judge.related(after, model.logits(rows_BT)[:, cut:], model.noise, model.contract)
 
 
 def _step(tokens_BT: Ints, start: int, end: int) -> tuple[Ints, Ints, Ints]:

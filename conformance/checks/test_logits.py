@@ -26,6 +26,15 @@ def test_logits_on_the_frozen_corpus_are_exact_but_for_noise(model: CheckedModel
     judge.within_noise(observed, expected, model.noise, model.contract, corpus.attention_mask_BT)
 
 
+@requirement("LOGITS-001")
+def test_logits_on_the_frozen_long_rows_are_exact_but_for_noise(model: CheckedModel) -> None:
+    corpus = models.corpus_named("long", model.package)
+    asked = (corpus.input_ids_BT, corpus.attention_mask_BT, corpus.position_ids_BT)
+    observed, expected = model.logits(*asked), model.expected(*asked)
+    unit, judged_BT = model.noise_on("long"), corpus.attention_mask_BT
+    judge.within_noise(observed, expected, unit, model.contract, judged_BT)
+
+
 @requirement("LOGITS-002")
 @given(tokens_BT=token_batches(), paddings_B=inputs.paddings, side=inputs.sides)
 def test_logits_of_any_batch_are_exact_but_for_noise(
@@ -33,6 +42,20 @@ def test_logits_of_any_batch_are_exact_but_for_noise(
 ) -> None:
     mask_BT = (np.arange(tokens_BT.shape[1]) >= paddings_B[:, None]).astype(np.int64)
     mask_BT = mask_BT if side == "left" else np.ascontiguousarray(mask_BT[:, ::-1])
+    observed, expected = model.logits(tokens_BT, mask_BT), model.expected(tokens_BT, mask_BT)
+    judge.max_within_noise(observed, expected, model.noise, model.contract, mask_BT)
+
+
+@requirement("LOGITS-002")
+@given(tokens_BT=inputs.long_rows)
+def test_logits_of_long_rows_are_exact_but_for_noise(model: CheckedModel, tokens_BT: Ints) -> None:
+    observed, expected = model.logits(tokens_BT), model.expected(tokens_BT)
+    judge.max_within_noise(observed, expected, model.noise_on("long"), model.contract)
+
+
+@requirement("LOGITS-004")
+@given(tokens_BT=token_batches(min_length=3), mask_BT=inputs.masks)
+def test_any_tokens_may_be_hidden(model: CheckedModel, tokens_BT: Ints, mask_BT: Ints) -> None:
     observed, expected = model.logits(tokens_BT, mask_BT), model.expected(tokens_BT, mask_BT)
     judge.max_within_noise(observed, expected, model.noise, model.contract, mask_BT)
 

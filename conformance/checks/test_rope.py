@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from conformance import inputs, judge
+from conformance import inputs, judge, models
 from conformance.checks import requirement
 from conformance.inputs import given, token_batches
 from conformance.inputs.operators.phases import phases
@@ -136,3 +136,12 @@ def test_longrope_divides_each_frequency_by_its_own_factor(
     operators: CheckedOperators, case: Case, call: OperatorCall
 ) -> None:
     judge.within_bounds(operators.compute(call), operators.expected(call))
+
+
+@requirement("ROPE-014")
+def test_logits_follow_positions_to_the_models_last(model: CheckedModel) -> None:
+    corpus = models.corpus_named("far", model.package)
+    asked = (corpus.input_ids_BT, corpus.attention_mask_BT, corpus.position_ids_BT)
+    observed, expected = model.logits(*asked), model.expected(*asked)
+    unit, judged_BT = model.noise_on("far"), corpus.attention_mask_BT
+    judge.within_noise(observed, expected, unit, model.contract, judged_BT)

@@ -6,8 +6,8 @@ This folder is the only place that knows hypothesis. A check names its inputs li
     def test_future_tokens_do_not_change_past_logits(model, tokens_BT, cut): ...
 
 Each value is a function whose arguments are fixtures of the check or inputs drawn before it, and
-which returns a hypothesis strategy. So an input may depend on the model and on other inputs.
-Shape letters: B batch, T tokens.
+which returns a hypothesis strategy. So an input may depend on the model and on other inputs. The
+inputs themselves stand in ``tokens`` and ``operators``.
 """
 
 from __future__ import annotations
@@ -20,23 +20,54 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import hypothesis
-import numpy as np
 from hypothesis import configuration
 from hypothesis import strategies as st
 
 from conformance import evidence
 from conformance.errors import CandidateCrashed, CandidateTimeout
-from conformance.oracles.corpus import FAR
+from conformance.inputs.tokens import (
+    crops,
+    cuts,
+    large_batches,
+    later_tokens,
+    long_rows,
+    masks,
+    pad_tokens,
+    paddings,
+    position_gaps,
+    row_choices,
+    rows,
+    sides,
+    splits,
+    token_batches,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from numpy.typing import NDArray
-
-    from conformance.checked import CheckedModel
-
     Strategy = st.SearchStrategy[Any]
     Input = Callable[..., Strategy]
+
+__all__ = [
+    "crops",
+    "cuts",
+    "examples",
+    "given",
+    "keep_files_in",
+    "large_batches",
+    "later_tokens",
+    "long_rows",
+    "masks",
+    "pad_tokens",
+    "paddings",
+    "position_gaps",
+    "row_choices",
+    "rows",
+    "seed",
+    "sides",
+    "splits",
+    "token_batches",
+]
 
 SHRINK_S = 5.0
 """Seconds for which a failing input is made smaller."""
@@ -158,79 +189,3 @@ def _shrunk_enough(sink: evidence.Sink) -> bool:
 def _wanted(function: Callable[..., Any], offered: dict[str, Any]) -> dict[str, Any]:
     """Return those of the offered values that a function's arguments name."""
     return {n: offered[n] for n in inspect.signature(function).parameters if n in offered}
-
-
-def token_batches(
-    *, min_batch: int = 1, max_batch: int = 3, min_length: int = 1, max_length: int = 40
-) -> Input:
-    """Token ids (B, T) over the model's whole vocabulary, int64."""
-
-    def make(model: CheckedModel) -> Strategy:
-        ids = st.integers(0, model.vocab - 1)
-        shape = st.tuples(st.integers(min_batch, max_batch), st.integers(min_length, max_length))
-        return shape.flatmap(lambda bt: _ints(ids, bt))
-
-    return make
-
-
-def _ints(numbers: st.SearchStrategy[int], shape: tuple[int, ...]) -> Strategy:
-    size = int(np.prod(shape))
-    flat = st.lists(numbers, min_size=size, max_size=size)
-    return flat.map(lambda values: np.array(values, dtype=np.int64).reshape(shape))
-
-
-def cuts(tokens_BT: NDArray[np.int64]) -> Strategy:
-    """A place inside the token axis: at least one token before it and one behind it."""
-    return st.integers(1, tokens_BT.shape[1] - 1)
-
-
-def splits(tokens_BT: NDArray[np.int64]) -> Strategy:
-    """Strictly increasing places inside the token axis, at most four of them."""
-    places = st.integers(1, tokens_BT.shape[1] - 1)
-    return st.lists(places, min_size=1, max_size=4, unique=True).map(sorted)
-
-
-def later_tokens(model: CheckedModel, tokens_BT: NDArray[np.int64], cut: int) -> Strategy:
-    """Other token ids for everything behind the cut, (B, T - cut)."""
-    batch, tokens = tokens_BT.shape
-    return _ints(st.integers(0, model.vocab - 1), (batch, tokens - cut))
-
-
-def row_choices(tokens_BT: NDArray[np.int64]) -> Strategy:
-    """Which old row each new row is, (B,): rows may be lost and doubled, as in beam search."""
-    rows = tokens_BT.shape[0]
-    return _ints(st.integers(0, rows - 1), (rows,))
-
-
-def paddings(tokens_BT: NDArray[np.int64]) -> Strategy:
-    """How many tokens of each row are padding, (B,): some row's are, and no row's are all.
-
-    Of rows of one token, none can be.
-    """
-    batch, tokens = tokens_BT.shape
-    padded = _ints(st.integers(0, tokens - 1), (batch,))
-    return padded.filter(np.any) if tokens > 1 else padded
-
-
-def sides() -> Strategy:
-    """The side on which rows are padded."""
-    return st.sampled_from(["left", "right"])
-
-
-def pad_tokens(model: CheckedModel, tokens_BT: NDArray[np.int64]) -> Strategy:
-    """Token ids to put where a row is padded, (B, T)."""
-    return _ints(st.integers(0, model.vocab - 1), tokens_BT.shape)
-
-
-def position_gaps(model: CheckedModel, tokens_BT: NDArray[np.int64]) -> Strategy:
-    """Positions (B, T) that grow in each row by 1 or by a leap, about as far as the corpus's.
-
-    Not further: the rounding of an angle grows with the position, and the noise unit was measured
-    on the corpus.
-    """
-    batch, tokens = tokens_BT.shape
-    room = min(model.max_positions, FAR + tokens) - tokens
-    leap = st.one_of(st.just(1), st.integers(1, max(1, room // tokens)))
-    return _ints(leap, (batch, tokens)).map(
-        lambda steps: np.cumsum(steps, axis=1, dtype=np.int64) - steps[:, :1]
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import shutil
 import tempfile
@@ -80,7 +81,7 @@ class Corpus:
             name: RememberedOracle(models.oracle(package, contract), _KEEP)
             for name, package in self._packages.items()
         }
-        self._noise: dict[str, Noise] = {}
+        self._noise: dict[tuple[str, str], Noise] = {}
         self._truths = RememberedTruths(contract, _KEEP)
         self._cases: dict[str, list[_Case]] = {}
 
@@ -154,13 +155,13 @@ class Corpus:
             package=package,
             oracle=self._oracles[package.name],
             contract=self.contract,
-            measure_noise=lambda: self._noise_of(package),
+            measure_noise=functools.partial(self._noise_of, package),
         )
 
-    def _noise_of(self, package: ModelPackage) -> Noise:
-        if package.name not in self._noise:
-            self._noise[package.name] = models.noise(package, self.contract)
-        return self._noise[package.name]
+    def _noise_of(self, package: ModelPackage, corpus: str = "near") -> Noise:
+        if (package.name, corpus) not in self._noise:
+            self._noise[package.name, corpus] = models.noise(package, self.contract, corpus)
+        return self._noise[package.name, corpus]
 
 
 def _named(case: _Case, fixtures: Mapping[str, Any]) -> dict[str, Any]:

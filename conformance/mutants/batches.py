@@ -44,6 +44,16 @@ def batches_take_a_narrower_kernel(honest: Honest, *inputs: Any) -> Any:
     return narrow if len(logits) > 1 else logits
 
 
+@mutant("logits", kills=("BATCH-001",), bug="generic")
+def batches_end_at_a_tile_of_eight(honest: Honest, *inputs: Any) -> Any:
+    """Rows behind the last whole tile of eight get the logits of the row before them."""
+    logits = honest(*inputs)
+    whole = len(logits) // 8 * 8
+    if whole and whole < len(logits):
+        logits[whole:] = logits[whole - 1]
+    return logits
+
+
 @mutant("Rotary.phases", kills=("LOGITS-001",), bug="generic")
 def rows_take_turns_at_positions(honest: Honest, self: Any, at_BT: Any, dtype: Any) -> Any:
     """Each row of a batch gets the positions of the row before it."""

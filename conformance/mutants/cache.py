@@ -27,6 +27,15 @@ def cache_forgets_the_first_token(honest: Honest, past: Any, *new: Any) -> Any:
 
 
 @mutant("extend", kills=("CACHE-001",), bug="generic")
+def cache_holds_128_tokens(honest: Honest, past: Any, *new: Any) -> Any:
+    """Of more than 128 tokens, the oldest are overwritten by zeros."""
+    longer = honest(past, *new)
+    for part in longer:
+        part[:, :, : max(0, part.shape[2] - 128)] = 0
+    return longer
+
+
+@mutant("extend", kills=("CACHE-001",), bug="generic")
 def cache_puts_new_tokens_first(honest: Honest, past: Any, k_BGTK: Any, v_BGTK: Any) -> Any:
     """New keys and values go before the old ones."""
     newest = type(past)(k_BGTK, v_BGTK)
@@ -77,11 +86,39 @@ def cached_positions_count_padding(honest: Honest, tokens_BT: Any, mask_BS: Any,
     return honest(tokens_BT, mask_BS, slots_BT.copy() if first else at_BT)
 
 
+@mutant("append", kills=("CACHE-002",), bug="generic")
+def cached_positions_are_counted(honest: Honest, tokens_BT: Any, mask_BS: Any, at_BT: Any) -> Any:
+    """Positions are counted from the mask, whatever the step says."""
+    counted_BS = np.maximum(np.cumsum(mask_BS, axis=1) - 1, 0)
+    return honest(tokens_BT, mask_BS, counted_BS[:, -at_BT.shape[1] :].copy())
+
+
+@mutant("append", kills=("CACHE-003",), bug="generic")
+def cached_mask_frozen(honest: Honest, tokens_BT: Any, mask_BS: Any, at_BT: Any) -> Any:
+    """A token is seen or hidden as the mask of its own step said, and later masks are not read."""
+    session = honest.__self__  # type: ignore[attr-defined]  # of a bound method
+    first = mask_BS.shape[1] - tokens_BT.shape[1]
+    kept_BS = getattr(session, "kept_mask", mask_BS)[:, :first]
+    if kept_BS.shape == mask_BS[:, :first].shape:
+        mask_BS = np.concatenate([kept_BS, mask_BS[:, first:]], axis=1)
+    session.kept_mask = mask_BS
+    return honest(tokens_BT, mask_BS, at_BT)
+
+
 @mutant("append", kills=("CACHE-001",), bug="generic")
 def cached_padding_forgotten(honest: Honest, tokens_BT: Any, mask_BS: Any, at_BT: Any) -> Any:
     """Later steps attend to the padding of the first."""
     mask_BS = mask_BS.copy()
     mask_BS[:, : mask_BS.shape[1] - tokens_BT.shape[1]] = 1
+    return honest(tokens_BT, mask_BS, at_BT)
+
+
+@mutant("append", kills=("CACHE-001",), bug="generic")
+def cached_right_padding_forgotten(honest: Honest, tokens_BT: Any, mask_BS: Any, at_BT: Any) -> Any:
+    """Later steps attend to whatever stands between the first visible token of a row and them."""
+    first = mask_BS.shape[1] - tokens_BT.shape[1]
+    begun_BS = np.cumsum(mask_BS, axis=1) > 0
+    mask_BS = np.where(np.arange(mask_BS.shape[1]) < first, begun_BS, mask_BS).astype(np.int64)
     return honest(tokens_BT, mask_BS, at_BT)
 
 
@@ -102,6 +139,19 @@ def crop_ignored(honest: Honest, length: int) -> None:
 def crop_keeps_one_less(honest: Honest, length: int) -> Any:
     """Cropping a session keeps one token less than is asked for."""
     return honest(length - 1)
+
+
+@mutant("crop", kills=("CACHE-001",), bug="generic")
+def crop_to_nothing_ignored(honest: Honest, length: int) -> Any:
+    """Cropping a session to 0 tokens, which reads as no length, leaves it as it was."""
+    return honest(length) if length else None
+
+
+@mutant("reorder", kills=("CACHE-001",), bug="generic")
+def reorder_to_another_size_ignored(honest: Honest, rows: Any) -> Any:
+    """A cache keeps its number of rows: the first of the new ones, padded by the last."""
+    batch = len(honest.__self__._cache[0])  # type: ignore[attr-defined]  # noqa: SLF001
+    return honest([rows[min(i, len(rows) - 1)] for i in range(batch)])
 
 
 @mutant("reorder", kills=("CACHE-001",), bug="generic")
@@ -133,3 +183,26 @@ def copy_loses_the_last_token(honest: Any) -> Any:
         part[:, :, -1] = 0
     session._cache = kept  # noqa: SLF001  # the same
     return session
+
+
+class _Sharing:
+    """A session that works on its model's one cache, as do all others of the model."""
+
+    def __init__(self, session: Any, owner: Any) -> None:
+        self._session, self._owner = session, owner
+        owner.one_cache = session._cache  # noqa: SLF001  # a fault inside it
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*arguments: Any) -> Any:
+            self._session._cache = self._owner.one_cache  # noqa: SLF001  # the same
+            answer = getattr(self._session, name)(*arguments)
+            self._owner.one_cache = self._session._cache  # noqa: SLF001  # the same
+            return answer
+
+        return call
+
+
+@mutant("start", kills=("CACHE-004",), bug="generic")
+def sessions_share_a_cache(honest: Honest, batch: int) -> Any:
+    """A model has one cache, which every new session empties and all of them write to."""
+    return _Sharing(honest(batch), honest.__self__)  # type: ignore[attr-defined]  # bound method

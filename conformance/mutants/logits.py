@@ -90,6 +90,14 @@ def logits_shifted_by_a_token(honest: Honest, *inputs: Any) -> Any:
     return np.roll(honest(*inputs), 1, axis=1)
 
 
+@mutant("logits", kills=("LOGITS-001",), bug="generic")
+def logits_end_at_a_tile_of_256(honest: Honest, *inputs: Any) -> Any:
+    """Tokens behind the 256th of a row get its logits."""
+    logits = honest(*inputs)
+    logits[:, 256:] = logits[:, 255:256]
+    return logits
+
+
 @mutant("logits", kills=("LOGITS-003",), bug="generic")
 def logits_of_the_last_token_only(honest: Honest, *inputs: Any) -> Any:
     """Only the last token's logits are answered."""

@@ -93,6 +93,32 @@ def window_one_key_short(honest: Honest, attention_mask_BS: Any, tokens: int) ->
 
 
 @mutant("allowed_keys", kills=("LOGITS-001", "LOGITS-002"), bug="generic")
+def window_of_128_keys(honest: Honest, attention_mask_BS: Any, tokens: int) -> Any:
+    """Keys 128 and more slots behind are hidden, though no window is asked for."""
+    allowed_B1TS = honest(attention_mask_BS, tokens)
+    return allowed_B1TS & (_distance(allowed_B1TS) < 128)
+
+
+@mutant("allowed_keys", kills=("LOGITS-004", "CACHE-003"), bug="generic")
+def mask_kept_as_an_interval(honest: Honest, attention_mask_BS: Any, tokens: int) -> Any:
+    """Of a mask only its first and its last visible token are kept, so that holes are seen."""
+    ahead = attention_mask_BS.cumsum(-1) > 0
+    behind = attention_mask_BS.flip(-1).cumsum(-1).flip(-1) > 0
+    return honest((ahead & behind).to(attention_mask_BS.dtype), tokens)
+
+
+@mutant("allowed_keys", kills=("LOGITS-004", "CACHE-003"), bug="generic")
+def mask_kept_as_a_count(honest: Honest, attention_mask_BS: Any, tokens: int) -> Any:
+    """Of a mask the number of visible tokens is kept, and the side on which it begins."""
+    count_B1 = attention_mask_BS.sum(-1, keepdim=True)
+    slot_S = attention_mask_BS.new_ones(attention_mask_BS.shape[-1]).cumsum(0) - 1
+    from_left_B1 = attention_mask_BS[:, :1] != 0
+    left_BS, right_BS = slot_S < count_B1, slot_S >= len(slot_S) - count_B1
+    kept_BS = (from_left_B1 & left_BS) | (~from_left_B1 & right_BS)
+    return honest(kept_BS.to(attention_mask_BS.dtype), tokens)
+
+
+@mutant("allowed_keys", kills=("LOGITS-001", "LOGITS-002"), bug="generic")
 def first_key_dropped(honest: Honest, attention_mask_BS: Any, tokens: int) -> Any:
     """The first key of a row is seen by its own query alone."""
     allowed_B1TS = honest(attention_mask_BS, tokens).clone()

@@ -183,6 +183,26 @@ def positions_in_eight_bits(honest: Honest, self: Any, position_ids_BT: Any, dty
     return honest(self, position_ids_BT % 256, dtype)
 
 
+@mutant("Rotary.phases", kills=("ROPE-014",), bug="generic")
+def positions_beyond_a_longer_table(
+    honest: Honest, self: Any, position_ids_BT: Any, dtype: Any
+) -> Any:
+    """The table of phases has 2048 rows, and later positions get the last of them."""
+    return honest(self, position_ids_BT.clamp(max=2047), dtype)
+
+
+@mutant("Rotary.phases", kills=("ROPE-014",), bug="generic")
+def positions_wrapped_at_512(honest: Honest, self: Any, position_ids_BT: Any, dtype: Any) -> Any:
+    """The table of phases has 512 rows and begins again behind the last."""
+    return honest(self, position_ids_BT % 512, dtype)
+
+
+@mutant("Rotary.phases", kills=("ROPE-014",), bug="ml-explore/mlx-lm#1076")
+def far_positions_in_float16(honest: Honest, self: Any, position_ids_BT: Any, dtype: Any) -> Any:
+    """Positions are float16 numbers, which are even from 2048 on."""
+    return honest(self, rounded(position_ids_BT.double(), FP16), dtype)
+
+
 @mutant(
     "Rotary.phases",
     kills=("LOGITS-001", "LOGITS-002", "ROPE-003"),

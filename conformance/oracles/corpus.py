@@ -1,23 +1,30 @@
-"""The fixed corpus on which a model's noise unit is measured and its logits are judged.
+"""The fixed corpora on which a model's noise units are measured and its logits are judged.
 
-A kill input: besides a plain row it has one that repeats itself, both kinds of padding, and one
-whose positions leave large gaps, where wrong rotary bases and frequency scalings show.
+Kill inputs: besides a plain row there is one that repeats itself, both kinds of padding, and one
+whose positions leave large gaps, where wrong rotary bases and frequency scalings show. Two more
+corpora have rows that are longer than the tiles of kernels, and positions up to the model's last.
+Rounding grows with both, so that each corpus has a noise unit of its own.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from numpy.typing import NDArray
 
     Ints = NDArray[np.int64]
 
 TOKENS = 64
 """Tokens of a row."""
+LONG = 257
+"""Tokens of a long row: one more than the tiles of the usual kernels hold."""
 _LEFT, _RIGHT = 13, 9
 """Padded tokens of the padded rows; odd, so that no kernel's tile ends there."""
 _PERIOD = 7
@@ -29,6 +36,8 @@ Far enough that a rotary base of 10001 for 10000 errs by 100 noise units, and no
 rounding of the angles grows with the position, and at 1000 it would double the unit of the suite's
 models and so hide other faults.
 """
+_RUN = 8
+"""Tokens that follow each other in the rows that leap to the model's last position."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,37 @@ def corpus(vocab: int, max_positions: int, *, times: int = 1) -> Corpus:
     return Corpus(ids_BT, mask_BT, positions_BT)
 
 
+def long_corpus(vocab: int, max_positions: int) -> Corpus:
+    """Return two rows of 257 tokens, or of as many as the model allows, the second left-padded."""
+    tokens = min(LONG, max_positions)
+    ids_BT = _random(2 * tokens, vocab).reshape(-1, tokens)
+    mask_BT = np.ones_like(ids_BT)
+    mask_BT[1, :_LEFT] = 0
+    return Corpus(ids_BT, mask_BT, default_positions(mask_BT))
+
+
+def far_corpus(vocab: int, max_positions: int) -> Corpus:
+    """Return the corpus's rows once more, at positions up to the last that a model allows.
+
+    Four rows leap from 0 to the end by powers of two, each run of tokens astride one: a table that
+    ends too early, and a position that wraps around, put tokens at other distances. The last row
+    is the end of the context, where positions of too few bits fall together.
+
+    Raises:
+        ValueError: the model allows fewer than 64 positions.
+    """
+    near = corpus(vocab, max_positions)
+    positions_BT = np.tile(_leaps(max_positions), (len(near.input_ids_BT), 1))
+    positions_BT[-1] = np.arange(max_positions - TOKENS, max_positions)
+    return replace(near, position_ids_BT=positions_BT)
+
+
+CORPORA: Mapping[str, Callable[[int, int], Corpus]] = MappingProxyType(
+    {"near": corpus, "long": long_corpus, "far": far_corpus}
+)
+"""The corpora by name; each is made for a vocabulary and a number of positions."""
+
+
 def default_positions(mask_BT: Ints) -> Ints:
     """Return the positions that go with a mask: tokens that attend count from 0."""
     positions: Ints = np.maximum(np.cumsum(mask_BT, axis=1) - 1, 0)
@@ -76,6 +116,15 @@ def _random(count: int, below: int) -> Ints:
     high = np.random.Philox(key=20170612).random_raw(count) >> np.uint64(32)
     drawn: Ints = (high * np.uint64(below) >> np.uint64(32)).astype(np.int64)
     return drawn
+
+
+def _leaps(max_positions: int) -> Ints:
+    """Return positions in runs around the last position, half of it, a quarter of it, and so on."""
+    runs = TOKENS // _RUN
+    halves = [max_positions // 2**i - _RUN // 2 for i in range(1, runs - 1)]
+    wanted = [0, *reversed(halves), max_positions - _RUN]
+    starts = [max(i * _RUN, start) for i, start in enumerate(wanted)]
+    return np.concatenate([np.arange(start, start + _RUN) for start in starts])
 
 
 def _with_gaps(max_positions: int) -> Ints:

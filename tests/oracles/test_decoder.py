@@ -13,7 +13,13 @@ from conformance.errors import PackageError
 from conformance.oracles import decoder as decoder_module
 from conformance.oracles.architecture import Architecture, Rope
 from conformance.oracles.arithmetic import PLACES, Arithmetic, honest
-from conformance.oracles.corpus import TOKENS, corpus, default_positions
+from conformance.oracles.corpus import (
+    TOKENS,
+    corpus,
+    default_positions,
+    far_corpus,
+    long_corpus,
+)
 from conformance.oracles.decoder import Decoder, weight_shapes
 from conformance.oracles.ensemble import members, noise
 from contracts import contract
@@ -216,6 +222,30 @@ def test_corpus_has_a_row_that_repeats_and_one_with_gaps():
     assert CORPUS.position_ids_BT[4, ::16].tolist() == [0, 32, 128, 256]
 
 
+@pytest.mark.parametrize("positions", [64, 100, 256, 4096, 131072])
+def test_the_far_corpus_goes_to_the_models_last_position(positions):
+    near, far = corpus(7, positions), far_corpus(7, positions)
+    assert np.array_equal(near.input_ids_BT, far.input_ids_BT)
+    assert np.array_equal(near.attention_mask_BT, far.attention_mask_BT)
+    assert (np.diff(far.position_ids_BT) > 0).all()
+    assert far.position_ids_BT.min() == 0
+    assert (far.position_ids_BT.max(axis=1) == positions - 1).all()
+
+
+@pytest.mark.parametrize("border", [64, 128, 256, 512, 1024, 2048])
+def test_the_far_corpus_has_tokens_on_both_sides_of_a_power_of_two(border):
+    for row in far_corpus(7, 4096).position_ids_BT[:-1]:
+        assert {border - 1, border} <= set(row.tolist())
+
+
+def test_the_long_corpus_is_longer_than_a_tile_of_256():
+    made = long_corpus(512, 4096)
+    assert made.input_ids_BT.shape == (2, 257)
+    assert made.attention_mask_BT.sum(axis=1).tolist() == [257, 244]
+    assert long_corpus(512, 100).input_ids_BT.shape == (2, 100)
+
+
 def test_corpus_refuses_a_model_that_is_too_short():
-    with pytest.raises(ValueError, match="63 positions"):
-        corpus(512, 63)
+    for make in (corpus, far_corpus):
+        with pytest.raises(ValueError, match="63 positions"):
+            make(512, 63)
