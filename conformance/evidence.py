@@ -31,6 +31,8 @@ class Sink:
     failing_since: float = 0.0
     """When the first of them failed, in seconds of the monotonic clock."""
     candidate_seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)
+    """What a check could not tell, in words."""
 
     @property
     def measurements(self) -> tuple[Measurement, ...]:
@@ -60,6 +62,13 @@ def record(measurement: Measurement) -> None:
     key = (measurement.metric, measurement.unit)
     before = sink.worst.get(key)
     sink.worst[key] = measurement if before is None else worse(before, measurement)
+
+
+def note(text: str) -> None:
+    """Keep what a check could not tell, for the report; it changes no verdict."""
+    sink = _sink.get()
+    if sink is not None and text not in sink.notes:
+        sink.notes.append(text)
 
 
 def worse(a: Measurement, b: Measurement) -> Measurement:

@@ -81,6 +81,7 @@ class Corpus:
             for name, package in self._packages.items()
         }
         self._noise: dict[str, Noise] = {}
+        self._types: dict[str, Mapping[str, float]] = {}
         self._truths = RememberedTruths(contract, _KEEP)
         self._cases: dict[str, list[_Case]] = {}
 
@@ -155,7 +156,13 @@ class Corpus:
             oracle=self._oracles[package.name],
             contract=self.contract,
             measure_noise=lambda: self._noise_of(package),
+            measure_types=lambda: self._types_of(package),
         )
+
+    def _types_of(self, package: ModelPackage) -> Mapping[str, float]:
+        if package.name not in self._types:
+            self._types[package.name] = models.type_noise(package, self.contract)
+        return self._types[package.name]
 
     def _noise_of(self, package: ModelPackage) -> Noise:
         if package.name not in self._noise:

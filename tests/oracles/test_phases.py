@@ -11,7 +11,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, modeling_rope_utils
 
-from conformance import precision, spec
+from conformance import spec
 from conformance.errors import SpecError
 from conformance.oracles.operators import phases
 from conformance.oracles.standard import OPERATORS, expected
