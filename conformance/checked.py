@@ -54,6 +54,8 @@ _T = TypeVar("_T")
 _KEPT_ANSWERS = 16
 """How many of the oracle's latest answers are kept: a check asks twice for one input at most."""
 _MESSAGE_CHARACTERS = 2000
+_ROUNDINGS = 4
+"""Roundings that a value may have had beyond the oracle's bound, which is for another value."""
 
 
 def guarded(what: str, call: Callable[[], _T]) -> _T:
@@ -242,7 +244,9 @@ class CheckedModel:
 
     def formed(self, answer: Any, shape: tuple[int, ...]) -> Array:
         """Return the candidate's logits, once their type and shape are right."""
-        return _formed("logits", answer, (*shape, self.vocab), self.contract.output)
+        logits_BTV = _formed("logits", answer, (*shape, self.vocab), self.contract.output)
+        evidence.answered(logits_BTV, lambda _: np.asarray(self.noise.max))
+        return logits_BTV
 
 
 class CheckedSession:
@@ -296,10 +300,13 @@ class CheckedOperators:
                 f"{call.operator}-{call.opset} answered {got}; wanted a dict with {call.outputs}"
             )
         truth = self.expected(call)
-        return {
+        outputs = {
             name: _formed(name, answer[name], truth[name].value.shape, truth[name].dtype)
             for name in call.outputs
         }
+        for name, array in outputs.items():
+            evidence.answered(array, functools.partial(_scale, truth[name]))
+        return outputs
 
     def expected(self, call: OperatorCall) -> dict[str, Expected]:
         """Ask the oracle for the exact outputs in fp64, each with its bound."""
@@ -320,6 +327,13 @@ class RememberedTruths:
             while len(self._answers) > self._keep:
                 self._answers.popitem(last=False)
         return self._answers[id(call)][1]
+
+
+def _scale(truth: Expected, value: Array) -> Array:
+    """Return how far honest rounding carries an answer that should be another than the oracle's."""
+    float_type = truth.dtype if precision.is_float(truth.dtype) else "float64"
+    size = np.where(np.isfinite(value), np.abs(value), 0.0)
+    return truth.bound + _ROUNDINGS * precision.unit_roundoff(float_type) * size
 
 
 def _filled(tokens_BT: Ints, mask_BT: Ints | None, at_BT: Ints | None) -> tuple[Ints, Ints, Ints]:

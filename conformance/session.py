@@ -33,6 +33,7 @@ from conformance import (
     items,
     spec,
 )
+from conformance.diagnosis import diagnose
 from conformance.errors import ConformanceError, SpecError, UsageError
 from conformance.items import ERROR, SINK, case_id, requirement_of
 from conformance.ledger import Ledger
@@ -251,6 +252,9 @@ class ConformanceSession:
             self.missing = _INTERRUPTED
         self.progress.close()
         self.final = self.report(self.missing)
+        if self.final.outcome is Outcome.NONCONFORMANT and exitstatus != 2:
+            found = diagnose(self.subject, self.final.requirements, self.folder.path)
+            self.final = dataclasses.replace(self.final, diagnoses=found)
         code = self._exit_code(self.final.outcome)
         self.folder.finish(self.final)
         session.exitstatus = code

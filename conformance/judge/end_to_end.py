@@ -172,8 +172,8 @@ def _told(ratios: Mapping[str, float], contract: Contract) -> str:
         return f"{claimed}; its answer is not finite, and tells no type"
     figures = ", ".join(f"{ratio:.3g} of {name}'s" for name, ratio in ratios.items())
     if _HALF <= ratios[nearest] <= 1 / _HALF:
-        return f"{claimed} and computes in {nearest}, by the size of its error: {figures}"
-    return f"{claimed}; its error is no rounding of any type: {figures}"
+        return f"{claimed}, and errs as much as one that computes in {nearest}: {figures}"
+    return f"{claimed}, and errs by more than the rounding of any type: {figures}"
 
 
 def free_of_faults(presences: Sequence[Presence]) -> None:
