@@ -30,14 +30,18 @@ from conformance.errors import (
     Unsupported,
 )
 from conformance.oracles import standard
+from conformance.oracles.comparison import compare
+from conformance.oracles.corpus import corpus
 from conformance.raised import error_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from conformance.candidate import Candidate, Model, Session
+    from conformance.oracles.comparison import Comparison
+    from conformance.oracles.corpus import Corpus
     from conformance.oracles.decoder import Decoder
     from conformance.oracles.ensemble import Noise
     from conformance.oracles.standard import Expected
@@ -52,6 +56,8 @@ _T = TypeVar("_T")
 _KEPT_ANSWERS = 16
 """How many of the oracle's latest answers are kept: a check asks twice for one input at most."""
 _AXES = " (batch, tokens, vocabulary)"
+_ROUNDINGS = 4
+"""Roundings that a value may have had beyond the oracle's bound, which is for another value."""
 
 
 def guarded(what: str, call: Callable[[], _T]) -> _T:
@@ -100,6 +106,10 @@ class RememberedOracle:
                 self._answers.popitem(last=False)
         return self._answers[key]
 
+    def hidden_states(self, *inputs: Ints) -> dict[str, Array]:
+        """Return the residual stream (B, T, D) after each layer; it is not kept."""
+        return self._oracle.hidden_states(*inputs)
+
 
 class CheckedModel:
     """A candidate's model, with its package, its oracle and its noise unit."""
@@ -111,9 +121,10 @@ class CheckedModel:
         oracle: RememberedOracle,
         contract: Contract,
         measure_noise: Callable[..., Noise],
+        measure_types: Callable[[], Mapping[str, float]],
     ) -> None:
         self.package, self.oracle, self.contract = package, oracle, contract
-        self._load, self._measure_noise = load, measure_noise
+        self._load, self._measure_noise, self._measure_types = load, measure_noise, measure_types
         self.vocab = int(package.config["vocab_size"])
         self.max_positions = int(package.config["max_position_embeddings"])
 
@@ -127,9 +138,34 @@ class CheckedModel:
         _ = self.candidate
 
     @functools.cached_property
+    def corpus(self) -> Corpus:
+        """The frozen corpus, on which most of what is known of a model is measured."""
+        return corpus(self.vocab, self.max_positions)
+
+    @functools.cached_property
+    def answer_BTV(self) -> Array:
+        """The candidate's logits of the corpus, (B, T, V): it is asked once."""
+        return self.logits(*self.corpus.inputs)
+
+    @functools.cached_property
+    def exact_BTV(self) -> Array:
+        """The exact logits of the corpus, (B, T, V)."""
+        return self.expected(*self.corpus.inputs)
+
+    @functools.cached_property
+    def comparison(self) -> Comparison:
+        """The one against the other, token by token."""
+        return compare(self.answer_BTV, self.exact_BTV, self.corpus)
+
+    @functools.cached_property
     def ensemble(self) -> Noise:
         """The noise of honest implementations of this model under the claimed contract."""
         return self._measure_noise()
+
+    @functools.cached_property
+    def type_noise(self) -> Mapping[str, float]:
+        """The RMS error at each precision that there is, the widest first."""
+        return self._measure_types()
 
     @functools.cached_property
     def noise(self) -> NoiseUnit:
@@ -162,6 +198,27 @@ class CheckedModel:
         """Ask the oracle for the same logits in fp64."""
         return self.oracle.logits(*_filled(tokens_BT, mask_BT, at_BT))
 
+    @functools.cached_property
+    def taps(self) -> dict[str, Array]:
+        """The candidate's residual stream after each layer on the corpus, (B, T, D)."""
+        inputs = [array.copy() for array in self.corpus.inputs]
+        model = self.candidate
+        answer = guarded("hidden_states", lambda: method_of(model, "hidden_states")(*inputs))
+        if not isinstance(answer, dict) or not set(self.exact_taps) <= set(answer):
+            got = sorted(map(repr, answer)) if isinstance(answer, dict) else type(answer).__name__
+            raise MalformedOutput(
+                f"hidden_states answered {got}; wanted a dict with {', '.join(self.exact_taps)}"
+            )
+        return {
+            name: _formed(name, answer[name], exact.shape, self.contract.output)
+            for name, exact in self.exact_taps.items()
+        }
+
+    @functools.cached_property
+    def exact_taps(self) -> dict[str, Array]:
+        """The exact stream after each layer on the corpus, by the tap's name."""
+        return self.oracle.hidden_states(*self.corpus.inputs)
+
     def start(self, batch: int) -> CheckedSession:
         """Start a session of the candidate's, with an empty key/value cache."""
         model = self.candidate
@@ -171,7 +228,9 @@ class CheckedModel:
     def formed(self, answer: Any, shape: tuple[int, ...]) -> Array:
         """Return the candidate's logits, once their type and shape are right."""
         wanted = (*shape, self.vocab)
-        return _formed("logits", answer, wanted, self.contract.output, _AXES)
+        logits_BTV = _formed("logits", answer, wanted, self.contract.output, _AXES)
+        evidence.answered(logits_BTV, lambda _: np.asarray(self.noise.max))
+        return logits_BTV
 
 
 class CheckedSession:
@@ -223,10 +282,13 @@ class CheckedOperators:
                 f"{call.operator}-{call.opset} answered {got}; wanted a dict with {call.outputs}"
             )
         truth = self.expected(call)
-        return {
+        outputs = {
             name: _formed(name, answer[name], truth[name].value.shape, truth[name].dtype)
             for name in call.outputs
         }
+        for name, array in outputs.items():
+            evidence.answered(array, functools.partial(_scale, truth[name]))
+        return outputs
 
     def expected(self, call: OperatorCall) -> dict[str, Expected]:
         """Ask the oracle for the exact outputs in fp64, each with its bound."""
@@ -247,6 +309,13 @@ class RememberedTruths:
             while len(self._answers) > self._keep:
                 self._answers.popitem(last=False)
         return self._answers[id(call)][1]
+
+
+def _scale(truth: Expected, value: Array) -> Array:
+    """Return how far honest rounding carries an answer that should be another than the oracle's."""
+    float_type = truth.dtype if precision.is_float(truth.dtype) else "float64"
+    size = np.where(np.isfinite(value), np.abs(value), 0.0)
+    return truth.bound + _ROUNDINGS * precision.unit_roundoff(float_type) * size
 
 
 def _filled(tokens_BT: Ints, mask_BT: Ints | None, at_BT: Ints | None) -> tuple[Ints, Ints, Ints]:

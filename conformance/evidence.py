@@ -14,9 +14,18 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
-    from conformance.records import Measurement
+    from conformance.records import Array, Measurement
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One array that a candidate answered."""
+
+    array: Array
+    scale: Callable[[Array], Array]
+    """Returns how large an honest error may be, for what the answer should be."""
 
 
 @dataclass
@@ -33,6 +42,10 @@ class Sink:
     failing_since: float = 0.0
     """When the first of them failed, in seconds of the monotonic clock."""
     candidate_seconds: float = 0.0
+    answers: list[Answer] | None = None
+    """What the candidate answered, in order, where it is kept at all."""
+    notes: list[str] = field(default_factory=list)
+    """What a check could not tell, in words."""
 
     @property
     def measurements(self) -> tuple[Measurement, ...]:
@@ -44,9 +57,13 @@ _sink: ContextVar[Sink | None] = ContextVar("llm_conformance_sink", default=None
 
 
 @contextmanager
-def collect() -> Iterator[Sink]:
-    """Open a sink for what is measured inside the ``with`` block."""
-    sink = Sink()
+def collect(*, answers: bool = False) -> Iterator[Sink]:
+    """Open a sink for what is measured inside the ``with`` block.
+
+    Args:
+        answers: whether to keep everything that the candidate answers.
+    """
+    sink = Sink(answers=[] if answers else None)
     token = _sink.set(sink)
     try:
         yield sink
@@ -62,6 +79,20 @@ def record(measurement: Measurement) -> None:
     key = (measurement.metric, measurement.unit)
     before = sink.worst.get(key)
     sink.worst[key] = measurement if before is None else worse(before, measurement)
+
+
+def answered(array: Array, scale: Callable[[Array], Array]) -> None:
+    """Keep an answer of the candidate's, if anybody wants it."""
+    sink = _sink.get()
+    if sink is not None and sink.answers is not None:
+        sink.answers.append(Answer(array, scale))
+
+
+def note(text: str) -> None:
+    """Keep what a check could not tell, for the report; it changes no verdict."""
+    sink = _sink.get()
+    if sink is not None and text not in sink.notes:
+        sink.notes.append(text)
 
 
 def worse(a: Measurement, b: Measurement) -> Measurement:

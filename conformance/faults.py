@@ -73,6 +73,17 @@ class Presence:
             return None
         return int(np.ceil(self.strength.tokens * (spread / room) ** 2))
 
+    @property
+    def unresolved(self) -> str:
+        """What could not be told of it, in words."""
+        needed = self.tokens_needed
+        more = f"{needed} tokens would be needed" if needed else "more tokens would not help"
+        return (
+            f"{self.mutant.name} cannot be told from rounding at this precision: honest candidates "
+            f"have {self.honest.low:.2g} to {self.honest.high:.2g} of it, this one "
+            f"{self.strength.value:.2g}, on {self.strength.tokens} tokens; {more}"
+        )
+
 
 def of_the_decoder() -> list[Mutant]:
     """Return the mutants whose fault shows in the logits of one pass."""
@@ -91,13 +102,19 @@ def effects(
         corpus: the tokens.
         chosen: the faults; None for all of the decoder.
     """
-    inputs = (corpus.input_ids_BT, corpus.attention_mask_BT, corpus.position_ids_BT)
+    import torch  # noqa: PLC0415  # a verifier has none, and asks for no effects
+
     shape = (*corpus.input_ids_BT.shape, package.config["vocab_size"])
-    for mutant in of_the_decoder() if chosen is None else chosen:
-        with candidates.open_candidate(f"mutant:{mutant.name}?dtype=float64") as faulty:
-            logits_BTV = faulty.load(package).logits(*inputs)
-        if logits_BTV.shape == shape and np.isfinite(logits_BTV).all():
-            yield Effect(mutant, logits_BTV.astype(np.float64))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # on models this small, more threads mostly wait for each other
+    try:
+        for mutant in of_the_decoder() if chosen is None else chosen:
+            with candidates.open_candidate(f"mutant:{mutant.name}?dtype=float64") as faulty:
+                logits_BTV = faulty.load(package).logits(*corpus.inputs)
+            if logits_BTV.shape == shape and np.isfinite(logits_BTV).all():
+                yield Effect(mutant, logits_BTV.astype(np.float64))
+    finally:
+        torch.set_num_threads(threads)
 
 
 def presences(model: CheckedModel) -> list[Presence]:
@@ -105,7 +122,7 @@ def presences(model: CheckedModel) -> list[Presence]:
 
     Faults that the frozen corpus leaves open are looked for again on a longer one.
     """
-    short = models.frozen_corpus(model.package)
+    short = model.corpus
     found = list(_presences(model, short, of_the_decoder()))
     open_ones = [one.mutant for one in found if not one.resolved]
     again = {}
@@ -116,13 +133,12 @@ def presences(model: CheckedModel) -> list[Presence]:
 
 
 def _presences(model: CheckedModel, corpus: Corpus, chosen: Sequence[Mutant]) -> Iterator[Presence]:
-    inputs = (corpus.input_ids_BT, corpus.attention_mask_BT, corpus.position_ids_BT)
-    judged_BT = corpus.attention_mask_BT != 0
-    exact_NV = model.expected(*inputs)[judged_BT]
-    residual_NV = model.logits(*inputs)[judged_BT].astype(np.float64) - exact_NV
+    judged_BT = corpus.judged_BT
+    exact_NV = model.expected(*corpus.inputs)[judged_BT]
+    residual_NV = model.logits(*corpus.inputs)[judged_BT].astype(np.float64) - exact_NV
     truth = models.oracle(model.package, model.contract)
     honest = [
-        member.logits(*inputs)[judged_BT].astype(np.float64) - exact_NV
+        member.logits(*corpus.inputs)[judged_BT].astype(np.float64) - exact_NV
         for member, _ in ensemble.honest_members(truth, model.contract)
     ]
     exact = models.rounded(model.package, model.contract.weight)

@@ -108,6 +108,7 @@ def result(
         candidate_seconds=sink.candidate_seconds,
         flaky=flaky,
         measurements=sink.measurements,
+        notes=tuple(clean(note, _MESSAGE_CHARACTERS) for note in sink.notes),
     )
     if error is None:
         return case

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 
-from conformance import identity, precision
+from conformance import identity, precision, spec
 from conformance import package as packages
 from conformance.errors import BuildError, ConformanceError, PackageError, UsageError, did_you_mean
 from conformance.oracles import ensemble
@@ -214,6 +214,30 @@ def noise(package: ModelPackage, contract: Contract, name: str = "near") -> Nois
         kept = ensemble.noise(oracle(package, contract), inputs, contract)
         write_atomically(file, json.dumps(dataclasses.asdict(kept)).encode())
     return kept
+
+
+def type_noise(package: ModelPackage, contract: Contract) -> dict[str, float]:
+    """Return the RMS error of honest implementations at each precision of the standard.
+
+    All are held against the exact result of one contract: a candidate of that contract which
+    computes in another type errs by as much as honest implementations of that type do.
+    """
+    truth, fixed = oracle(package, contract), frozen_corpus(package)
+    contracts = spec.load().contracts
+    code = identity.digest_of("conformance/oracles") + repr([contracts, contract.weight])
+    key = hashlib.sha256(code.encode()).hexdigest()[:16]
+    file = cache_folder() / "noise" / f"{package.digest[:24]}-types-{key}.json"
+    try:
+        kept = json.loads(file.read_text(encoding="utf-8"))
+        found = {name: float(kept[name]) for name in _TYPES}
+    except (OSError, ValueError, TypeError, KeyError):
+        found = {n: ensemble.noise(truth, fixed, contracts[n]).unit.rms for n in _TYPES}
+        write_atomically(file, json.dumps(found).encode())
+    return found
+
+
+_TYPES = ("fp32", "tf32", "fp16", "bf16")
+"""Precisions that a candidate can be told to compute in, the widest first."""
 
 
 def _kept_noise(file: Path, contract: Contract) -> Noise | None:

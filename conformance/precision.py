@@ -19,6 +19,11 @@ def dtype(name: str) -> np.dtype:
     return np.dtype(getattr(ml_dtypes, name, None) or name)
 
 
+def is_float(name: str) -> bool:
+    """Return whether a type holds floating-point numbers."""
+    return dtype(name).kind not in "iub"
+
+
 def unit_roundoff(name: str) -> float:
     """Return the largest relative error of rounding once to nearest in a type: 2**-24 for fp32."""
     return float(ml_dtypes.finfo(dtype(name)).eps) / 2

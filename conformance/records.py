@@ -267,6 +267,8 @@ class CaseResult:
     """The candidate's own share of them."""
     flaky: bool = False
     measurements: tuple[Measurement, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What its check could not tell, in words."""
     message: str = ""
     counterexample: str = ""
     """Path of the stored minimal input, relative to the run folder."""
@@ -283,6 +285,21 @@ class RequirementResult:
     reason: str = ""
     """Why it was not evaluated, where it was not."""
     waiver: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What explains a failure: known faults whose output equals the candidate's, or symptoms."""
+
+    requirement: str
+    case: str
+    causes: tuple[str, ...]
+    """Names of mutants that these inputs cannot tell apart, the nearest first; none where no known
+    fault fits."""
+    distance: float
+    """How far the candidate's output is from that of the first cause; NaN where there is none."""
+    unit: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,3 +342,4 @@ class Report:
     outcome: Outcome
     requirements: tuple[RequirementResult, ...]
     environment: Mapping[str, str]
+    diagnoses: tuple[Diagnosis, ...] = ()

@@ -31,6 +31,7 @@ from conformance import (
     items,
     spec,
 )
+from conformance.diagnosis import diagnose
 from conformance.errors import ConformanceError, SpecError, UsageError
 from conformance.integrity import Watch
 from conformance.interrupts import Interrupts
@@ -259,6 +260,9 @@ class ConformanceSession:
         if replaced := self.watch.replaced():
             print(f"error: {replaced}", file=sys.stderr)  # noqa: T201  # the reporter may be off
         self.final = self.report(self.missing)
+        if self.final.outcome is Outcome.NONCONFORMANT and exitstatus != 2:
+            found = diagnose(self.subject, self.final.requirements, self.folder.path)
+            self.final = dataclasses.replace(self.final, diagnoses=found)
         code = self._exit_code(self.final.outcome)
         self.folder.finish(self.final)
         session.exitstatus = code

@@ -122,6 +122,7 @@ def _checked(candidate: Candidate, package: ModelPackage, contract: Contract) ->
         oracle=RememberedOracle(models.oracle(package, contract)),
         contract=contract,
         measure_noise=functools.partial(models.noise, package, contract),
+        measure_types=functools.partial(models.type_noise, package, contract),
     )
 
 

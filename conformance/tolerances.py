@@ -42,6 +42,39 @@ TOLERANCES = {
         "units of the honest largest.",
         _NOISE + " Each answer may be off by the noise; independent errors add in squares.",
     ),
+    "same_distribution": Tolerance(
+        "The mean KL divergence within noise_rms squared times the honest one, the largest within "
+        "noise_max squared times the honest largest.",
+        "A divergence grows with the square of the error: what is allowed in noise units is "
+        "allowed squared. " + _NOISE,
+    ),
+    "same_loss": Tolerance(
+        "The mean loss within the largest difference of an honest member and five standard errors.",
+        "The standard error is taken from token to token: honest differences cancel in the mean, "
+        "those of a fault add up.",
+    ),
+    "same_gain": Tolerance(
+        "No more of the exact logits in the error than honest errors hold.",
+        "The matched filter's estimate, at five standard errors from token to token beyond the "
+        "interval of the honest ensemble.",
+    ),
+    "same_ranking": Tolerance(
+        "A token that takes another's place among the five most probable is exactly as probable "
+        "to within twice noise_max of the noise at that token, and no more top tokens change than "
+        "noise makes.",
+        "Each of two logits may be off by the noise. The number of changed top tokens is a sum of "
+        "independent chances, bounded at 1e-6 (Poisson).",
+    ),
+    "in_its_type": Tolerance(
+        "The error is below half of the noise of every type narrower than the claimed one.",
+        "Honest errors of one type differ by a fifth; those of neighbouring types by a factor of "
+        "four at least. " + _NOISE,
+    ),
+    "free_of_faults": Tolerance(
+        "Half of a fault, for every known fault that can be told from rounding.",
+        "A strength of 1 is the fault, 0 its absence. Judged are the faults of which the honest "
+        "ensemble and five standard errors together stay below a half; the others are listed.",
+    ),
     "within_bounds": Tolerance(
         "Each number within the rounding error bound that the oracle derives for this very input.",
         "The bound holds for any order of summation in the contract's types (Higham 2002, section "

@@ -60,7 +60,8 @@ ALLOWED = {
             "conformance.schema",
             "conformance.errors",
             "conformance.records",
-            "conformance.oracles.standard",  # a type only
+            "conformance.oracles",
+            "conformance.faults",  # a type only
         ),
         "a verifier judges again without running anything",
     ),
@@ -87,6 +88,7 @@ ALLOWED = {
             "numpy",
             "conformance.checks",
             "conformance.checked",
+            "conformance.faults",
             "conformance.inputs",
             "conformance.judge",
             "conformance.models",

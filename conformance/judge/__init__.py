@@ -7,6 +7,14 @@ or from a bound that the oracle derived for this very input.
 """
 
 from conformance.judge.documents import accepted, follows_schema, unchanged
+from conformance.judge.end_to_end import (
+    free_of_faults,
+    in_its_type,
+    same_distribution,
+    same_gain,
+    same_loss,
+    same_ranking,
+)
 from conformance.judge.noise import max_within_noise, related, within_noise
 from conformance.judge.values import all_finite, all_zero, bitwise_equal, within_bounds
 
@@ -16,8 +24,14 @@ __all__ = [
     "all_zero",
     "bitwise_equal",
     "follows_schema",
+    "free_of_faults",
+    "in_its_type",
     "max_within_noise",
     "related",
+    "same_distribution",
+    "same_gain",
+    "same_loss",
+    "same_ranking",
     "unchanged",
     "within_bounds",
     "within_noise",

@@ -31,6 +31,7 @@ def within_noise(
     unit: NoiseUnit,
     contract: Contract,
     judged: Array | None = None,
+    name: str = "logits",
 ) -> None:
     """Demand that the error on a corpus is rounding noise: RMS and maximum, in noise units.
 
@@ -40,11 +41,12 @@ def within_noise(
         unit: the noise unit of this model, contract and corpus.
         contract: the claimed precision, which holds the two limits.
         judged: (B, T) mask of the positions that are judged; None judges all.
+        name: what is judged, where it is not the logits.
     """
-    error = _errors(observed, expected, judged)
-    limit = _limit(contract.noise_rms, contract)
+    error = _errors(observed, expected, judged, name)
+    limit = limit_of(contract.noise_rms, contract)
     rms = Measurement("rms", error.rms / unit.rms, limit, "noise units", error.where, error.count)
-    settle(rms, _largest(error, unit.max, _limit(contract.noise_max, contract)))
+    settle(rms, _largest(error, unit.max, limit_of(contract.noise_max, contract)))
 
 
 def max_within_noise(
@@ -56,7 +58,7 @@ def max_within_noise(
 ) -> None:
     """Demand that the largest error is rounding noise: for inputs too few for an RMS."""
     error = _errors(observed, expected, judged)
-    settle(_largest(error, unit.max, _limit(contract.noise_max, contract)))
+    settle(_largest(error, unit.max, limit_of(contract.noise_max, contract)))
 
 
 def related(
@@ -64,11 +66,16 @@ def related(
 ) -> None:
     """Demand that two answers of the candidate agree: each may be off by the noise, so sqrt(2)."""
     error = _errors(one, np.asarray(other, dtype=np.float64), judged)
-    limit = math.sqrt(2) * _limit(contract.noise_max, contract)
+    limit = math.sqrt(2) * limit_of(contract.noise_max, contract)
     settle(_largest(error, unit.max, limit))
 
 
-def _limit(noise: float | None, contract: Contract) -> float:
+def limit_of(noise: float | None, contract: Contract) -> float:
+    """Return one of a contract's two limits in noise units.
+
+    Raises:
+        SpecError: the contract has none.
+    """
     if noise is None:
         raise SpecError(f"contract {contract.name} has no limit in noise units")
     return noise
@@ -85,7 +92,9 @@ class _Errors:
         return math.sqrt(self.squares / self.count) if self.count else math.nan
 
 
-def _errors(observed: Array, expected: Array, judged: Array | None) -> _Errors:
+def _errors(
+    observed: Array, expected: Array, judged: Array | None, name: str = "logits"
+) -> _Errors:
     comparable(observed, expected, types=False)
     total = _Errors()
     for row, block, truth in _rows(observed, expected, judged):
@@ -96,7 +105,7 @@ def _errors(observed: Array, expected: Array, judged: Array | None) -> _Errors:
         worst = np.unravel_index(int(np.argmax(error)), error.shape)  # argmax finds NaN first
         if not error[worst] <= total.largest:
             total.largest = float(error[worst])
-            total.where = _place("logits", row, worst)
+            total.where = _place(name, row, worst)
         if math.isnan(total.largest):
             total.squares = math.nan
             break

@@ -82,6 +82,7 @@ class Corpus:
             for name, package in self._packages.items()
         }
         self._noise: dict[tuple[str, str], Noise] = {}
+        self._types: dict[str, Mapping[str, float]] = {}
         self._truths = RememberedTruths(contract, _KEEP)
         self._cases: dict[str, list[_Case]] = {}
 
@@ -156,7 +157,13 @@ class Corpus:
             oracle=self._oracles[package.name],
             contract=self.contract,
             measure_noise=functools.partial(self._noise_of, package),
+            measure_types=functools.partial(self._types_of, package),
         )
+
+    def _types_of(self, package: ModelPackage) -> Mapping[str, float]:
+        if package.name not in self._types:
+            self._types[package.name] = models.type_noise(package, self.contract)
+        return self._types[package.name]
 
     def _noise_of(self, package: ModelPackage, corpus: str = "near") -> Noise:
         if (package.name, corpus) not in self._noise:

@@ -23,7 +23,7 @@ def last_row_repeats_the_first(honest: Honest, *inputs: Any) -> Any:
     return logits
 
 
-@mutant("logits", kills=("BATCH-001", "LOGITS-001"), bug="generic")
+@mutant("logits", kills=("BATCH-001", "LOGITS-001", "LOGITS-006"), bug="generic")
 def rows_reversed(honest: Honest, *inputs: Any) -> Any:
     """The rows of a batch are answered in reverse order."""
     return honest(*inputs)[::-1].copy()

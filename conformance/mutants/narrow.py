@@ -25,7 +25,7 @@ BF16, FP16 = "bfloat16", "float16"
 RMS = ("NORM-001", "NORM-002", "NORM-003", "NORM-004")
 
 
-@mutant("build_decoder", kills=("LOGITS-001", "LOGITS-002"), bug="generic")
+@mutant("build_decoder", kills=("LOGITS-001", "LOGITS-002", "PREC-001"), bug="generic")
 def weights_in_bfloat16(honest: Honest, *arguments: Any, **named: Any) -> Any:
     """Weights are rounded to bfloat16 when they are loaded."""
     decoder = honest(*arguments, **named)

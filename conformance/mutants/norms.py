@@ -62,7 +62,7 @@ def norm_weight_ignored(honest: Honest, self: Any, x_BTD: Any) -> Any:
     return honest(self, x_BTD) / self.weight
 
 
-@mutant("RMSNorm.forward", kills=("LOGITS-001", "LOGITS-002"), bug="generic")
+@mutant("RMSNorm.forward", kills=("LOGITS-001", "LOGITS-002", "TAP-001"), bug="generic")
 def norm_subtracts_the_mean(honest: Honest, self: Any, x_BTD: Any) -> Any:
     """The norms subtract the mean first, as LayerNorm does."""
     return honest(self, x_BTD - x_BTD.mean(-1, keepdim=True))

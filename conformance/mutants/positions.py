@@ -39,7 +39,7 @@ class _InTurn:
         return iter(self._left.pop(0))
 
 
-@mutant("config", kills=("LOGITS-001",), bug="generic")
+@mutant("config", kills=("LOGITS-001", "FAULT-001"), bug="generic")
 def rope_base_10001(config: Any) -> Any:
     """The base of the rotation is a ten-thousandth too large: 10001 for 10000."""
     return _rope(config, theta=config.rope.theta * 1.0001)

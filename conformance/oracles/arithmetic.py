@@ -40,13 +40,28 @@ class Arithmetic:
     unfused: frozenset[str] = frozenset()
     """The places of :data:`PLACES` where a result inside an operator is rounded to be stored."""
     frequencies: str = "power"
-    """How frequencies are computed: see ``operators.frequencies``."""
+    """How frequencies are computed: see ``operators.rotary.frequencies``."""
+    blocks: int = 1
+    """Parts in which the sum of a matrix product is taken, one after the other."""
+    tf32: bool = False
+    """Whether matrix products read their factors with 11 bits."""
 
     def load(self, weight: Array) -> Array:
         """Return a weight, or part of one, rounded to the weight's type, ready to compute with."""
         if _narrows(weight.dtype, self.weight):
             weight = weight.astype(precision.dtype(self.weight))
         return weight.astype(self.compute)
+
+    def matmul(self, a: Array, b: Array) -> Array:
+        """Return a @ b, summed up as this implementation does."""
+        if self.tf32:
+            a, b = _tf32(a), _tf32(b)
+        length = a.shape[-1]
+        step = max(1, -(-length // self.blocks))
+        total: Array = a[..., :step] @ b[..., :step, :]
+        for start in range(step, length, step):
+            total += a[..., start : start + step] @ b[..., start : start + step, :]
+        return total
 
     def store(self, x: Array) -> Array:
         """Round the result of an operator."""
@@ -77,7 +92,8 @@ def honest(contract: Contract) -> tuple[Arithmetic, ...]:
     """Return the ways of computing that a contract allows, eight of them.
 
     Where a place's type is narrower than the accumulation it is fused in half of them, in eight
-    different combinations. The formula of the frequencies alternates.
+    different combinations. The formula of the frequencies alternates, and sums are taken whole or
+    in blocks; the permutations of ``ensemble`` change their order.
     """
     wide = np.dtype(contract.accumulation)
     narrow = {place for place, term in PLACES.items() if _narrows(wide, getattr(contract, term))}
@@ -93,9 +109,15 @@ def honest(contract: Contract) -> tuple[Arithmetic, ...]:
             output=contract.output,
             unfused=_unfused(i) & narrow,
             frequencies=("power", "exponential")[i % 2],
+            blocks=_BLOCKS[i],
+            tf32=contract.tf32,
         )
         for i in range(8)
     )
+
+
+_BLOCKS = (1, 1, 2, 1, 1, 4, 1, 8)
+"""Most kernels add up whole rows; those that split the sum err less, and must not set the unit."""
 
 
 def _unfused(i: int) -> frozenset[str]:
@@ -117,3 +139,10 @@ def _through(x: Array, name: str) -> Array:
         return x
     with np.errstate(over="ignore"):  # beyond the type's range is infinity, as in hardware
         return x.astype(precision.dtype(name)).astype(x.dtype)
+
+
+def _tf32(x: Array) -> Array:
+    """Return float32 numbers rounded to nearest with the 11 bits that TF32 keeps."""
+    bits = np.ascontiguousarray(x, dtype=np.float32).view(np.uint32)
+    rounded: Array = ((bits + np.uint32(0x1000)) & np.uint32(0xFFFFE000)).view(np.float32)
+    return rounded

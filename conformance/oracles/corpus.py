@@ -48,6 +48,17 @@ class Corpus:
     attention_mask_BT: Ints
     position_ids_BT: Ints
 
+    @property
+    def inputs(self) -> tuple[Ints, Ints, Ints]:
+        """What a model is given, in the order in which it takes them."""
+        return self.input_ids_BT, self.attention_mask_BT, self.position_ids_BT
+
+    @property
+    def judged_BT(self) -> NDArray[np.bool_]:
+        """Where logits are judged."""
+        judged_BT: NDArray[np.bool_] = self.attention_mask_BT != 0
+        return judged_BT
+
 
 def corpus(vocab: int, max_positions: int, *, times: int = 1) -> Corpus:
     """Return the corpus for a model: 5 rows of 64 tokens, 298 of them judged.

@@ -78,7 +78,7 @@ class Decoder:
             (*x_BTD.shape[:2], len(head)), precision.dtype(self.arithmetic.output)
         )
         for rows in _blocks(len(head), x_BTD.shape[-1] + x_BTD[..., 0].size):
-            part = linear.linear(x_BTD, self.arithmetic.load(head[rows]))
+            part = self.arithmetic.matmul(x_BTD, self.arithmetic.load(head[rows]).T)
             with np.errstate(over="ignore"):
                 logits_BTV[..., rows] = self.arithmetic.store(part)
         return logits_BTV
@@ -112,7 +112,7 @@ class Decoder:
 
     def _linear(self, name: str, x: Array) -> Array:
         weight = self.arithmetic.load(self._matrix(name))
-        return self.arithmetic.store(linear.linear(x, weight))
+        return self.arithmetic.store(self.arithmetic.matmul(x, weight.T))
 
     def _norm(self, name: str, x_BTD: Array) -> Array:
         normed = norms.rms_normalize(x_BTD, self.architecture.epsilon)
@@ -160,13 +160,13 @@ class Decoder:
 
     def _attend(self, q_BHTK: Array, k_BHSK: Array, v_BHSK: Array, allowed: Array) -> Array:
         scale = q_BHTK.dtype.type(q_BHTK.shape[-1] ** -0.5)
-        scores = self.arithmetic.between("scores", (q_BHTK @ k_BHSK.swapaxes(-1, -2)) * scale)
+        products = self.arithmetic.matmul(q_BHTK, k_BHSK.swapaxes(-1, -2))
+        scores = self.arithmetic.between("scores", products * scale)
         # The smallest finite score, not -inf: a padded token that sees no key spreads its
         # attention evenly, and no NaN can reach the real tokens through 0 * NaN.
         smallest = np.finfo(scores.dtype).min
         weights = softmax.softmax(np.where(allowed, scores, smallest))
-        y: Array = self.arithmetic.between("weights", weights) @ v_BHSK
-        return y
+        return self.arithmetic.matmul(self.arithmetic.between("weights", weights), v_BHSK)
 
 
 def weight_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:

@@ -74,12 +74,11 @@ def noise(truth: Decoder, corpus: Corpus, contract: Contract, *, seed: int = 0) 
         contract: the claimed precision.
         seed: of the permutations.
     """
-    inputs = (corpus.input_ids_BT, corpus.attention_mask_BT, corpus.position_ids_BT)
-    judged_BT = corpus.attention_mask_BT != 0
-    expected_BTV, exact_taps = truth.outputs(*inputs)
+    judged_BT = corpus.judged_BT
+    expected_BTV, exact_taps = truth.outputs(*corpus.inputs)
     found, tap_errors = [], []
     for member, channels in honest_members(truth, contract, seed=seed):
-        logits_BTV, taps = member.outputs(*inputs)
+        logits_BTV, taps = member.outputs(*corpus.inputs)
         found.append(compare(logits_BTV, expected_BTV, corpus))
         tap_errors.append(
             [

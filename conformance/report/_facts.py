@@ -78,6 +78,11 @@ def _spoken(term: object) -> str:
     )
 
 
+def diagnosis(report: Report, requirement: str) -> str:
+    """Return what explains the failure of a requirement; empty where nothing is known."""
+    return "; ".join(one.text for one in report.diagnoses if one.requirement == requirement)
+
+
 def candidate(report: Report) -> str:
     """Return who was tested, in one line."""
     info = report.candidate

@@ -11,6 +11,7 @@ from conformance.records import (
     CaseResult,
     Claims,
     Contract,
+    Diagnosis,
     Level,
     Measurement,
     ModelRecord,
@@ -48,6 +49,9 @@ def document(report: Report) -> dict[str, Any]:
         "outcome": report.outcome.value,
         "counts": counts(report.requirements),
         "requirements": [_requirement(result) for result in report.requirements],
+        "diagnoses": [
+            {**dataclasses.asdict(one), "causes": list(one.causes)} for one in report.diagnoses
+        ],
         "not_evaluated": [
             {"id": r.requirement.id, "verdict": r.verdict.name, "reason": r.reason}
             for r in report.requirements
@@ -101,13 +105,15 @@ def parse(data: bytes) -> Report:
         outcome=Outcome(read["outcome"]),
         requirements=tuple(map(_result, read["requirements"])),
         environment=read["environment"],
+        diagnoses=tuple(map(_diagnosis, read["diagnoses"])),
     )
 
 
 def parse_case(read: Mapping[str, Any]) -> CaseResult:
     """Read one case's result back."""
     fields = {**read, "verdict": Verdict[read["verdict"]]}
-    return CaseResult(**{**fields, "measurements": tuple(map(_measurement, read["measurements"]))})
+    measurements = tuple(map(_measurement, read["measurements"]))
+    return CaseResult(**{**fields, "measurements": measurements, "notes": tuple(read["notes"])})
 
 
 def _candidate(read: Mapping[str, Any]) -> CandidateInfo:
@@ -120,6 +126,12 @@ def _candidate(read: Mapping[str, Any]) -> CandidateInfo:
         None if operators is None else frozenset(operators),
     )
     return CandidateInfo(**{**read, "claims": said})
+
+
+def _diagnosis(read: Mapping[str, Any]) -> Diagnosis:
+    return Diagnosis(
+        **{**read, "causes": tuple(read["causes"]), "distance": float(read["distance"])}
+    )
 
 
 def _model(read: Mapping[str, Any]) -> ModelRecord:

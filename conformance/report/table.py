@@ -26,7 +26,7 @@ def render(report: Report) -> str:
     rows = [_row(r) for r in report.requirements if r.reason != _facts.NOT_SELECTED]
     heads = ("requirement", "level", "verdict", "worst", "headroom", "statement")
     parts = [tabulate(rows, heads, tablefmt="simple", disable_numparse=True)]
-    parts += map(_failure, _facts.failures(report))
+    parts += [_failure(result, report) for result in _facts.failures(report)]
     parts += [headline(report)]
     return "\n\n".join(parts) + "\n"
 
@@ -54,7 +54,7 @@ def _row(result: RequirementResult) -> tuple[str, ...]:
     )
 
 
-def _failure(result: RequirementResult) -> str:
+def _failure(result: RequirementResult, report: Report) -> str:
     statement = line(result.requirement.statement)
     lines = [f"{result.requirement.id} {_facts.word(result.verdict)}  {statement}"]
     bad = _facts.bad_cases(result)
@@ -64,6 +64,9 @@ def _failure(result: RequirementResult) -> str:
         lines.append(f"  ... and {len(bad) - _SHOWN_FAILURES} more cases")
     if not bad:
         lines.append(f"  {line(_facts.reason(result))}")
+    likely = _facts.diagnosis(report, result.requirement.id)
+    if likely:
+        lines.append(f"  most like: {line(likely)}")
     if result.waiver:
         lines.append(f"  waived: {line(result.waiver)}")
     return "\n".join(lines)

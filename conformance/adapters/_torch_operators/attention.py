@@ -27,6 +27,7 @@ def _attention(inputs: Tensors, attributes: Attributes, *, eager: bool) -> dict[
         v_BGSK = _torch().cat((inputs["past_value"], v_BGSK), dim=2)
     tensors = q_BHTK, k_BGSK, v_BGSK
     shown: dict[str, Any] = {}
+    # A call that wants the scores says which; without a mode none are asked for.
     if eager or attributes["softcap"] or attributes["qk_matmul_output_mode"] is not None:
         mask = _with_positions(_mask(inputs, k_BGSK.shape[2]), inputs, attributes, tensors)
         *stages, y_BHTK = _composed(*tensors, mask, attributes, safe=not eager)
