@@ -62,13 +62,23 @@ _CLAIMS = {
 }
 """By ``dtype``. In bfloat16 the CPU provider has hardly a kernel."""
 _NOT_IN_FLOAT64 = frozenset(
-    {"Attention", "AttentionWithAlibi", "AttentionWithSinks", "Gelu", "GeGLU"}
+    {
+        "Attention",
+        "AttentionWithAlibi",
+        "AttentionWithSinks",
+        "Gelu",
+        "GeGLU",
+        "QuantizedMatMul",
+        "QuantizedWeightMatMul",
+        "RotaryEmbedding",
+    }
 )
 """Not claimed in float64: there is no kernel, and the standard's function body takes its place.
 
 That of Attention computes the root of the scale in float32 and is off by 2e6 roundings, but where
 the root is a power of two. That of Gelu's tanh form has 2 / pi and 0.044715 in float32, 4e6 off;
-there is none of its other form.
+there is none of its other form. By the standard, RotaryEmbedding takes no float64, and
+DequantizeLinear no scales in it.
 """
 
 

@@ -47,6 +47,22 @@ def test_integer_codes_stand_for_scaled_differences(
     judge.within_bounds(operators.compute(call), operators.expected(call))
 
 
+@requirement("QUANT-006")
+@given(call=quantized_products)
+def test_scales_of_rows_belong_to_rows(
+    operators: CheckedOperators, case: Case, call: OperatorCall
+) -> None:
+    judge.within_bounds(operators.compute(call), operators.expected(call))
+
+
+@requirement("QUANT-007")
+@given(call=integer_products)
+def test_zero_points_of_rows_are_subtracted_from_their_rows(
+    operators: CheckedOperators, case: Case, call: OperatorCall
+) -> None:
+    judge.within_bounds(operators.compute(call), operators.expected(call))
+
+
 @requirement("QUANT-004")
 @given(call=float8_products)
 def test_floating_point_codes_stand_for_scaled_numbers(

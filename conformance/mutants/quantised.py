@@ -30,14 +30,20 @@ def _without(call: OperatorCall, *names: str) -> OperatorCall:
     return dataclasses.replace(call, inputs=kept)
 
 
+def _zero_points(call: OperatorCall) -> tuple[Any, Any]:
+    """Return both zero points in int32, shaped to be subtracted from their operands."""
+    a, b = (call.inputs.get(f"{name}_zero_point", np.zeros(())) for name in "ab")
+    return np.atleast_1d(a)[:, None].astype(np.int32), b.astype(np.int32)
+
+
 def _shifted(call: OperatorCall) -> tuple[Any, Any]:
     """Return both operands less their zero points, in float64."""
     a, b = (call.inputs[name].astype(np.float64) for name in ("A", "B"))
-    zeros = [call.inputs.get(f"{name}_zero_point", np.zeros(())) for name in "ab"]
-    return a - zeros[0].astype(np.float64), b - zeros[1].astype(np.float64)
+    of_a, of_b = _zero_points(call)
+    return a - of_a, b - of_b
 
 
-@mutant(INTEGERS, kills=("QUANT-001", "QUANT-002"), bug="microsoft/onnxruntime#6004")
+@mutant(INTEGERS, kills=("QUANT-001", "QUANT-002", "QUANT-007"), bug="microsoft/onnxruntime#6004")
 def pairs_saturate_at_16_bits(_: Honest, call: OperatorCall) -> Any:
     """Products are added in pairs that saturate at 16 bits."""
     a, b = _shifted(call)
@@ -59,17 +65,26 @@ def integer_sums_in_float32(_: Honest, call: OperatorCall) -> Any:
     return {"Y": total.astype(np.int32)}
 
 
-@mutant(INTEGERS, kills=("QUANT-001", "QUANT-002"), bug="generic")
+@mutant(INTEGERS, kills=("QUANT-001", "QUANT-002", "QUANT-007"), bug="generic")
 def signed_codes_read_as_unsigned(honest: Honest, call: OperatorCall) -> Any:
     """Signed codes of B are read as unsigned."""
     b = call.inputs["B"]
     return honest(_with(call, B=b.view(np.uint8)))
 
 
-@mutant(INTEGERS, kills=("QUANT-002",), bug="generic")
+@mutant(INTEGERS, kills=("QUANT-002", "QUANT-007"), bug="generic")
 def zero_point_of_a_ignored(honest: Honest, call: OperatorCall) -> Any:
     """A's zero point is taken for 0."""
     return honest(_without(call, "a_zero_point"))
+
+
+@mutant(INTEGERS, kills=("QUANT-007",), bug="generic")
+def zero_point_of_the_first_row(honest: Honest, call: OperatorCall) -> Any:
+    """The first row's zero point is taken for all rows of A."""
+    zeros = call.inputs.get("a_zero_point")
+    if zeros is None:
+        return honest(call)
+    return honest(_with(call, a_zero_point=np.full_like(zeros, zeros.flat[0])))
 
 
 @mutant(INTEGERS, kills=("QUANT-002",), bug="generic")
@@ -81,21 +96,21 @@ def zero_point_of_the_first_column(honest: Honest, call: OperatorCall) -> Any:
     return honest(_with(call, b_zero_point=np.full_like(zeros, zeros.flat[0])))
 
 
-@mutant(INTEGERS, kills=("QUANT-002",), bug="generic")
+@mutant(INTEGERS, kills=("QUANT-002", "QUANT-007"), bug="generic")
 def product_of_zero_points_forgotten(honest: Honest, call: OperatorCall) -> Any:
     """Corrections for both zero points are subtracted, and what they share is not added back."""
     y, depth = honest(call)["Y"], call.inputs["A"].shape[1]
-    zeros = [call.inputs.get(f"{name}_zero_point", np.zeros((), int)) for name in "ab"]
-    return {"Y": y - (depth * zeros[0].astype(np.int32) * zeros[1].astype(np.int32))}
+    of_a, of_b = _zero_points(call)
+    return {"Y": y - depth * of_a * of_b}
 
 
-@mutant(CODES, kills=("QUANT-003",), bug="generic")
+@mutant(CODES, kills=("QUANT-003", "QUANT-006"), bug="generic")
 def zero_points_ignored(honest: Honest, call: OperatorCall) -> Any:
     """Codes are scaled without their zero points."""
     return honest(_without(call, "a_zero_point", "b_zero_point"))
 
 
-@mutant(CODES, kills=("QUANT-003",), bug="generic")
+@mutant(CODES, kills=("QUANT-003", "QUANT-006"), bug="generic")
 def scale_of_the_wrong_axis(honest: Honest, call: OperatorCall) -> Any:
     """The scales of A's rows multiply the columns of the product, where that keeps the shape."""
     scales = call.inputs["a_scale"]
@@ -105,20 +120,20 @@ def scale_of_the_wrong_axis(honest: Honest, call: OperatorCall) -> Any:
     return {"Y": (y.astype(np.float64) * scales.astype(np.float64)).astype(y.dtype)}
 
 
-@mutant(CODES, kills=("QUANT-003", "QUANT-004"), bug="generic")
+@mutant(CODES, kills=("QUANT-003", "QUANT-004", "QUANT-006"), bug="generic")
 def scale_of_the_first_column(honest: Honest, call: OperatorCall) -> Any:
     """The first column's scale is taken for all columns."""
     scales = call.inputs["b_scale"]
     return honest(_with(call, b_scale=np.full_like(scales, scales.flat[0])))
 
 
-@mutant(CODES, kills=("QUANT-003", "QUANT-004"), bug="generic")
+@mutant(CODES, kills=("QUANT-003", "QUANT-004", "QUANT-006"), bug="generic")
 def scale_of_a_dropped(honest: Honest, call: OperatorCall) -> Any:
     """A's scale is not applied."""
     return honest(_with(call, a_scale=np.ones_like(call.inputs["a_scale"])))
 
 
-@mutant(CODES, kills=("QUANT-003", "QUANT-004"), bug="generic")
+@mutant(CODES, kills=("QUANT-003", "QUANT-004", "QUANT-006"), bug="generic")
 def scales_in_bfloat16(honest: Honest, call: OperatorCall) -> Any:
     """Scales are kept in bfloat16."""
     narrow = {

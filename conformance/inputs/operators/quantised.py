@@ -33,8 +33,8 @@ _BLOCK = 32
 def integer_products(operators: CheckedOperators, case: Case) -> Strategy:
     """MatMulInteger of codes of the types ``a`` and ``b``, K = ``depth``.
 
-    ``extreme`` codes lie at the ends of their type's range; ``zeros`` are of the whole operand
-    (``one``), or of each column of B (``columns``).
+    ``extreme`` codes lie at the ends of their type's range; ``zeros`` are of the whole operands
+    (``one``), of each row of A (``rows``), or of each column of B (``columns``).
     """
 
     def make(seed: int, rows: int, columns: int) -> OperatorCall:
@@ -44,9 +44,10 @@ def integer_products(operators: CheckedOperators, case: Case) -> Strategy:
         if case.get("extreme"):
             inputs = {n: np.where(x > x.mean(), _last(x), _first(x)) for n, x in inputs.items()}
         if "zeros" in case:
-            inputs["a_zero_point"] = _codes(numbers, case["a"])
-            shape = () if case["zeros"] == "one" else (columns,)
-            inputs["b_zero_point"] = _codes(numbers, case["b"], *shape)
+            of_a = (rows,) if case["zeros"] == "rows" else ()
+            of_b = (columns,) if case["zeros"] == "columns" else ()
+            inputs["a_zero_point"] = _codes(numbers, case["a"], *of_a)
+            inputs["b_zero_point"] = _codes(numbers, case["b"], *of_b)
         return OperatorCall("MatMulInteger", 10, inputs)
 
     return st.builds(make, SEEDS, _ROWS, _COLUMNS)
