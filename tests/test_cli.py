@@ -63,7 +63,7 @@ WRONG_USAGE = {
     "plan --candidate reference --profile decodr": "Did you mean 'decoder'?",
     "plan --candidate ?": "adapter[:target][?key=value&...]",
     "explain": "required: ID",
-    "explain ATTN-0O3": "there is no requirement 'ATTN-0O3'. Did you mean 'ATTN-003'?",
+    "explain BATCH-0O1": "there is no requirement 'BATCH-0O1'. Did you mean 'BATCH-001'?",
     "explain ATTN-003 ATTN-004": "explain takes no further argument: 'ATTN-004'",
     "list requirement": "cannot list 'requirement'. Did you mean 'requirements'?",
     "report nowhere": "'nowhere' does not exist; name a run folder or a report.json",
@@ -235,7 +235,8 @@ def test_explain_tells_source_tolerance_checks_and_mutants(identifier, capsys):
     assert requirement.source in text
     assert all(check.name in text for check in catalogue.deciding(identifier))
     killed = [m for m in mutants.all_mutants().values() if identifier in m.kills]
-    assert all(f"kills {mutant.name}: {mutant.summary}" in text for mutant in killed)
+    summaries = (f"kills {m.name}: {' '.join(m.summary.split())}" for m in killed)
+    assert all(summary in text for summary in summaries)
     if requirement.untestable is None:
         assert " tolerance " in text
         assert " basis " in text
@@ -247,7 +248,7 @@ def test_plan_says_what_would_run_and_what_not_and_why(capsys, tmp_path):
     words = ("--candidate", "reference", "--claims", str(claims), "--out", str(tmp_path / "run"))
     assert command("plan", *words, "--only", "LOGITS-001", "--only", "CACHE-001") == 0
     rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if "-0" in line}
-    assert "1 check on each of 3 models" in rows["LOGITS-001"]
+    assert "2 checks on each of 3 models" in rows["LOGITS-001"]
     assert "NOT APPLICABLE: cache is not claimed" in rows["CACHE-001"]
     assert "NOT RUN: not selected" in rows["ATTN-003"]
     assert not (tmp_path / "run").exists()
@@ -262,7 +263,7 @@ def test_plan_tells_how_long_it_took_last_time():
     text = plan.describe(planned, catalogue.all_checks(), past, models=3)
     (row,) = [line for line in text.splitlines() if line.startswith("LOGITS-001")]
     assert row.endswith("3.5 s")
-    assert text.endswith("1 of 23 requirements would be checked; last time took 4 s")
+    assert text.endswith(f"1 of {len(planned)} requirements would be checked; last time took 4 s")
     assert plan.describe(planned, catalogue.all_checks(), {}, models=3).endswith(
         "no earlier run to time it by"
     )
@@ -273,10 +274,10 @@ def test_plan_tells_how_long_it_took_last_time():
     [
         ("ru", {"run"}),
         ("run --cand", {"--candidate"}),
-        ("run --candidate onnx", {"onnxruntime"}),
+        ("run --candidate onnxr", {"onnxruntime"}),
         ("plan --profile ", {"decoder", "operators", "release"}),
-        ("run --only CACHE-", {"CACHE-001"}),
-        ("explain ATTN-00", {f"ATTN-00{n}" for n in range(1, 7)}),
+        ("run --only CACHE-", {f"CACHE-00{n}" for n in range(1, 5)}),
+        ("explain ATTN-00", {f"ATTN-00{n}" for n in range(1, 10)}),
         ("report --format h", {"html"}),
         ("list req", {"requirements"}),
         ("export llama-gq", {"llama-gqa"}),

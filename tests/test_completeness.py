@@ -10,6 +10,7 @@ import pytest
 
 from conformance import catalogue, evidence, items, session, spec
 from conformance.errors import Nonconformity
+from conformance.integrity import Watch
 from conformance.ledger import Ledger
 from conformance.plan import plan
 from conformance.records import (
@@ -127,7 +128,12 @@ def happened(folder, measured, raised=None, seen=None, when="call"):
             evidence.record(measurement)
     stash[items.ERROR] = raised
     mark = SimpleNamespace(args=("ATTN-001",))
-    item = SimpleNamespace(name="test_a", stash=stash, get_closest_marker=lambda _: mark)
+    watched = pytest.Stash()
+    watched[items.WATCH] = Watch()
+    config = SimpleNamespace(stash=watched)
+    item = SimpleNamespace(
+        name="test_a", stash=stash, config=config, get_closest_marker=lambda _: mark
+    )
     excinfo = None if seen is None else SimpleNamespace(value=seen)
     call = SimpleNamespace(when=when, excinfo=excinfo, duration=0.1)
     return items.result(item, call, Selection("c"), RunFolder(folder)).verdict
@@ -176,6 +182,7 @@ def host(tmp_path, monkeypatch):
         started = SimpleNamespace(args=())
         config = SimpleNamespace(stash=pytest.Stash(), invocation_params=started)
         hosted = session.ConformanceSession(config, selection)
+        hosted.watch = SimpleNamespace(replaced=str)  # this test replaces code of the suite itself
         opened.append(hosted)
         hosted.pytest_sessionstart()
         return hosted

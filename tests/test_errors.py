@@ -92,7 +92,7 @@ def broken_standard(tmp_path):
 
 
 def unknown_requirement(_):
-    planning.plan(SPEC, SPEC.profiles["decoder"], Claims(frozenset({"logits"})), ["ATTN-01"])
+    planning.plan(SPEC, SPEC.profiles["decoder"], Claims(frozenset({"logits"})), ["BATCH-01"])
 
 
 def broken_document(tmp_path):
@@ -145,7 +145,7 @@ def wrong_answer(_):
 
 RAISED = {
     "SpecError": (broken_standard, ["decoder", "NONE-001"]),
-    "UsageError": (unknown_requirement, ["'ATTN-01'", "Did you mean 'ATTN-001'?", "Known:"]),
+    "UsageError": (unknown_requirement, ["'BATCH-01'", "Did you mean 'BATCH-001'?", "Known:"]),
     "FormatError": (broken_document, ["claims.json", "capabilities", "[L1-DUPLICATE-KEY]"]),
     "PackageError": (folder_without_weights, ["model.safetensors", "config.json"]),
     "BuildError": (build_that_breaks, ["could not make model\\.onnx", "config\\.json"]),

@@ -14,7 +14,7 @@ import numpy as np
 
 from conformance.adapters._onnx_graphs import Node, graph, node_of
 from conformance.adapters._onnx_model import GraphModel, Input
-from conformance.candidate import choose
+from conformance.candidate import choose, not_importable
 from conformance.errors import CandidateUnavailable, Unsupported, did_you_mean
 from conformance.records import CandidateInfo, Claims
 
@@ -56,7 +56,7 @@ def open(target: str, options: Mapping[str, str]) -> Iterator[Candidate]:  # noq
     try:
         import onnx  # noqa: PLC0415
     except ImportError as error:
-        raise CandidateUnavailable("onnx is not installed (pip install onnx)") from error
+        raise not_importable("onnx", "pip install onnx", error) from error
     yield _Candidate(onnx.__version__, _CLAIMS[chosen["dtype"]])
 
 

@@ -104,10 +104,7 @@ def _cut(total: Any, dtype: Any = np.float32) -> Any:
 
 @mutant(PRODUCT, kills=("LINEAR-001",), bug="generic")
 def sums_toward_zero(_: Honest, call: OperatorCall) -> Any:
-    """Each 4 terms the running sum is cut to float32, and the last one to the type of the result.
-
-    Errors of one sign add up.
-    """
+    """Each 4 terms the running sum is cut to float32, so that errors of one sign add up."""
     dtype = call.inputs["A"].dtype
     y = _stepwise(call, lambda total: _cut(total).astype(np.float64), 4, np.float64)["Y"]
     return {"Y": _cut(y, dtype)}

@@ -237,6 +237,6 @@ def divergence_as_a_difference(_: Honest, call: OperatorCall) -> Any:
     """The entropy of p is subtracted from the cross-entropy at the end, in float64."""
     log_p, log_q = _logs(call)
     with np.errstate(invalid="ignore"):
-        parts_NC = (np.where(np.isneginf(log_p), 0.0, np.exp(log_p) * x) for x in (log_p, log_q))
+        parts_NC = [np.where(np.isneginf(log_p), 0.0, np.exp(log_p) * x) for x in (log_p, log_q)]
     own, other = (x.sum(axis=1).mean() for x in parts_NC)
     return _answer(call, own - other)

@@ -73,7 +73,7 @@ def test_bad_options_and_providers_are_unavailable():
     for target, options, words in (
         ("", {"optimization": "al"}, "Did you mean 'all'"),
         ("", {"threads": "many"}, "threads='many' is not a number"),
-        ("CpuExecutionProvider", {}, "Did you mean 'CPUExecutionProvider'"),
+        ("CPUExecutionProvder", {}, "Did you mean 'CPUExecutionProvider'"),
     ):
         with (
             pytest.raises(CandidateUnavailable, match=words),

@@ -92,7 +92,8 @@ def test_a_checkpoint_of_an_unknown_architecture_is_refused(family, llm, tiny, t
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     ended = llm("run", "--candidate", "reference", "--model", folder)
     assert ended.code == 4
-    assert f'"{family}"; allowed: "LlamaForCausalLM"' in ended.err
+    assert "the suite evaluates decoders of the Llama family so far" in ended.err
+    assert family[:4].lower() in ended.err
 
 
 def test_a_fault_of_the_suite_exits_with_3(llm, tmp_path):

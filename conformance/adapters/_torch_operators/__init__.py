@@ -80,7 +80,10 @@ def compute(
             raise Unsupported(f"{call.operator}: attribute {name!r} has no counterpart in torch")
     attributes = {name: _stored(v) for name, v in {**defaults, **call.attributes}.items()}
     inputs = {name: to_tensor(array, where) for name, array in call.inputs.items()}
-    outputs = function(inputs, attributes)
+    try:
+        outputs = function(inputs, attributes)
+    except NotImplementedError as error:
+        raise Unsupported(f"{call.operator}: torch has no kernel: {error}") from error
     for name in call.outputs:
         if name not in outputs:
             raise Unsupported(f"{call.operator}: output {name!r} has no counterpart in torch")
