@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from conformance.records import Outcome, Verdict
+from conformance.verdicts import NOT_SELECTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,7 +21,6 @@ UNEVALUATED = (
 )
 """Verdicts that say nothing about the candidate; the last two are told as failures as well."""
 BAD = (Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE)
-NOT_SELECTED = "not selected"
 FLAKY = "flaky: the same input was answered differently"
 
 

@@ -9,6 +9,7 @@ from tabulate import tabulate
 from conformance.records import Outcome
 from conformance.report import _facts
 from conformance.report._text import line, visible
+from conformance.verdicts import NOT_SELECTED
 
 if TYPE_CHECKING:
     from conformance.records import CaseResult, Report, RequirementResult
@@ -23,7 +24,7 @@ _SHOWN_FAILURES = 3
 def render(report: Report) -> str:
     """Return the table, the failures in detail, what was not evaluated, and the outcome."""
     # What was not selected is named below the table; rows of it would only hide the others.
-    rows = [_row(r) for r in report.requirements if r.reason != _facts.NOT_SELECTED]
+    rows = [_row(r) for r in report.requirements if r.reason != NOT_SELECTED]
     heads = ("requirement", "level", "verdict", "worst", "headroom", "statement")
     parts = [tabulate(rows, heads, tablefmt="simple", disable_numparse=True)]
     parts += [_failure(result, report) for result in _facts.failures(report)]
