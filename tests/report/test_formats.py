@@ -62,6 +62,11 @@ def test_every_requirement_and_verdict_is_told(golden, name):
         assert verdict.name in text or verdict.name.replace("_", " ") in text
 
 
+@pytest.mark.parametrize("name", ["html", "json", "markdown", "table"])
+def test_what_explains_a_failure_is_told(golden, name):
+    assert f"equals {golden.CAUSE}" in reports.render(golden.golden(), name)
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_no_format_writes_an_invisible_character(golden, name):
     text = reports.render(golden.golden(golden.INVISIBLE), name)
