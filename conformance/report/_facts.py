@@ -21,6 +21,7 @@ UNEVALUATED = (
 )
 """Verdicts that say nothing about the candidate; the last two are told as failures as well."""
 BAD = (Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE)
+_GROUPED = (1e3, 1e9)
 FLAKY = "flaky: the same input was answered differently"
 
 
@@ -172,16 +173,21 @@ def percent(headroom: float) -> str:
     if math.isnan(headroom):
         return "none"
     if headroom < 0:
-        return f"{1 - headroom:.3g} x over" if math.isfinite(headroom) else "none"
+        return f"{number(1 - headroom)} x limit" if math.isfinite(headroom) else "none"
     return f"{headroom:.0%}"
 
 
 def number(value: float) -> str:
-    """Return a measured number with three digits; NaN and infinity by their names."""
+    """Return a measured number with three digits; NaN and infinity by their names.
+
+    Thousands are written out up to a billion: the excess of a failure is read, not computed with.
+    """
     if math.isnan(value):
         return "NaN"
     if math.isinf(value):
         return "infinity" if value > 0 else "-infinity"
+    if _GROUPED[0] <= abs(value) < _GROUPED[1]:
+        return f"{float(f'{value:.3g}'):,.0f}"
     return f"{value:.3g}"
 
 

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from conformance import report as reports
 from conformance.errors import UsageError
 from conformance.records import Level, Outcome, Verdict
+from conformance.report import _facts, junit, markdown, table
 from conformance.report import json as record
-from conformance.report import junit, markdown, table
 from conformance.report.html.markup import element
 from conformance.verdicts import outcome_of
 
@@ -158,6 +158,23 @@ def test_the_page_shows_hostile_text_as_it_is(golden):
     words = "".join(_Shape(reports.render(golden.golden(), "html")).words)
     for text in (golden.SCRIPT, golden.IMAGE, golden.QUOTES, golden.CLOSERS):
         assert text in words
+
+
+@pytest.mark.parametrize(
+    ("headroom", "told"),
+    [(0.5, "50%"), (0.0, "0%"), (-1.0, "2 x limit"), (-101_999.0, "102,000 x limit")],
+)
+def test_headroom_beyond_the_limit_is_told_in_limits(headroom, told):
+    assert _facts.percent(headroom) == told
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [(5.53e-6, "5.53e-06"), (5.657, "5.66"), (203_800.0, "204,000"), (1e12, "1e+12")],
+)
+def test_a_number_has_three_digits_and_its_thousands(value, told):
+    assert _facts.number(value) == told
+    assert _facts.number(-value) == f"-{told}"
 
 
 def test_a_place_that_is_not_in_the_counterexample_is_told_as_the_worst_of_all_inputs(golden):
