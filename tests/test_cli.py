@@ -152,6 +152,12 @@ def test_a_list_has_a_head_and_rows_and_loads_no_engine(what, capsys):
     assert not loaded_by("list", what) & (RUNTIMES | ENGINE | {"jsonschema"})
 
 
+def test_without_a_name_the_lists_themselves_are_listed(capsys):
+    assert command("list") == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[2:]]
+    assert rows == [[name, str(len(rows()))] for name, (_, rows) in LISTS.items()]
+
+
 def test_listing_the_requirements_loads_no_array_library_either():
     assert "numpy" not in loaded_by("list", "requirements")
 

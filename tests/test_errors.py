@@ -20,7 +20,7 @@ import pytest
 
 from conformance import candidate, checked, errors, evidence, judge, models, package, schema, spec
 from conformance import plan as planning
-from conformance.records import Claims, OperatorCall
+from conformance.records import Claims, Measurement, OperatorCall
 from conformance.worker import Limits, isolated
 
 SPEC = spec.load()
@@ -188,10 +188,10 @@ def test_a_message_says_what_was_seen_where_and_what_is_allowed(name, tmp_path):
     text = str(caught.value)
     for part in parts:
         assert re.search(part, text), f"{part!r} is not in: {text}"
-    _, *places = text.splitlines()
+    sentence, *places = text.splitlines()
     assert all(place.startswith("  ") for place in places), "further lines tell where it came from"
     assert "Traceback" not in text
-    assert "<" not in text, f"the representation of an object: {text}"
+    assert "<" not in sentence, f"the representation of an object: {text}"
 
 
 @pytest.mark.parametrize("name", RAISED)
@@ -205,18 +205,26 @@ def test_a_failed_judgement_names_the_limit_that_would_have_passed():
     measured = caught.value.measurement
     assert not measured.ok
     assert isinstance(caught.value, AssertionError)
-    passing = float(re.search(r"would pass at ([\d.e+-]+)", _beyond(4.0)).group(1))
+    passing = float(re.search(r"would pass at ([\d.e+-]+)", errors.describe(BEYOND)).group(1))
     assert passing >= 31.416
 
 
-def _beyond(limit):
-    from conformance.records import Measurement  # noqa: PLC0415  # only here
-
-    return errors.describe(
-        Measurement("rms", 31.416, limit, "noise units", "logits[0, 17, 4032]", 9)
-    )
+BEYOND = Measurement("rms", 31.416, 4.0, "noise units", "logits[0, 17, 4032]", 9)
 
 
 def test_unknown_words_are_answered_with_the_nearest_known_one():
     assert "Did you mean 'decoder'?" in errors.did_you_mean("decodr", ["release", "decoder"])
     assert errors.did_you_mean("x", []) == " Known: none."
+
+
+def test_of_many_known_words_the_nearest_are_shown():
+    told = errors.did_you_mean("decodr", [*map(str, range(100)), "release", "decoder"])
+    assert told.startswith(" Did you mean 'decoder'? Known: decoder, release, ")
+    assert told.endswith(" and 92 more.")
+
+
+@pytest.mark.parametrize("observed", [float("inf"), float("nan")])
+def test_nothing_is_said_to_pass_at_what_is_no_number(observed):
+    told = errors.describe(dataclasses.replace(BEYOND, observed=observed))
+    assert "would pass" not in told
+    assert "logits[0, 17, 4032]" in told

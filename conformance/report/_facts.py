@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from conformance.records import Outcome, Verdict
-from conformance.verdicts import NOT_SELECTED
+from conformance.verdicts import NOT_SELECTED, outcome_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,6 +22,7 @@ UNEVALUATED = (
 """Verdicts that say nothing about the candidate; the last two are told as failures as well."""
 BAD = (Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE)
 _GROUPED = (1e3, 1e9)
+SUPPLIED = "supplied"
 FLAKY = "flaky: the same input was answered differently"
 
 
@@ -92,16 +93,28 @@ def candidate(report: Report) -> str:
     return f"{told} ({info.runtime})" if more else told
 
 
+def models(report: Report) -> str:
+    """Return the models of the run, and which of their builds were made by the suite."""
+    builds: dict[str, list[str]] = {}
+    for model in report.models:
+        builds.setdefault(model.build, []).append(model.name)
+    return "; ".join(
+        ", ".join(names) + ("" if build == SUPPLIED else f" (build {build})")
+        for build, names in builds.items()
+    )
+
+
 def score(report: Report) -> str:
     """Return how many of the requirements passed, in one sentence."""
     asked = [r for r in report.requirements if r.verdict is not Verdict.NOT_APPLICABLE]
     passed = sum(r.verdict is Verdict.PASS for r in asked)
     if report.run.partial:
-        selected = sum(r.reason != NOT_SELECTED for r in report.requirements)
-        return (
-            f"{passed} of {selected} selected requirements passed; "
-            "a partial selection cannot be conformant"
-        )
+        selected = [r for r in report.requirements if r.reason != NOT_SELECTED]
+        told = f"{passed} of {len(selected)} selected requirements passed"
+        otherwise = outcome_of(selected, partial=False)
+        if otherwise in (Outcome.CONFORMANT, Outcome.CONDITIONAL):
+            told += "; a partial selection cannot be conformant"
+        return told
     return f"{passed} of {len(asked)} applicable requirements passed"
 
 
@@ -161,6 +174,17 @@ def worst(cases: Iterable[CaseResult]) -> Measurement | None:
     return min(
         found, key=lambda m: -math.inf if math.isnan(m.headroom) else m.headroom, default=None
     )
+
+
+def figure(result: RequirementResult) -> Measurement | None:
+    """Return the measurement that stands for a requirement: what passed by, or what failed by.
+
+    A case that failed without a measurement has none; another's would look like a pass.
+    """
+    found = worst(result.cases)
+    if result.verdict in BAD and found is not None and found.ok:
+        return None
+    return found
 
 
 def share(measurement: Measurement) -> float:

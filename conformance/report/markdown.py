@@ -89,8 +89,13 @@ def _head(report: Report) -> str:
     return (
         f"## {mark} {title}\n\n"
         f"{_code(_facts.candidate(report), 4 * _NAME)}\n\n"
+        f"{_models(report)}"
         f"{_facts.score(report)}. {_facts.meaning(report)}"
     )
+
+
+def _models(report: Report) -> str:
+    return f"Models: {_code(_facts.models(report), 4 * _NAME)}\n\n" if report.models else ""
 
 
 _TABLE_HEAD = (
@@ -101,7 +106,7 @@ _TABLE_HEAD = (
 
 
 def _row(result: RequirementResult) -> str:
-    worst = _facts.worst(result.cases)
+    worst = _facts.figure(result)
     verdict = _facts.word(result.verdict) + (" (waived)" if result.waiver else "")
     cells = (
         escape(result.requirement.id),

@@ -34,7 +34,9 @@ def render(report: Report) -> str:
 
 def headline(report: Report) -> str:
     """Return the outcome in one paragraph, with everything that it must never be read without."""
-    lines = [_facts.outcome(report), f"candidate {_facts.candidate(report)}", _facts.score(report)]
+    lines = [_facts.outcome(report), f"candidate {_facts.candidate(report)}"]
+    lines += [f"models {_facts.models(report)}"] if report.models else []
+    lines += [_facts.score(report)]
     for (verdict, reason), ids in _facts.not_evaluated(report).items():
         lines.append(f"{verdict.lower()}: {line(reason, _REASON)} ({', '.join(ids)})")
     run = report.run
@@ -44,7 +46,7 @@ def headline(report: Report) -> str:
 
 
 def _row(result: RequirementResult) -> tuple[str, ...]:
-    worst = _facts.worst(result.cases)
+    worst = _facts.figure(result)
     return (
         result.requirement.id,
         result.requirement.level.value,

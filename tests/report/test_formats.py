@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import re
 import subprocess
 import sys
@@ -83,6 +84,35 @@ def test_a_partial_selection_says_that_it_cannot_be_conformant(golden, name):
     text = reports.render(partial, name)
     assert "a partial selection cannot be conformant" in text
     assert "Every applicable MUST" not in text
+
+
+@pytest.mark.parametrize("name", ["html", "markdown", "table", "junit"])
+def test_a_partial_selection_that_failed_is_told_for_what_failed(golden, name):
+    report = golden.golden("acme")
+    partial = dataclasses.replace(report, run=dataclasses.replace(report.run, partial=True))
+    text = reports.render(partial, name)
+    assert "selected requirements passed" in text
+    assert "a partial selection cannot be conformant" not in text
+
+
+@pytest.mark.parametrize("name", ["markdown", "table"])
+def test_the_models_are_told_and_which_builds_are_the_suites(golden, name):
+    text = html.unescape(reports.render(golden.golden("acme"), name))
+    assert "llama-gqa (build exported by the suite); model acme" in text
+    without = dataclasses.replace(golden.golden("acme"), models=())
+    assert "odels" not in reports.render(without, name)
+
+
+@pytest.mark.parametrize("name", ["html", "markdown", "table"])
+def test_a_failure_without_a_measurement_shows_no_figure_of_another_case(golden, name):
+    raised = golden.case("GOLD-001", Verdict.FAIL, message="it raised")
+    passed = golden.case("GOLD-001", Verdict.PASS, golden.measured(0.1234, 3.0))
+    failed = golden.result(1, Verdict.FAIL, raised, passed)
+    report = dataclasses.replace(golden.golden("acme"), requirements=(failed,))
+    text = html.unescape(reports.render(report, name))
+    summary = text.partition('class="body"')[0] if name == "html" else text
+    assert "0.123" not in summary
+    assert "96%" not in summary
 
 
 @pytest.mark.parametrize("name", ["html", "markdown", "table", "junit"])

@@ -80,7 +80,7 @@ def section(report: Report) -> Markup | None:
 
 def points(report: Report) -> list[Point]:
     """Return the worst measurement of each requirement that has one."""
-    worst = ((result, _facts.worst(result.cases)) for result in report.requirements)
+    worst = ((result, _facts.figure(result)) for result in report.requirements)
     return [
         Point(result.requirement.id, result.verdict, _facts.share(measurement))
         for result, measurement in worst

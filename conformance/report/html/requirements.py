@@ -96,7 +96,7 @@ def _choices(name: str, values: Iterable[tuple[str, str]]) -> Markup:
 
 
 def _requirement(result: RequirementResult) -> Markup:
-    own, worst = result.requirement, _facts.worst(result.cases)
+    own, worst = result.requirement, _facts.figure(result)
     summary = element(
         "summary",
         element("span", own.id, class_="id"),
