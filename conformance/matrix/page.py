@@ -33,12 +33,12 @@ def render(document: Document) -> str:
     )
     suite = document["suite"]
     body = element(
-        "body",
+        "main",
         element("h1", "Kill matrix"),
         element("p", f"Suite {suite['version']}, standard {suite['spec']}. {_INTRODUCTION}"),
         *map(_precision, document["precisions"]),
     )
-    return f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
+    return f"<!doctype html>\n{element('html', head, element('body', body), lang='en')}\n"
 
 
 def _precision(part: Document) -> Markup:
