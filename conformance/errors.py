@@ -40,7 +40,6 @@ class ConformanceError(Exception):
 class SpecError(ConformanceError):
     """The standard's own data contradicts itself: a fault of the suite."""
 
-
 class UsageError(ConformanceError):
     """The command asks for something that does not exist or does not fit together."""
 
@@ -136,6 +135,12 @@ def _round_up(value: float) -> float:
 
 _SHOWN = 10
 """Of many known words, the nearest are shown."""
+
+
+def fault_of_the_suite(error: SpecError) -> str:
+    """Return what the user is told of a fault that neither he nor his candidate can mend."""
+    text = str(error).rstrip(".")
+    return f"fault of the suite: {text}. Install llm-conformance anew, and report this if it stays."
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -32,7 +32,7 @@ from conformance import (
     spec,
 )
 from conformance.diagnosis import diagnose
-from conformance.errors import ConformanceError, SpecError, UsageError
+from conformance.errors import ConformanceError, SpecError, UsageError, fault_of_the_suite
 from conformance.integrity import Watch
 from conformance.interrupts import Interrupts
 from conformance.items import ERROR, SINK, WATCH, case_id, requirement_of
@@ -83,7 +83,7 @@ def register(config: pytest.Config) -> None:
 def _stop(error: ConformanceError) -> NoReturn:
     """End pytest before anything ran, with one line in the words of the command line."""
     if isinstance(error, SpecError):
-        raise pytest.exit.Exception(f"fault of the suite: {error}", returncode=EXIT_SUITE_FAULT)
+        raise pytest.exit.Exception(fault_of_the_suite(error), returncode=EXIT_SUITE_FAULT)
     print(f"error: {error}", file=sys.stderr)  # noqa: T201  # pytest's own line begins otherwise
     raise pytest.UsageError  # pytest's code for it is ours: 4; it prints what this holds: nothing
 

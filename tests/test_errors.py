@@ -144,28 +144,52 @@ def wrong_answer(_):
 
 
 RAISED = {
-    "SpecError": (broken_standard, ["decoder", "NONE-001"]),
-    "UsageError": (unknown_requirement, ["'BATCH-01'", "Did you mean 'BATCH-001'?", "Known:"]),
-    "FormatError": (broken_document, ["claims.json", "capabilities", "[L1-DUPLICATE-KEY]"]),
-    "PackageError": (folder_without_weights, ["model.safetensors", "config.json"]),
-    "BuildError": (build_that_breaks, ["could not make model\\.onnx", "config\\.json"]),
-    "CandidateUnavailable": (unknown_target, ["'gpu'", "Did you mean|Known: numpy"]),
-    "Unsupported": (no_kernel, ["Einsum"]),
-    "RestartsSpent": (too_many_deaths, ["1 times", "0 restarts allowed", "code 7"]),
-    "CandidateRaised": (lambda _: operator(lambda _: 1 // 0), ["Softmax", "ZeroDivisionError"]),
+    # class: (how it is raised, what was seen and where and what is allowed, what to do)
+    "SpecError": (broken_standard, ["decoder", "NONE-001"], "Install llm-conformance anew"),
+    "UsageError": (unknown_requirement, ["'BATCH-01'", "Known:"], "Did you mean 'BATCH-001'?"),
+    "FormatError": (
+        broken_document,
+        ["claims.json", "\\[L1-DUPLICATE-KEY\\]"],
+        'has the key "capabilities" more than once',
+    ),
+    "PackageError": (
+        folder_without_weights,
+        ["there are config.json"],
+        "are read from model.safetensors",
+    ),
+    "BuildError": (
+        build_that_breaks,
+        ["could not make model\\.onnx", "config\\.json does not exist"],
+        "Put a model\\.onnx of your own",
+    ),
+    "CandidateUnavailable": (unknown_target, ["'gpu'"], "Did you mean|Known: numpy"),
+    "Unsupported": (no_kernel, ["Einsum"], "Known: "),
+    "RestartsSpent": (
+        too_many_deaths,
+        ["1 times", "0 restarts allowed", "code 7"],
+        "leave out --isolate",
+    ),
+    "CandidateRaised": (
+        lambda _: operator(lambda _: 1 // 0),
+        ["Softmax", "ZeroDivisionError"],
+        "test_errors\\.py:\\d+: ",
+    ),
     "CandidateCrashed": (
         lambda tmp: isolated_operator(tmp, "dies"),
         ["code 7", "Softmax"],
+        "to debug it, leave out --isolate",
     ),
     "CandidateTimeout": (
         lambda tmp: isolated_operator(tmp, "hangs", call_s=1.0),
         ["1(\\.0)? s", "Softmax"],
+        "more time with --call-limit",
     ),
     "MalformedOutput": (
         lambda _: operator(lambda _: {"output": np.zeros((2, 2), np.float32)}),
-        ["output has shape \\[2, 2\\]", "wanted \\[1, 2\\]"],
+        ["output has shape \\[2, 2\\]"],
+        "wanted \\[1, 2\\]",
     ),
-    "Nonconformity": (wrong_answer, ["1 ", "logits\\[1\\]", "allowed 0"]),
+    "Nonconformity": (wrong_answer, ["1 ", "logits\\[1\\]"], "allowed 0"),
 }
 
 
@@ -180,13 +204,15 @@ def test_every_class_of_the_tree_is_raised_here():
 
 
 @pytest.mark.parametrize("name", RAISED)
-def test_a_message_says_what_was_seen_where_and_what_is_allowed(name, tmp_path):
-    cause, parts = RAISED[name]
+def test_a_message_says_what_was_seen_where_what_is_allowed_and_what_to_do(name, tmp_path):
+    cause, seen, to_do = RAISED[name]
     with evidence.collect(), pytest.raises(errors.ConformanceError) as caught:
         cause(tmp_path)
     assert type(caught.value).__name__ == name
     text = str(caught.value)
-    for part in parts:
+    if isinstance(caught.value, errors.SpecError):
+        text = errors.fault_of_the_suite(caught.value)
+    for part in [*seen, to_do]:
         assert re.search(part, text), f"{part!r} is not in: {text}"
     sentence, *places = text.splitlines()
     assert all(place.startswith("  ") for place in places), "further lines tell where it came from"

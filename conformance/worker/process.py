@@ -122,8 +122,8 @@ class Process:
             if left <= 0:
                 self.kill()
                 raise CandidateTimeout(
-                    f"the candidate did not answer within {seconds:g} s; its process was killed"
-                    + self.last_words()
+                    f"the candidate did not answer within {seconds:g} s; its process was killed. "
+                    f"Give slow calls more time with --call-limit{self.last_words()}"
                 )
             ready = {number for number, _ in poll.poll(1000 * min(left, _LOOK_S))}
             if self._log in ready and log_open and not self._read_log():
@@ -155,7 +155,9 @@ class Process:
         closed = self.alive
         self.kill()
         how = "closed its pipe and was killed" if closed else _ending(self._process.returncode)
-        return CandidateCrashed(f"the candidate's process {how}{self.last_words()}")
+        return CandidateCrashed(
+            f"the candidate's process {how}; to debug it, leave out --isolate{self.last_words()}"
+        )
 
     def kill(self) -> None:
         """Kill the child with everything in its process group; keep what it printed."""
