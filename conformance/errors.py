@@ -40,6 +40,7 @@ class ConformanceError(Exception):
 class SpecError(ConformanceError):
     """The standard's own data contradicts itself: a fault of the suite."""
 
+
 class UsageError(ConformanceError):
     """The command asks for something that does not exist or does not fit together."""
 

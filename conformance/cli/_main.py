@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, NoReturn
 
 import conformance
 from conformance import cli
-from conformance.errors import ConformanceError, SpecError, UsageError, did_you_mean, fault_of_the_suite
+from conformance.errors import (
+    ConformanceError,
+    SpecError,
+    UsageError,
+    did_you_mean,
+    fault_of_the_suite,
+)
 from conformance.records import Outcome
 from conformance.verdicts import EXIT_CODES, EXIT_SUITE_FAULT, EXIT_USAGE
 

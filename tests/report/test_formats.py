@@ -274,6 +274,25 @@ def test_junit_has_a_suite_for_each_requirement_and_one_for_the_outcome(golden):
         assert int(suite.get("errors")) == len(suite.findall("testcase/error"))
 
 
+@pytest.mark.parametrize("outcome", [Outcome.NONCONFORMANT, Outcome.INCOMPLETE])
+def test_junit_tells_an_outcome_by_its_own_word(golden, outcome):
+    report = dataclasses.replace(golden.golden(), outcome=outcome)
+    (case,) = parsed(junit.render(report)).findall("testsuite")[-1]
+    (told,) = case
+    assert told.get("type") == outcome.value
+
+
+@pytest.mark.parametrize("columns", [80, 100, 200])
+def test_the_table_fits_the_terminal(golden, columns, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    results = tuple(r for r in golden.results() if r.verdict is Verdict.PASS)
+    long = golden.result(15, Verdict.NOT_RUN, reason="it was not collected, or not selected " * 5)
+    report = dataclasses.replace(golden.golden("acme"), requirements=(*results, long))
+    lines = table.render(report).splitlines()
+    assert max(map(len, lines)) <= min(columns, 140)
+    assert ("Statement 2" in lines[2]) == (columns > 80)
+
+
 def test_junit_tells_verdicts_by_its_own_words(golden):
     root = parsed(junit.render(golden.golden()))
     found = {
@@ -288,6 +307,7 @@ def test_junit_tells_verdicts_by_its_own_words(golden):
         "INCONCLUSIVE": "error",
         "NOT RUN": "error",
         "NOT APPLICABLE": "skipped",
+        "nonconformant": "failure",
     }
 
 
