@@ -247,6 +247,14 @@ def test_options_named_like_ours_belong_to_whom_they_belong(under_pytest, foreig
     conformant(under_pytest("--profile=x", "--model=y", env=env))
 
 
+def test_a_profiler_around_every_check_changes_nothing(under_pytest, foreign, conformant):
+    pytest.importorskip("pytest_profiling")  # of the extra `dev`
+    conformant(under_pytest("--profile"))
+    profiles = [file.name for file in (foreign.folder / "prof").iterdir()]
+    assert "combined.prof" in profiles
+    assert len(profiles) > 1
+
+
 def test_our_own_plugin_cannot_be_switched_off_silently(under_pytest):
     ended = under_pytest("-p", "no:llm-conformance-session")
     assert ended.code == 4
