@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
-from conformance import models, mutants, spec
+from conformance import diagnosis, models, mutants, spec
 from conformance.diagnosis import logits, symptoms
 from conformance.diagnosis.laboratory import Laboratory
 from conformance.diagnosis.logits import Scene
-from conformance.records import CaseResult, Verdict
+from conformance.records import CaseResult, RequirementResult, Verdict
 
 CASE = CaseResult("check/llama-mqa-tied", "LOGITS-001", Verdict.FAIL, 0.1)
 FP32 = spec.load().contracts["fp32"]
@@ -61,6 +65,27 @@ def test_two_faults_at_once_are_named_together(bench):
     found = logits._two_faults(scene, laboratory, known, CASE)
     assert set(found.causes) == {one.name, other.name}
     assert found.distance < 1
+
+
+def test_every_fault_can_be_tried_on_a_model_of_one_layer(tiny):
+    package = models.open_package(tiny)
+    found = {
+        mutant.name for mutant, _ in Laboratory(package, models.frozen_corpus(package)).effects()
+    }
+    assert "rope-pairs-interleaved" in found
+
+
+def test_an_error_in_the_search_costs_the_diagnosis_and_not_the_report(monkeypatch, capsys):
+    def breaks(*_):
+        raise KeyError("a mutant's own mistake")
+
+    monkeypatch.setattr(logits, "diagnose", breaks)
+    failed = dataclasses.replace(CASE, id="check/model")
+    result = RequirementResult(spec.load().requirements["LOGITS-001"], Verdict.FAIL, (failed,))
+    subject = SimpleNamespace(models={"model": None})
+    assert diagnosis.diagnose(subject, [result], Path()) == ()
+    told = capsys.readouterr().err
+    assert told.startswith('note: no diagnosis of check/model: KeyError: "a mutant\'s own mistake"')
 
 
 def test_a_fault_is_named_with_its_sentence(bench):
