@@ -12,7 +12,7 @@ import onnx
 import pytest
 
 from conformance import models, spec
-from conformance.errors import BuildError, UsageError
+from conformance.errors import BuildError, PackageError, UsageError
 from conformance.oracles import ensemble
 from conformance.oracles.corpus import CORPORA
 from conformance.oracles.matched_filter import Interval
@@ -103,6 +103,13 @@ def graph(kind="Identity", **metadata):
     model = onnx.helper.make_model(made, opset_imports=[onnx.helper.make_opsetid("", 20)])
     onnx.helper.set_model_props(model, metadata)
     return model
+
+
+def test_what_the_oracle_does_not_compute_is_told_with_the_models_file():
+    package = models.suite_package(NAME)
+    other = dataclasses.replace(package, config={**package.config, "hidden_act": "gelu"})
+    with pytest.raises(PackageError, match=f"^{package.path}/config.json: hidden_act is 'gelu'"):
+        models.oracle(other, CONTRACT)
 
 
 @pytest.fixture
