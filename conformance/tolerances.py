@@ -49,9 +49,9 @@ TOLERANCES = {
         "allowed squared. " + _NOISE,
     ),
     "same_loss": Tolerance(
-        "The mean loss within the largest difference of an honest member and five standard errors.",
-        "The standard error is taken from token to token: honest differences cancel in the mean, "
-        "those of a fault add up.",
+        "The mean loss within an honest member's difference and five of its standard errors.",
+        "The standard error is taken from token to token, of the honest members and not of the "
+        "candidate: a gross fault would bring its own excuse.",
     ),
     "same_gain": Tolerance(
         "No more of the exact logits in the error than honest errors hold.",

@@ -7,6 +7,7 @@ their size is held. Shape letters: B batch, T tokens, N judged tokens, V vocabul
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +61,12 @@ class Comparison:
     def loss(self) -> float:
         """The mean difference of the losses."""
         return float(np.nanmean(self.loss_N))
+
+    @property
+    def loss_error(self) -> float:
+        """Standard error of that mean, from token to token."""
+        losses_N = self.loss_N[~np.isnan(self.loss_N)]
+        return float(np.std(losses_N)) / math.sqrt(losses_N.size)
 
 
 def compare(observed_BTV: Array, expected_BTV: Array, corpus: Corpus) -> Comparison:

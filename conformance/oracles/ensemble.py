@@ -16,7 +16,7 @@ import numpy as np
 from conformance.oracles.arithmetic import honest
 from conformance.oracles.comparison import compare
 from conformance.oracles.decoder import Decoder, weight_shapes
-from conformance.oracles.matched_filter import honest_interval
+from conformance.oracles.matched_filter import SURE, honest_interval
 from conformance.records import NoiseUnit
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ class Noise:
     largest_divergence: float
     """Median over the ensemble of the largest divergence of a token."""
     loss: float
-    """Largest difference of the mean loss in the ensemble, in nats."""
+    """How far the mean loss may be off, in nats: an honest member's difference and, since members
+    are few, certain many of its standard errors; the largest of the ensemble."""
     gain: Interval
     """How much of the exact logits themselves honest errors hold."""
     scale_N: tuple[float, ...]
@@ -95,7 +96,7 @@ def noise(truth: Decoder, corpus: Corpus, contract: Contract, *, seed: int = 0) 
         },
         divergence=float(np.median([one.divergence for one in found])),
         largest_divergence=float(np.median([one.divergence_N.max() for one in found])),
-        loss=float(np.max([abs(one.loss) for one in found])),
+        loss=max(abs(one.loss) + SURE * one.loss_error for one in found),
         gain=honest_interval([one.gain for one in found]),
         scale_N=tuple(np.max([one.largest_N for one in found], axis=0).tolist()),
     )

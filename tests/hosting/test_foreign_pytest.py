@@ -242,11 +242,11 @@ def test_a_fixture_of_the_users_with_our_name_is_told_apart(under_pytest, foreig
 
 def test_options_named_like_ours_belong_to_whom_they_belong(under_pytest, foreign, conformant):
     text = "def pytest_addoption(parser):\n" + "".join(
-        f"    parser.addoption('--{name}')\n" for name in ("profile", "model", "seed", "candidate")
+        f"    parser.addoption('--{name}')\n" for name in ("model", "seed", "candidate")
     )
     (foreign.folder / "profiling.py").write_text(text, encoding="utf-8")
     env = {"PYTEST_PLUGINS": "profiling", "PYTHONPATH": str(foreign.folder)}
-    conformant(under_pytest("--profile=x", "--model=y", env=env))
+    conformant(under_pytest("--model=x", "--seed=y", env=env))
 
 
 def test_a_profiler_around_every_check_changes_nothing(under_pytest, foreign, conformant):
