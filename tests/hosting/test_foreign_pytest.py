@@ -244,8 +244,8 @@ def test_options_named_like_ours_belong_to_whom_they_belong(under_pytest, foreig
     text = "def pytest_addoption(parser):\n" + "".join(
         f"    parser.addoption('--{name}')\n" for name in ("model", "seed", "candidate")
     )
-    (foreign.folder / "profiling.py").write_text(text, encoding="utf-8")
-    env = {"PYTEST_PLUGINS": "profiling", "PYTHONPATH": str(foreign.folder)}
+    (foreign.folder / "like_ours.py").write_text(text, encoding="utf-8")
+    env = {"PYTEST_PLUGINS": "like_ours", "PYTHONPATH": str(foreign.folder)}
     conformant(under_pytest("--model=x", "--seed=y", env=env))
 
 
