@@ -9,7 +9,7 @@ import shutil
 import textwrap
 from typing import TYPE_CHECKING
 
-from conformance import catalogue, mutants
+from conformance import catalogue, mutants, proof
 from conformance.records import Oracle
 from conformance.tolerances import TOLERANCES, Tolerance
 
@@ -61,6 +61,7 @@ def render(requirement: Requirement) -> str:
     rows += [
         ("kills", f"{m.name}: {m.summary} {history(m)}") for m in mutants_killed(requirement.id)
     ]
+    rows += [("notices", f"{least}") for least in proof.noticed(requirement.id)]
     lines = [_wrapped(label, text) for label, text in rows]
     return "\n".join([f"{requirement.id}  {requirement.statement}", "", *lines])
 
