@@ -143,14 +143,14 @@ def test_the_record_and_the_page_tell_score_survivors_and_smallest_fault():
     assert (near["requirement"], near["observed"], near["honest"]) == ("ROPE-002", 0.5, 0.1)
     shown = page.render(document)
     assert "1 of 2 mutants killed" in shown
-    assert "ROPE-002: 0.5 bounds, allowed 1; honest ones to 0.1 (test_a)" in shown
+    assert "ROPE-002: 0.5 bounds, allowed 1; honest candidates to 0.1; test_<wbr>a" in shown
     assert "none: not proved at this precision" in shown
 
 
 def test_the_page_tells_which_check_killed_what_by_how_much_and_where_the_bug_was_seen():
     known = row("scale-missing", cell(Verdict.FAIL, 40.0), bug="owner/repository#7")
     shown = page.render(record.document([record.part("fp32", [HONEST, known])]))
-    assert "ATTN-002: 40 bounds, allowed 1; test_a" in shown
+    assert "ATTN-002: 40 bounds, allowed 1; test_<wbr>a" in shown
     assert 'href="https://github.com/owner/repository/issues/7"' in shown
 
 

@@ -24,8 +24,9 @@ _INTRODUCTION = (
     "really had. A number is the worst that a requirement's checks measured, with its unit, where "
     "they failed the mutant: noise units at the logits, or rho, the error as a share of the bound "
     "that was derived for the very input. A dot is a requirement that the mutant passed; an empty "
-    "cell is one whose checks cannot come upon the fault. Each name opens: which check failed "
-    "what, by how much, and what was allowed."
+    "cell is one whose checks cannot come upon the fault, and a requirement that failed none of a "
+    "topic has no column there. Each name opens: which check failed, by how much, and what was "
+    "allowed."
 )
 
 
@@ -68,15 +69,16 @@ def _hash(text: str) -> str:
 
 
 def _topics(part: Document) -> dict[str, list[Document]]:
-    """Return the mutants of each topic, in the order in which the topics first come."""
+    """Return the mutants of each topic in order, those of operators apart from the decoder's."""
     found: dict[str, list[Document]] = {}
     for row in part["mutants"]:
-        found.setdefault(row["topic"], []).append(row)
+        operator = row["replaces"].startswith("operator ")
+        found.setdefault(f"{row['topic']}{' of operators' * operator}", []).append(row)
     return found
 
 
 def _place(part: Document, name: str) -> str:
-    return f"{part['precision']}-{name.replace(' ', '-')}"
+    return f"{part['precision']}-{_spoken(name).replace(' ', '-')}"
 
 
 def _spoken(topic: str) -> str:

@@ -19,9 +19,9 @@ _SHORT = {"noise units": "noise", "bounds": "rho"}
 
 
 def grid(rows: Sequence[Document], part: Document) -> Markup:
-    """Return a row for each mutant, and a column for each requirement that any of them met."""
-    met = {cell["requirement"] for row in rows for cell in row["cells"]}
-    columns = [row["id"] for row in part["requirements"] if row["id"] in met]
+    """Return a row for each mutant, and a column for each requirement that failed one of them."""
+    failing = {c["requirement"] for row in rows for c in row["cells"] if c["verdict"] != "PASS"}
+    columns = [row["id"] for row in part["requirements"] if row["id"] in failing]
     head = element("tr", *_heads(("mutant", "what is wrong", "seen in")), *map(_rotated, columns))
     lines = [_line(row, columns) for row in rows]
     return element("table", element("thead", head), element("tbody", *lines), class_="grid")
@@ -53,10 +53,21 @@ def _opened(row: Document) -> Markup:
     if not kills:
         return Markup(element("span", row["name"]))
     items = (
-        element("li", f"{cell['requirement']}: {_measured(cell)}; {', '.join(cell['failed'])}")
+        element("li", f"{cell['requirement']}: {_measured(cell)}; ", *_names(cell["failed"]))
         for cell in kills
     )
     return element("details", element("summary", row["name"]), element("ul", *items))
+
+
+def _names(checks: Sequence[str]) -> list[Content]:
+    """Return names of checks, which may break at their underscores."""
+    pieces: list[Content] = []
+    for check in checks:
+        pieces += [", "] * bool(pieces)
+        for word in check.split("_"):
+            pieces += [word, Markup("_<wbr>")]
+        pieces.pop()
+    return pieces
 
 
 def _bug(bug: str) -> Content:
@@ -64,7 +75,8 @@ def _bug(bug: str) -> Content:
     if thread is None:
         return "many places" if bug == "generic" else bug
     page = f"https://github.com/{thread[1]}/issues/{thread[2]}"
-    return element("a", bug, href=page, rel="noreferrer")
+    written = (join(part, Markup("<wbr>")) for part in re.split(r"(?<=[/#])", bug))
+    return element("a", *written, href=page, rel="noreferrer")
 
 
 def _cell(cell: Document | None) -> Markup:
@@ -110,7 +122,8 @@ def honest(part: Document) -> Markup:
     lines = []
     for row in part["honest"]:
         cells = {cell["requirement"]: cell for cell in row["cells"]}
-        name = element("th", row["name"], scope="row")
+        written = (join(part, Markup("<wbr>")) for part in re.split(r"(?<=[:?])", row["name"]))
+        name = element("th", *written, scope="row")
         found = (_share(cells.get(column), row["known"]) for column in columns)
         lines.append(element("tr", name, *found))
     return element("table", element("thead", head), element("tbody", *lines), class_="grid")
@@ -154,7 +167,7 @@ def survivors(part: Document) -> Markup:
             element("th", row["name"], scope="row"),
             element("td", row["summary"], class_="words"),
             element("td", row["fate"], class_="" if row["fate"] == "equivalent" else "weak"),
-            element("td", _reason(row), class_="words"),
+            element("td", *_reason(row), class_="words"),
             class_="mutant",
         )
         for row in rows
@@ -165,12 +178,12 @@ def survivors(part: Document) -> Markup:
     return element("table", element("thead", head), element("tbody", *lines))
 
 
-def _reason(row: Document) -> str:
+def _reason(row: Document) -> list[Content]:
     near = row["nearest"]
     if row["reason"] or near is None:
-        return str(row["reason"])
-    honest_most = "" if near["honest"] is None else f"; honest ones to {_number(near['honest'])}"
-    return f"{near['requirement']}: {_measured(near)}{honest_most} ({near['check']})"
+        return [str(row["reason"])]
+    most = "" if near["honest"] is None else f"; honest candidates to {_number(near['honest'])}"
+    return [f"{near['requirement']}: {_measured(near)}{most}; ", *_names([near["check"]])]
 
 
 def noticed(part: Document) -> Markup:
@@ -179,7 +192,7 @@ def noticed(part: Document) -> Markup:
         element(
             "tr",
             element("th", row["id"], scope="row"),
-            element("td", *_listed(row["checks"]), class_="words"),
+            element("td", *_names(row["checks"]), class_="words"),
             element("td", str(row["kills"])),
             *_smallest(row["smallest"]),
         )
@@ -191,15 +204,11 @@ def noticed(part: Document) -> Markup:
     )
 
 
-def _listed(names: Sequence[str]) -> list[Markup]:
-    return [join(element("div", name)) for name in names]
-
-
 def _smallest(found: Document | None) -> tuple[Markup, ...]:
     if found is None:
         return (element("td", "none: not proved at this precision", colspan=3, class_="weak"),)
     return (
         element("td", found["mutant"], class_="words"),
         element("td", _measured(found) if _has_number(found) else "failed without a number"),
-        element("td", found["check"], class_="words"),
+        element("td", *_names([found["check"]]), class_="words"),
     )
