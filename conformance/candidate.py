@@ -169,10 +169,10 @@ def open_candidate(text: str) -> Iterator[Candidate]:
         CandidateUnavailable: it cannot be opened here, by its own word or for want of a module.
     """
     address = parse(text)
-    opening = adapter_module(address).open(address.target, address.options)
+    module = adapter_module(address)
     with ExitStack() as stack:
         try:
-            candidate = stack.enter_context(opening)
+            candidate = stack.enter_context(module.open(address.target, address.options))
         except ImportError as error:
             raise CandidateUnavailable(
                 f"adapter {address.adapter!r} cannot be opened here: {error_text(error)}"

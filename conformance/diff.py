@@ -1,6 +1,7 @@
 """What got worse from one run to another: verdicts, evaluation and headroom. Runs nothing.
 
-Only what both runs evaluated is compared by headroom, and growth that honest runs show from one to
+What the new run was not asked to do, a partial selection or a replay, is no change. Only what both
+runs evaluated is compared by headroom, and growth that honest runs show from one to
 the next is not worse. Two rules say how much that is:
 
 - **The same inputs** in both runs: the frozen corpus, whatever the seed, and all of a run's inputs
@@ -16,6 +17,7 @@ the next is not worse. Two rules say how much that is:
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -24,6 +26,7 @@ from tabulate import tabulate
 
 from conformance.errors import UsageError
 from conformance.records import Verdict
+from conformance.verdicts import NOT_SELECTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,8 +65,10 @@ def diff(old: Report, new: Report) -> tuple[Change, ...]:
     return tuple(
         change
         for result in new.requirements
-        if result.requirement.id in before
-        for change in _of_requirement(before[result.requirement.id], result, same=same_inputs)
+        if result.requirement.id in before and result.reason != NOT_SELECTED
+        for change in _of_requirement(
+            _asked(before[result.requirement.id], result, new), result, same=same_inputs
+        )
     )
 
 
@@ -128,6 +133,17 @@ def _other_yardsticks(old: Report, new: Report) -> list[str]:
 def _inputs(report: Report) -> tuple[object, ...]:
     """Return what determines the generated inputs of a run."""
     return report.run.seed, report.suite.get("digest"), report.environment.get("hypothesis")
+
+
+def _asked(old: RequirementResult, new: RequirementResult, run: Report) -> RequirementResult:
+    """Return an old result without the cases that a partial run, such as a replay, left out.
+
+    A complete run lists every case that it owes, so that one that is not there is gone.
+    """
+    if not run.run.partial or not new.cases:
+        return old
+    known = {case.id for case in new.cases}
+    return dataclasses.replace(old, cases=tuple(case for case in old.cases if case.id in known))
 
 
 def _of_requirement(

@@ -138,6 +138,12 @@ _SHOWN = 10
 """Of many known words, the nearest are shown."""
 
 
+def fault_of_the_suite(error: SpecError) -> str:
+    """Return what the user is told of a fault that neither he nor his candidate can mend."""
+    text = str(error).rstrip(".")
+    return f"fault of the suite: {text}. Install llm-conformance anew, and report this if it stays."
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return a sentence that lists the known words, the nearest first in a question."""
     names = sorted(known)

@@ -5,12 +5,11 @@ The verb ``explain`` prints it, and the readable text of the standard is made of
 
 from __future__ import annotations
 
-import shutil
-import textwrap
 from typing import TYPE_CHECKING
 
 from conformance import catalogue, mutants, proof
 from conformance.records import Oracle
+from conformance.report._text import wrapped
 from conformance.tolerances import TOLERANCES, Tolerance
 
 if TYPE_CHECKING:
@@ -63,16 +62,9 @@ def render(requirement: Requirement) -> str:
     ]
     rows += [("notices", f"{least}") for least in proof.noticed(requirement.id)]
     lines = [_wrapped(label, text) for label, text in rows]
-    return "\n".join([f"{requirement.id}  {requirement.statement}", "", *lines])
+    head = wrapped(requirement.statement, f"{requirement.id}  ", " " * (len(requirement.id) + 2))
+    return "\n".join([head, "", *lines])
 
 
 def _wrapped(label: str, text: str) -> str:
-    width = min(shutil.get_terminal_size((100, 24)).columns, 100)
-    return textwrap.fill(
-        text,
-        width=max(width, 40),
-        initial_indent=f"  {label:<11}",
-        subsequent_indent=" " * 13,
-        break_on_hyphens=False,
-        break_long_words=False,
-    )
+    return wrapped(text, f"  {label:<11}", " " * 13)

@@ -75,7 +75,7 @@ def run(selection: Selection) -> int:
         raise UsageError(f"another run wrote to {folder.path} at the same time: use two folders")
     if not folder.finished() or status not in (EXIT_CODES[report.outcome], EXIT_SUITE_FAULT):
         report = folder.recover(_death(status))
-        _say(f"error: {_death(status)}", sys.stderr)
+        _say(f"error: {_death(status)}{folder.crash()}", sys.stderr)
         status = EXIT_CODES[report.outcome]
     _say(f"{table.render(report)}\n{folder.told()}", sys.stdout)
     return status

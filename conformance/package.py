@@ -2,8 +2,7 @@
 
 A package is what every candidate loads and what the oracle takes its weights from, so it is checked
 whole when it is opened: config, headers, and each tensor's name and shape. Weights are read only
-from safetensors; a pickle is a program. How files are built that a folder lacks is the harness's
-business, which gives a builder.
+from safetensors; a pickle is a program. Files that a folder lacks are made by the caller's builder.
 """
 
 from __future__ import annotations
@@ -142,25 +141,14 @@ def _read_config(folder: Path) -> dict[str, Any]:
     if file is None:
         raise PackageError(f"{folder} has no {CONFIG}; there are {_listed(folder)}")
     document = schema.load(file)
-    _check_family(file, document)
+    if unknown := hf_config.unknown_family(document):
+        raise PackageError(f"{file}: {unknown}")
     try:
         hf_config.check(document)
     except FormatError as error:
         raise error.in_file(str(file)) from None
     assert isinstance(document, dict)
     return document
-
-
-def _check_family(file: Path, document: Any) -> None:
-    kind = document.get("model_type", hf_config.FAMILY) if isinstance(document, dict) else None
-    if isinstance(kind, str) and kind != hf_config.FAMILY:
-        raise PackageError(
-            f"{file}: model_type is {kind!r}; the suite evaluates decoders of the Llama family so "
-            f"far (model_type {hf_config.FAMILY!r}). It reads {', '.join(hf_config.READ)}, and any "
-            "other key only with the value that changes nothing. Save a model that computes the "
-            "same function as a Llama; or leave out --model, and the runtime is judged on models "
-            "of the suite's own"
-        )
 
 
 def _read_headers(folder: Path) -> tuple[list[str], dict[str, tuple[Path, TensorInfo]]]:

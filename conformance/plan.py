@@ -9,6 +9,7 @@ from tabulate import tabulate
 
 from conformance.errors import UsageError, did_you_mean
 from conformance.records import Verdict
+from conformance.verdicts import NOT_SELECTED
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -99,7 +100,7 @@ def _planned(
     requirement: Requirement, profile: Profile, claims: Claims, only: Collection[str]
 ) -> Planned:
     if only and requirement.id not in only:
-        return Planned(requirement, Verdict.NOT_RUN, "not selected")
+        return Planned(requirement, Verdict.NOT_RUN, NOT_SELECTED)
     if requirement.untestable:
         return Planned(requirement, Verdict.NOT_APPLICABLE, requirement.untestable)
     missing = unclaimed(requirement, claims)

@@ -1,17 +1,25 @@
-"""What vendor code raised, told alike in whichever process it ran: type, text and its last lines.
+"""What vendor code raised or left behind, told alike in whichever process it ran.
 
 Standard library only: adapters are listed without NumPy.
 """
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parents[1]
-_NOT_THEIRS = ("<frozen ", *(f"{_ROOT / name}/" for name in ("conformance", "reference_model")))
-"""Beginnings of the file names of Python's own and of the suite's code."""
+_NOT_THEIRS = (
+    *(f"{_ROOT / name}/" for name in ("conformance", "reference_model")),
+    *("<frozen ", contextlib.__file__),
+)
+"""Beginnings of the file names of the suite's own code, and of Python's between it and theirs."""
 _CHARACTERS, _FRAMES = 2000, 2
+_LINES, _LINE = 12, 200
+_BEFORE_A_CRASH = 4
+_CRASH, _STACK = "Fatal Python error", "Current thread"
+"""Where Python's own report of a crash begins, and in it the stack of the thread that crashed."""
 
 
 def error_text(error: BaseException) -> str:
@@ -33,6 +41,22 @@ def _places(error: BaseException) -> list[str]:
     frames = traceback.extract_tb(error.__traceback__)
     theirs = [frame for frame in frames if not frame.filename.startswith(_NOT_THEIRS)]
     return [f"\n  {f.filename}:{f.lineno}: {f.line}" for f in (theirs or frames)[-_FRAMES:]]
+
+
+def last_lines(text: str) -> list[str]:
+    """Return the last lines that a process printed; of a crash's stack, which is long, the first.
+
+    The stack begins with the innermost call.
+    """
+    lines = [clean(line, _LINE) for line in text.splitlines() if line.strip()]
+    crashes = [i for i, line in enumerate(lines) if line.startswith(_CRASH)]
+    if not crashes:
+        return lines[-_LINES:]
+    start = crashes[-1]
+    stacks = [i for i, line in enumerate(lines) if i > start and line.startswith(_STACK)]
+    stack = stacks[0] if stacks else start + 1  # other threads may stand before it
+    told = [*lines[max(0, start - _BEFORE_A_CRASH) : start + 1], *lines[stack:]]
+    return told[:_LINES]
 
 
 def clean(text: str, limit: int) -> str:

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import faulthandler
 import os
 import shutil
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +23,13 @@ from conformance import schema
 from conformance.errors import FormatError, UsageError
 from conformance.ledger import settle
 from conformance.models import write_atomically
+from conformance.raised import last_lines
 from conformance.records import CaseResult, Verdict
 from conformance.report import json as record
 from conformance.verdicts import outcome_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from conformance.records import Report, RequirementResult
@@ -47,6 +50,7 @@ class RunFolder:
         self.report_file = self.path / "report.json"
         self.shown = path / "report.html"
         self._log = self.path / _LOG
+        self._crash = self._log.with_name("crash.txt")
 
     def check(self) -> None:
         """Refuse a folder that a run could not use; nothing is changed or made.
@@ -111,6 +115,24 @@ class RunFolder:
         self._log.parent.mkdir(parents=True, exist_ok=True)
         self._log.touch()
         self._write(report)
+
+    @contextmanager
+    def crash_kept(self) -> Iterator[None]:
+        """Let Python write the stack of a crash in here; nothing stays where there was none."""
+        with self._crash.open("w", encoding="utf-8") as stack:
+            faulthandler.enable(stack)
+            try:
+                yield
+            finally:
+                faulthandler.disable()
+        self._crash.unlink()
+
+    def crash(self) -> str:
+        """Return the stack of the crash that ended a run, in short, as an end to a message."""
+        if not self._crash.is_file():
+            return ""
+        lines = last_lines(self._crash.read_text(encoding="utf-8", errors="replace"))
+        return "".join(f"\n  {line}" for line in [*lines, f"the whole stack: {self._crash}"])
 
     def finish(self, report: Report) -> None:
         """Write the report of a run that has ended, in all its forms."""

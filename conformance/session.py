@@ -33,7 +33,7 @@ from conformance import (
     spec,
 )
 from conformance.diagnosis import diagnose
-from conformance.errors import ConformanceError, SpecError, UsageError
+from conformance.errors import ConformanceError, SpecError, UsageError, fault_of_the_suite
 from conformance.integrity import Watch
 from conformance.interrupts import Interrupts
 from conformance.items import ERROR, SINK, WATCH, case_id, requirement_of
@@ -82,10 +82,11 @@ def register(config: pytest.Config) -> None:
 
 
 def _stop(error: ConformanceError) -> NoReturn:
-    """End pytest before anything ran; it prints the message once, whatever reporters are loaded."""
+    """End pytest before anything ran, with one line in the words of the command line."""
     if isinstance(error, SpecError):
-        raise pytest.exit.Exception(f"fault of the suite: {error}", returncode=EXIT_SUITE_FAULT)
-    raise pytest.UsageError(str(error))  # pytest's code for it is ours: 4
+        raise pytest.exit.Exception(fault_of_the_suite(error), returncode=EXIT_SUITE_FAULT)
+    print(f"error: {error}", file=sys.stderr)  # noqa: T201  # pytest's own line begins otherwise
+    raise pytest.UsageError  # pytest's code for it is ours: 4; it prints what this holds: nothing
 
 
 class ConformanceSession:
@@ -135,6 +136,8 @@ class ConformanceSession:
             self.folder.begin(self.report(UNFINISHED))
             self.progress = Progress(list(ledger.expected), self.folder.earlier_durations())
             self._open.enter_context(self.interrupts.noted())
+            if self.hermetic:  # elsewhere it is told as the user's pytest is set to
+                self._open.enter_context(self.folder.crash_kept())
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Run each check that takes a model on every model of the profile."""

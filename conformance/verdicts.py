@@ -25,6 +25,9 @@ EXIT_CODES = {
 EXIT_SUITE_FAULT = 3
 EXIT_USAGE = 4
 
+NOT_SELECTED = "not selected"
+"""Why a requirement is NOT_RUN that a partial selection left out."""
+
 _CANDIDATES_FAULT = (Nonconformity, CandidateFault, Unsupported)
 
 

@@ -67,7 +67,9 @@ WRONG_USAGE = {
     "explain ATTN-003 ATTN-004": "explain takes no further argument: 'ATTN-004'",
     "list requirement": "cannot list 'requirement'. Did you mean 'requirements'?",
     "report nowhere": "'nowhere' does not exist; name a run folder or a report.json",
-    "report . --format pdf": "invalid choice: 'pdf'",
+    "report . --format pdf": "there is no report format 'pdf'. Known: ",
+    "report . --format htm": "there is no report format 'htm'. Did you mean 'html'?",
+    "export llama-gqa new --format onxx": "package format 'onxx'. Did you mean 'onnx'?",
     "diff nowhere nowhere": "'nowhere' does not exist",
     "diff one": "required: NEW",
     "validate reprot x": "there is no format of kind 'reprot'. Did you mean 'report'?",
@@ -124,6 +126,14 @@ def test_a_reader_that_has_seen_enough_is_no_error():
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_the_help_of_plan_names_no_option_that_changes_no_plan(capsys):
+    assert command("plan", "--help") == 0
+    text = capsys.readouterr().out
+    assert "--only" in text
+    assert not re.search("--(seed|replay|call-limit|memory-limit)", text)
+    cli.build_parser().parse_args(["plan", "--candidate=reference", "--seed=1"])
+
+
 def test_help_shows_every_verb_and_the_exit_codes(capsys):
     assert command("--help") == 0
     text = capsys.readouterr().out
@@ -150,6 +160,12 @@ def test_a_list_has_a_head_and_rows_and_loads_no_engine(what, capsys):
     assert set(rule) == {"-", " "}
     assert len(rows) == len(LISTS[what][1]()) > 1
     assert not loaded_by("list", what) & (RUNTIMES | ENGINE | {"jsonschema"})
+
+
+def test_without_a_name_the_lists_themselves_are_listed(capsys):
+    assert command("list") == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[2:]]
+    assert rows == [[name, str(len(rows()))] for name, (_, rows) in LISTS.items()]
 
 
 def test_listing_the_requirements_loads_no_array_library_either():
@@ -242,6 +258,14 @@ def test_explain_tells_source_tolerance_checks_and_mutants(identifier, capsys):
         assert " basis " in text
 
 
+@pytest.mark.parametrize("columns", [60, 80, 100])
+def test_explain_fits_the_terminal(columns, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert command("explain", "ATTN-006") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert all(len(line) <= columns for line in lines if len(line.split()) > 2)
+
+
 def test_plan_says_what_would_run_and_what_not_and_why(capsys, tmp_path):
     claims = tmp_path / "claims.json"
     claims.write_text('{"capabilities": ["logits"], "precision": "fp32"}')
@@ -278,6 +302,12 @@ def test_plan_tells_how_long_it_took_last_time():
         ("plan --profile ", {"decoder", "operators", "release"}),
         ("run --only CACHE-", {f"CACHE-00{n}" for n in range(1, 5)}),
         ("explain ATTN-00", {f"ATTN-00{n}" for n in range(1, 10)}),
+        ("run --only=CACHE-", {f"CACHE-00{n}" for n in range(1, 5)}),
+        ("run --candidate mutant:attention-scaled-t", {"attention-scaled-twice"}),
+        ("run --candidate=mutant:attention-scaled-t", {"attention-scaled-twice"}),
+        ("run --candidate ./ada", {"./adapter.py"}),
+        ("run --see", {"--seed"}),
+        ("plan --see", set()),
         ("report --format h", {"html"}),
         ("list req", {"requirements"}),
         ("export llama-gq", {"llama-gqa"}),
@@ -285,12 +315,16 @@ def test_plan_tells_how_long_it_took_last_time():
         ("completion z", {"zsh"}),
     ],
 )
-def test_bash_completes(line, found, capsys):
+def test_bash_completes(line, found, capsys, tmp_path):
+    (tmp_path / "adapter.py").touch()
     assert command("completion", "bash") == 0
-    words = ["llm-conformance", *line.split(" ")]
+    line = f"llm-conformance {line}"
+    words = re.findall(r"[=:]|[^=: ]+|(?<= )$", line)  # as bash splits them
     steps = [
         capsys.readouterr().out,
+        f"cd {shlex.quote(str(tmp_path))}",
         f"COMP_WORDS=({' '.join(shlex.quote(word) for word in words)})",
+        f"COMP_LINE={shlex.quote(line)} COMP_POINT={len(line)}",
         f"COMP_CWORD={len(words) - 1}",
         "_llm_conformance",
         'printf "%s\\n" "${COMPREPLY[@]}"',

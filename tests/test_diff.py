@@ -121,6 +121,27 @@ def test_a_case_that_is_gone_is_worse_beside_others_that_pass():
     assert "not evaluated" in change.new
 
 
+PARTIAL = dataclasses.replace(RUN, partial=True)
+
+
+def test_what_a_partial_run_was_not_asked_to_do_is_not_worse():
+    unselected = result(Verdict.NOT_RUN, reason="not selected", owner="ATTN-002")
+    passed = case(owner="ATTN-002")
+    old = report(result(Verdict.PASS, case()), result(Verdict.PASS, passed, owner="ATTN-002"))
+    new = report(result(Verdict.PASS, case()), unselected, run=PARTIAL)
+    assert diff.diff(old, new) == ()
+    died = report(result(Verdict.NOT_RUN, case(Verdict.NOT_RUN)), unselected, run=PARTIAL)
+    (change,) = diff.diff(old, died)
+    assert (change.requirement, change.new) == ("ATTN-001", "NOT RUN")
+
+
+def test_a_replay_is_compared_over_its_one_case():
+    both = report(result(Verdict.PASS, case(), case(name="test_it/half")))
+    assert diff.diff(both, report(result(Verdict.PASS, case()), run=PARTIAL)) == ()
+    (change,) = diff.diff(both, report(result(Verdict.FAIL, case(Verdict.FAIL)), run=PARTIAL))
+    assert (change.what, change.new) == ("test_it", "FAIL")
+
+
 def test_a_new_case_that_fails_is_worse():
     wider = report(result(Verdict.FAIL, case(), case(Verdict.FAIL, name="test_it/half")))
     (change,) = diff.diff(one(Verdict.PASS), wider)

@@ -20,7 +20,7 @@ import pytest
 
 from conformance import candidate, checked, errors, evidence, judge, models, package, schema, spec
 from conformance import plan as planning
-from conformance.records import Claims, OperatorCall
+from conformance.records import Claims, Measurement, OperatorCall
 from conformance.worker import Limits, isolated
 
 SPEC = spec.load()
@@ -144,28 +144,52 @@ def wrong_answer(_):
 
 
 RAISED = {
-    "SpecError": (broken_standard, ["decoder", "NONE-001"]),
-    "UsageError": (unknown_requirement, ["'BATCH-01'", "Did you mean 'BATCH-001'?", "Known:"]),
-    "FormatError": (broken_document, ["claims.json", "capabilities", "[L1-DUPLICATE-KEY]"]),
-    "PackageError": (folder_without_weights, ["model.safetensors", "config.json"]),
-    "BuildError": (build_that_breaks, ["could not make model\\.onnx", "config\\.json"]),
-    "CandidateUnavailable": (unknown_target, ["'gpu'", "Did you mean|Known: numpy"]),
-    "Unsupported": (no_kernel, ["Einsum"]),
-    "RestartsSpent": (too_many_deaths, ["1 times", "0 restarts allowed", "code 7"]),
-    "CandidateRaised": (lambda _: operator(lambda _: 1 // 0), ["Softmax", "ZeroDivisionError"]),
+    # class: (how it is raised, what was seen and where and what is allowed, what to do)
+    "SpecError": (broken_standard, ["decoder", "NONE-001"], "Install llm-conformance anew"),
+    "UsageError": (unknown_requirement, ["'BATCH-01'", "Known:"], "Did you mean 'BATCH-001'?"),
+    "FormatError": (
+        broken_document,
+        ["claims.json", "\\[L1-DUPLICATE-KEY\\]"],
+        'has the key "capabilities" more than once',
+    ),
+    "PackageError": (
+        folder_without_weights,
+        ["there are config.json"],
+        "are read from model.safetensors",
+    ),
+    "BuildError": (
+        build_that_breaks,
+        ["could not make model\\.onnx", "config\\.json does not exist"],
+        "Put a model\\.onnx of your own",
+    ),
+    "CandidateUnavailable": (unknown_target, ["'gpu'"], "Did you mean|Known: numpy"),
+    "Unsupported": (no_kernel, ["Einsum"], "Known: "),
+    "RestartsSpent": (
+        too_many_deaths,
+        ["1 times", "0 restarts allowed", "code 7"],
+        "leave out --isolate",
+    ),
+    "CandidateRaised": (
+        lambda _: operator(lambda _: 1 // 0),
+        ["Softmax", "ZeroDivisionError"],
+        "test_errors\\.py:\\d+: ",
+    ),
     "CandidateCrashed": (
         lambda tmp: isolated_operator(tmp, "dies"),
         ["code 7", "Softmax"],
+        "to debug it, leave out --isolate",
     ),
     "CandidateTimeout": (
         lambda tmp: isolated_operator(tmp, "hangs", call_s=1.0),
         ["1(\\.0)? s", "Softmax"],
+        "more time with --call-limit",
     ),
     "MalformedOutput": (
         lambda _: operator(lambda _: {"output": np.zeros((2, 2), np.float32)}),
-        ["output has shape \\[2, 2\\]", "wanted \\[1, 2\\]"],
+        ["output has shape \\[2, 2\\]"],
+        "wanted \\[1, 2\\]",
     ),
-    "Nonconformity": (wrong_answer, ["1 ", "logits\\[1\\]", "allowed 0"]),
+    "Nonconformity": (wrong_answer, ["1 ", "logits\\[1\\]"], "allowed 0"),
 }
 
 
@@ -180,18 +204,20 @@ def test_every_class_of_the_tree_is_raised_here():
 
 
 @pytest.mark.parametrize("name", RAISED)
-def test_a_message_says_what_was_seen_where_and_what_is_allowed(name, tmp_path):
-    cause, parts = RAISED[name]
+def test_a_message_says_what_was_seen_where_what_is_allowed_and_what_to_do(name, tmp_path):
+    cause, seen, to_do = RAISED[name]
     with evidence.collect(), pytest.raises(errors.ConformanceError) as caught:
         cause(tmp_path)
     assert type(caught.value).__name__ == name
     text = str(caught.value)
-    for part in parts:
+    if isinstance(caught.value, errors.SpecError):
+        text = errors.fault_of_the_suite(caught.value)
+    for part in [*seen, to_do]:
         assert re.search(part, text), f"{part!r} is not in: {text}"
-    _, *places = text.splitlines()
+    sentence, *places = text.splitlines()
     assert all(place.startswith("  ") for place in places), "further lines tell where it came from"
     assert "Traceback" not in text
-    assert "<" not in text, f"the representation of an object: {text}"
+    assert "<" not in sentence, f"the representation of an object: {text}"
 
 
 @pytest.mark.parametrize("name", RAISED)
@@ -205,18 +231,26 @@ def test_a_failed_judgement_names_the_limit_that_would_have_passed():
     measured = caught.value.measurement
     assert not measured.ok
     assert isinstance(caught.value, AssertionError)
-    passing = float(re.search(r"would pass at ([\d.e+-]+)", _beyond(4.0)).group(1))
+    passing = float(re.search(r"would pass at ([\d.e+-]+)", errors.describe(BEYOND)).group(1))
     assert passing >= 31.416
 
 
-def _beyond(limit):
-    from conformance.records import Measurement  # noqa: PLC0415  # only here
-
-    return errors.describe(
-        Measurement("rms", 31.416, limit, "noise units", "logits[0, 17, 4032]", 9)
-    )
+BEYOND = Measurement("rms", 31.416, 4.0, "noise units", "logits[0, 17, 4032]", 9)
 
 
 def test_unknown_words_are_answered_with_the_nearest_known_one():
     assert "Did you mean 'decoder'?" in errors.did_you_mean("decodr", ["release", "decoder"])
     assert errors.did_you_mean("x", []) == " Known: none."
+
+
+def test_of_many_known_words_the_nearest_are_shown():
+    told = errors.did_you_mean("decodr", [*map(str, range(100)), "release", "decoder"])
+    assert told.startswith(" Did you mean 'decoder'? Known: decoder, release, ")
+    assert told.endswith(" and 92 more.")
+
+
+@pytest.mark.parametrize("observed", [float("inf"), float("nan")])
+def test_nothing_is_said_to_pass_at_what_is_no_number(observed):
+    told = errors.describe(dataclasses.replace(BEYOND, observed=observed))
+    assert "would pass" not in told
+    assert "logits[0, 17, 4032]" in told

@@ -60,6 +60,23 @@ def test_a_row_longer_than_a_block_is_judged_to_its_end(place):
         judge.max_within_noise(observed, expected, UNIT, FP32)
 
 
+@pytest.mark.parametrize("decide", [judge.within_noise, judge.max_within_noise])
+def test_a_nan_is_told_with_its_place(decide):
+    observed = EXACT.copy()
+    observed[1, 2, 3] = math.nan
+    with pytest.raises(Nonconformity, match=r"^nan noise units \(\w+\) at logits\[1, 2, 3\];"):
+        decide(observed, EXACT, UNIT, FP32)
+
+
+def test_a_mean_that_is_too_large_is_told_with_the_place_of_the_largest_error():
+    observed = noisy(3.51e-6)
+    place = np.unravel_index(np.argmax(np.abs(observed - EXACT)), EXACT.shape)
+    with pytest.raises(Nonconformity) as caught:
+        judge.within_noise(observed, EXACT, UNIT, FP32)
+    assert caught.value.measurement.metric == "rms"
+    assert caught.value.measurement.where == f"logits{[int(i) for i in place]}"
+
+
 def test_an_answer_that_is_too_short_is_not_judged_for_what_it_has():
     for short in (EXACT[:3], EXACT[:, :5], EXACT[:, :, :9]):
         with pytest.raises((IndexError, ValueError)):
@@ -214,15 +231,16 @@ def test_no_zero_at_all_is_no_failure_of_the_candidates():
 
 
 def test_a_refused_document_fails_with_the_refusal():
-    judge.accepted("of a format", lambda: None)
+    judge.accepted("a format", lambda: None)
 
     def refuse() -> None:
         raise FormatError("L3-TEST", "seen x, allowed y", "/a")
 
     refusal = pytest.raises(Nonconformity, match=r"at /a: seen x, allowed y \[L3-TEST\]")
     with evidence.collect() as sink, refusal:
-        judge.accepted("of a format", refuse)
+        judge.accepted("a format", refuse)
     assert not sink.measurements[0].ok
+    assert (sink.measurements[0].observed, sink.measurements[0].unit) == (1.0, "violations")
 
 
 def test_a_digest_that_did_not_change_passes():

@@ -98,6 +98,13 @@ def test_a_crash_quotes_what_the_process_printed_last(candidate):
     assert "in segfault" in str(caught.value), "the stack of the crash"
 
 
+def test_of_a_deep_stack_the_innermost_calls_are_quoted(candidate):
+    with pytest.raises(CandidateCrashed, match="Fatal Python error") as caught:
+        does(candidate, "segfault below")
+    assert "in string_at" in str(caught.value)
+    assert "in segfault" in str(caught.value)
+
+
 MALFORMED = {
     "object": "Y is an array of object; allowed: bfloat16",
     "text": "operator answered str, not a dict of arrays",
@@ -160,7 +167,7 @@ def test_prints_do_no_harm(candidate):
 
 def test_exceptions_tell_type_message_and_line_and_the_process_lives(candidate):
     before = does(candidate, "pid")["Y"]
-    with pytest.raises(CandidateRaised, match=r"KeyError: 0\n.*hostile.py:\d+"):
+    with pytest.raises(CandidateRaised, match=r"^raises raised KeyError: 0\n.*hostile.py:\d+"):
         does(candidate, "raises")
     with pytest.raises(CandidateRaised, match="SystemExit: 5"):
         does(candidate, "sys.exit")

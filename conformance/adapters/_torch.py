@@ -54,12 +54,28 @@ def device(target: str) -> Any:
             "written cuda:1"
         )
     if not torch.cuda.is_available():
-        raise CandidateUnavailable(f"target {target!r}: no CUDA device is available to torch")
+        raise CandidateUnavailable(f"target {target!r}: {_without_cuda()}")
     if int(index or 0) >= torch.cuda.device_count():
         raise CandidateUnavailable(
-            f"target {target!r}: there are {torch.cuda.device_count()} CUDA devices, counted from 0"
+            f"target {target!r}: there are {torch.cuda.device_count()} CUDA devices, the first "
+            "of them cuda:0"
         )
     return torch.device(target)
+
+
+def _without_cuda() -> str:
+    """Return why torch has no CUDA device, and what to do about it."""
+    import torch  # noqa: PLC0415
+
+    if torch.version.cuda is None:
+        return (
+            f"torch {torch.__version__} is built without CUDA; install a build with it (see "
+            "pytorch.org), or test the target cpu"
+        )
+    return (
+        "torch finds no CUDA device; see what nvidia-smi lists and CUDA_VISIBLE_DEVICES hides, or "
+        "test the target cpu"
+    )
 
 
 def device_name(where: Any) -> str:

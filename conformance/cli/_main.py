@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, NoReturn
 
 import conformance
 from conformance import cli
-from conformance.errors import ConformanceError, SpecError, UsageError, did_you_mean
+from conformance.errors import (
+    ConformanceError,
+    SpecError,
+    UsageError,
+    did_you_mean,
+    fault_of_the_suite,
+)
 from conformance.records import Outcome
 from conformance.verdicts import EXIT_CODES, EXIT_SUITE_FAULT, EXIT_USAGE
 
@@ -49,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = _parsed(words)
         return int(options.run(options))
     except SpecError as error:
-        print(f"fault of the suite: {error}", file=sys.stderr)
+        print(fault_of_the_suite(error), file=sys.stderr)
         return EXIT_SUITE_FAULT
     except ConformanceError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 from typing import TYPE_CHECKING
 
@@ -10,14 +11,21 @@ from conformance.errors import UsageError
 from conformance.selection import Selection, from_options
 
 if TYPE_CHECKING:
-    import argparse
+    from collections.abc import Collection
 
 
-def add_selection(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of a selection."""
+def add_selection(parser: argparse.ArgumentParser, unshown: Collection[str] = ()) -> None:
+    """Declare the options of a selection.
+
+    Args:
+        parser: the parser of a verb.
+        unshown: options that the verb takes, so that of a command only the verb changes, and that
+            its help does not name: they change nothing there.
+    """
 
     def add(name: str, value: str, text: str, action: str = "store") -> None:
-        parser.add_argument(f"--{name}", metavar=value, help=text, action=action)
+        told = argparse.SUPPRESS if name in unshown else text
+        parser.add_argument(f"--{name}", metavar=value, help=told, action=action)
 
     add("candidate", "CANDIDATE", "adapter[:target][?key=value&...], such as onnxruntime")
     add("profile", "PROFILE", "the profile (default: decoder; release with --model)")

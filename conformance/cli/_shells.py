@@ -6,26 +6,31 @@ in the script; to complete those of another version, make the script anew.
 
 from __future__ import annotations
 
+import argparse
 import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from conformance import candidate as candidates
-from conformance import formats, spec
+from conformance import formats, mutants, spec
 from conformance.cli._main import PROGRAM, subparsers_of
 from conformance.cli.list import LISTS
 from reference_model import zoo
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable, Iterable
 
 SHELLS = ("bash", "fish", "zsh")
-FILES = {"DIR", "FILE", "NEW", "OLD", "RUN"}
+FILES = {"CANDIDATE", "DIR", "FILE", "NEW", "OLD", "RUN"}
 """Metavars that are completed with the names of files."""
 
+
+def _mutants() -> list[str]:
+    return [f"mutant:{name}" for name in mutants.all_mutants()]
+
+
 WORDS: dict[str, Callable[[], Iterable[str]]] = {
-    "CANDIDATE": candidates.built_in_adapters,
+    "CANDIDATE": lambda: [*candidates.built_in_adapters(), *_mutants()],
     "ID": lambda: spec.load().requirements,
     "KIND": formats.kinds,
     "MODEL": lambda: zoo.MODELS,
@@ -54,7 +59,8 @@ def script(parser: argparse.ArgumentParser, shell: str) -> str:
 
 def _verb(name: str, parser: argparse.ArgumentParser) -> _Verb:
     actions = parser._actions  # noqa: SLF001  # argparse has no public way to its parts
-    options = {o: a for a in actions for o in a.option_strings if o.startswith("--")}
+    shown = [action for action in actions if action.help != argparse.SUPPRESS]
+    options = {o: a for a in shown for o in a.option_strings if o.startswith("--")}
     arguments = tuple(action for action in actions if not action.option_strings)
     summary = (parser.description or "").partition("\n")[0].rstrip(".")
     return _Verb(name, summary, options, arguments)
@@ -78,18 +84,27 @@ def _takes_value(action: argparse.Action) -> bool:
 
 _BASH = """\
 _llm_conformance() {{
-  local cur=${{COMP_WORDS[COMP_CWORD]}} verb=${{COMP_WORDS[1]}} words="" files=""
-  if [ "$COMP_CWORD" -eq 1 ]; then
+  # A word as the user sees it: bash ends words at '=' and ':', and completes what stands behind.
+  local line=${{COMP_LINE:0:$COMP_POINT}} verb=${{COMP_WORDS[1]}} words="" files=""
+  local cur=${{line##*[[:space:]]}} before
+  before=${{line%"$cur"}}; before=${{before%"${{before##*[![:space:]]}}"}}
+  local option=${{before##*[[:space:]]}} behind="" kept=""
+  if [ "$before" = "${{COMP_WORDS[0]}}" ]; then
     COMPREPLY=($(compgen -W "{verbs} --help --version" -- "$cur"))
     return
   fi
-  case "$verb ${{COMP_WORDS[COMP_CWORD-1]}}" in
+  case $cur in --*=*) option=${{cur%%=*}} kept=$option= cur=${{cur#*=}} ;; esac
+  case "$verb $option" in
 {values}
     *) case "$verb" in
 {verb_words}
     esac ;;
   esac
+  case $COMP_WORDBREAKS in *=*) kept="" ;; esac
+  case $COMP_WORDBREAKS in *:*) behind=${{cur%"${{cur##*:}}"}} ;; esac
   COMPREPLY=($(compgen -W "$words" $files -- "$cur"))
+  COMPREPLY=("${{COMPREPLY[@]#"$behind"}}")
+  COMPREPLY=("${{COMPREPLY[@]/#/$kept}}")
 }}
 complete -o filenames -F _llm_conformance {program}"""
 
@@ -138,10 +153,9 @@ def _fish(verbs: list[_Verb]) -> str:
 def _fish_values(action: argparse.Action) -> str:
     if not _takes_value(action):
         return ""
-    if _takes_file(action):
-        return " -r -F"
     words = _values(action)
-    return f" -x -a {_quoted(' '.join(words))}" if words else " -x"
+    files = " -r -F" if _takes_file(action) else " -x"
+    return f"{files} -a {_quoted(' '.join(words))}" if words else files
 
 
 def _quoted(text: str) -> str:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from conformance.cli._choices import one_of
 from conformance.errors import UsageError
 
 if TYPE_CHECKING:
     import argparse
+
+_FORMATS = ("safetensors", "onnx")
 
 EXAMPLES = (
     "llm-conformance export llama-gqa ./llama-gqa",
@@ -22,7 +25,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", metavar="DIR", type=Path, help="a new or empty folder")
     parser.add_argument(
         "--format",
-        choices=("safetensors", "onnx"),
+        choices=_FORMATS,
+        type=one_of("package format", _FORMATS),
         default="onnx",
         help="what to write (default: onnx, with its weights)",
     )

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from conformance.cli._selection import add_selection as add_options
-from conformance.cli._selection import selected
+from conformance.cli._selection import add_selection, selected
 
 if TYPE_CHECKING:
     import argparse
 
-__all__ = ["EXAMPLES", "add_options", "run"]
+_OF_RUNS = ("seed", "replay", "call-limit", "memory-limit")
 
 EXAMPLES = (
     "llm-conformance plan --candidate onnxruntime",
     "llm-conformance plan --candidate ./my_adapter.py:device0 --claims claims.json",
 )
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of a run."""
+    add_selection(parser, unshown=_OF_RUNS)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conformance import report
+from conformance.cli._choices import one_of
 from conformance.cli._records import read_report
 from conformance.errors import UsageError
 
@@ -25,6 +26,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format",
         choices=report.formats(),
+        type=one_of("report format", report.formats()),
         default="table",
         help="how to write it (default: table)",
     )

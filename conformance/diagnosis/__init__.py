@@ -9,12 +9,14 @@ changes no verdict, and an honest candidate gets none, since only failures are l
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING
 
 from conformance import counterexamples
 from conformance.diagnosis import logits, replay
 from conformance.errors import CandidateFault, ConformanceError
+from conformance.raised import error_text
 from conformance.records import Diagnosis, Verdict
 
 if TYPE_CHECKING:
@@ -54,7 +56,10 @@ def diagnose(
 
 
 def _of_case(subject: Subject, case: CaseResult, folder: Path) -> Iterator[Diagnosis]:
-    """Yield the diagnosis of a case; none where the candidate cannot be asked again."""
+    """Yield the diagnosis of a case; none where the candidate cannot be asked again.
+
+    What goes wrong in the search itself costs the diagnosis, and never the report of a failure.
+    """
     try:
         if case.counterexample:
             example = counterexamples.load(str(folder / case.counterexample))
@@ -64,6 +69,10 @@ def _of_case(subject: Subject, case: CaseResult, folder: Path) -> Iterator[Diagn
         else:
             found = None
     except (ConformanceError, CandidateFault):
+        return
+    except Exception as error:  # noqa: BLE001  # see above
+        text = f"note: no diagnosis of {case.id}: {error_text(error)}"
+        print(text, file=sys.stderr)  # noqa: T201  # no verdict depends on it
         return
     if found is not None:
         yield found

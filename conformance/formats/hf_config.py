@@ -15,8 +15,6 @@ from conformance.errors import FormatError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FAMILY = "llama"
-"""The ``model_type`` whose keys are known."""
 READ = (
     "vocab_size",
     "hidden_size",
@@ -63,6 +61,19 @@ def check(document: Any) -> None:
     _check_rope(document)
     _check_types(document)
     _check_token_ids(document)
+
+
+def unknown_family(document: Any) -> str:
+    """Return what to say of another architecture as a whole: its keys, one by one, say nothing."""
+    kind = document.get("model_type") if isinstance(document, dict) else None
+    if not isinstance(kind, str) or kind == "llama":
+        return ""
+    return (
+        f"model_type is {kind!r}; the suite evaluates decoders of the Llama family so far "
+        f"(model_type 'llama'). It reads {', '.join(READ)}, and takes any other key only with a "
+        "value that changes nothing. Save a model that computes the same function as a Llama; or "
+        "leave out --model, and the runtime is judged on models of the suite's own"
+    )
 
 
 def head_dim(document: Mapping[str, Any]) -> int:

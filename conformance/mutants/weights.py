@@ -22,14 +22,17 @@ EMBEDDING = "model.embed_tokens.weight"
 
 
 def _swapped(weights: Any, one: str, other: str) -> dict[str, Any]:
-    """Return the weights with two parts of names, such as ``gate`` and ``up``, exchanged."""
+    """Return the weights with two parts of names, such as ``gate`` and ``up``, exchanged.
+
+    A model that has but one of the two keeps it: it has no place for the fault.
+    """
 
     def partner(name: str) -> str:
         if one in name:
             return name.replace(one, other)
         return name.replace(other, one)
 
-    return {name: weights[partner(name)] for name in weights}
+    return {name: weights.get(partner(name), weights[name]) for name in weights}
 
 
 @mutant("build_decoder", kills=("LOGITS-001", "LOGITS-002"), bug="generic")

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from conformance.records import Outcome, Verdict
+from conformance.verdicts import NOT_SELECTED, outcome_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,7 +21,8 @@ UNEVALUATED = (
 )
 """Verdicts that say nothing about the candidate; the last two are told as failures as well."""
 BAD = (Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE)
-NOT_SELECTED = "not selected"
+_GROUPED = (1e3, 1e9)
+SUPPLIED = "supplied"
 FLAKY = "flaky: the same input was answered differently"
 
 
@@ -91,16 +93,28 @@ def candidate(report: Report) -> str:
     return f"{told} ({info.runtime})" if more else told
 
 
+def models(report: Report) -> str:
+    """Return the models of the run, and which of their builds were made by the suite."""
+    builds: dict[str, list[str]] = {}
+    for model in report.models:
+        builds.setdefault(model.build, []).append(model.name)
+    return "; ".join(
+        ", ".join(names) + ("" if build == SUPPLIED else f" (build {build})")
+        for build, names in builds.items()
+    )
+
+
 def score(report: Report) -> str:
     """Return how many of the requirements passed, in one sentence."""
     asked = [r for r in report.requirements if r.verdict is not Verdict.NOT_APPLICABLE]
     passed = sum(r.verdict is Verdict.PASS for r in asked)
     if report.run.partial:
-        selected = sum(r.reason != NOT_SELECTED for r in report.requirements)
-        return (
-            f"{passed} of {selected} selected requirements passed; "
-            "a partial selection cannot be conformant"
-        )
+        selected = [r for r in report.requirements if r.reason != NOT_SELECTED]
+        told = f"{passed} of {len(selected)} selected requirements passed"
+        otherwise = outcome_of(selected, partial=False)
+        if otherwise in (Outcome.CONFORMANT, Outcome.CONDITIONAL):
+            told += "; a partial selection cannot be conformant"
+        return told
     return f"{passed} of {len(asked)} applicable requirements passed"
 
 
@@ -162,6 +176,17 @@ def worst(cases: Iterable[CaseResult]) -> Measurement | None:
     )
 
 
+def figure(result: RequirementResult) -> Measurement | None:
+    """Return the measurement that stands for a requirement: what passed by, or what failed by.
+
+    A case that failed without a measurement has none; another's would look like a pass.
+    """
+    found = worst(result.cases)
+    if result.verdict in BAD and found is not None and found.ok:
+        return None
+    return found
+
+
 def share(measurement: Measurement) -> float:
     """Return the share of the limit that was used: 0 exact, 1 at the limit; NaN stays NaN."""
     return 1.0 - measurement.headroom
@@ -172,16 +197,21 @@ def percent(headroom: float) -> str:
     if math.isnan(headroom):
         return "none"
     if headroom < 0:
-        return f"{1 - headroom:.3g} x over" if math.isfinite(headroom) else "none"
+        return f"{number(1 - headroom)} x limit" if math.isfinite(headroom) else "none"
     return f"{headroom:.0%}"
 
 
 def number(value: float) -> str:
-    """Return a measured number with three digits; NaN and infinity by their names."""
+    """Return a measured number with three digits; NaN and infinity by their names.
+
+    Thousands are written out up to a billion: the excess of a failure is read, not computed with.
+    """
     if math.isnan(value):
         return "NaN"
     if math.isinf(value):
         return "infinity" if value > 0 else "-infinity"
+    if _GROUPED[0] <= abs(value) < _GROUPED[1]:
+        return f"{float(f'{value:.3g}'):,.0f}"
     return f"{value:.3g}"
 
 

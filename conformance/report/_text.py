@@ -7,10 +7,14 @@ XML forbids) is written out, so that no text looks like another. Escaping is eac
 from __future__ import annotations
 
 import re
+import shutil
+import textwrap
 import unicodedata
 
 _INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 _KEPT = "\n\t"
+_NARROWEST, _ELSEWHERE = 60, 100
+"""Columns of the narrowest terminal that is written for, and of what is no terminal."""
 _PLAIN = re.compile(r"[\n\t -~]*")
 
 
@@ -36,6 +40,31 @@ def cut(text: str, limit: int) -> str:
     if len(shown) <= limit:
         return shown
     return f"{shown[:limit]}\n... {len(shown) - limit} more characters: report.json has them"
+
+
+def terminal_width(widest: int) -> int:
+    """Return how many columns to write, never more than ``widest``."""
+    columns = shutil.get_terminal_size((_ELSEWHERE, 24)).columns
+    return min(max(columns, _NARROWEST), widest)
+
+
+def wrapped(text: str, first: str = "", later: str = "", widest: int = _ELSEWHERE) -> str:
+    """Return text in lines that fit the terminal; no word, such as an id or a path, is split.
+
+    Args:
+        text: one paragraph.
+        first: what the first line begins with.
+        later: what the others begin with.
+        widest: columns that no terminal is wide enough to pass.
+    """
+    return textwrap.fill(
+        text,
+        width=terminal_width(widest),
+        initial_indent=first,
+        subsequent_indent=later,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
 
 
 def _shown(character: str) -> str:

@@ -69,12 +69,13 @@ def _cases(result: RequirementResult) -> list[CaseResult]:
     return cases
 
 
-def _case(suite: ET.Element, case: CaseResult, waiver: str | None = None) -> None:
+def _case(suite: ET.Element, case: CaseResult, waiver: str | None = None, kind: str = "") -> None:
     attributes = {"name": line(case.id), "classname": line(case.requirement)}
     element = ET.SubElement(suite, "testcase", attributes, time=f"{case.duration:.3f}")
     if case.verdict in _ELEMENTS:
         message = line(case.message, 500) or "no reason was recorded"
-        kind = _facts.word(case.verdict) + (", waived" if waiver and _failed(case) else "")
+        kind = kind or _facts.word(case.verdict)
+        kind += ", waived" if waiver and _failed(case) else ""
         told = ET.SubElement(element, _ELEMENTS[case.verdict], type=kind, message=message)
         told.text = "\n".join(_details(case))
     if case.measurements:
@@ -103,7 +104,8 @@ def _outcome(root: ET.Element, report: Report) -> None:
     suite = ET.SubElement(root, "testsuite", name="outcome")
     told = f"{_facts.outcome(report)}. {_facts.meaning(report)} {_facts.score(report)}."
     verdict = _OUTCOMES[report.outcome]
-    _case(suite, CaseResult(_facts.outcome(report), "outcome", verdict, 0.0, message=told))
+    case = CaseResult(_facts.outcome(report), "outcome", verdict, 0.0, message=told)
+    _case(suite, case, kind=report.outcome.value)
     _count(suite, 0.0)
 
 

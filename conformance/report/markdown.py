@@ -34,8 +34,10 @@ _MARKS = {
 def render(report: Report) -> str:
     """Return the report as GitHub-flavoured Markdown of at most ``LIMIT`` bytes."""
     page = _Page(LIMIT - 1_000)  # the rest is for the line that says what was cut
+    failed = _facts.failures(report)
     page.add("head", [_head(report)])
-    page.add("failures", map(_failure, _facts.failures(report)))
+    likely = {r.requirement.id: _facts.diagnosis(report, r.requirement.id) for r in failed}
+    page.add("failures", [_failure(r, likely[r.requirement.id]) for r in failed])
     page.add("requirements", [_TABLE_HEAD, *map(_row, report.requirements)], joined="\n")
     page.add("reasons", _not_evaluated(report), joined="\n")
     page.add("foot", [_foot(report)])
@@ -87,8 +89,13 @@ def _head(report: Report) -> str:
     return (
         f"## {mark} {title}\n\n"
         f"{_code(_facts.candidate(report), 4 * _NAME)}\n\n"
+        f"{_models(report)}"
         f"{_facts.score(report)}. {_facts.meaning(report)}"
     )
+
+
+def _models(report: Report) -> str:
+    return f"Models: {_code(_facts.models(report), 4 * _NAME)}\n\n" if report.models else ""
 
 
 _TABLE_HEAD = (
@@ -99,7 +106,7 @@ _TABLE_HEAD = (
 
 
 def _row(result: RequirementResult) -> str:
-    worst = _facts.worst(result.cases)
+    worst = _facts.figure(result)
     verdict = _facts.word(result.verdict) + (" (waived)" if result.waiver else "")
     cells = (
         escape(result.requirement.id),
@@ -112,13 +119,15 @@ def _row(result: RequirementResult) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _failure(result: RequirementResult) -> str:
+def _failure(result: RequirementResult, likely: str) -> str:
     cases = _facts.bad_cases(result)
     statement = escape(line(result.requirement.statement, _SENTENCE))
     summary = f"<b>{escape(result.requirement.id)} {_facts.word(result.verdict)}</b> {statement}"
     shown = [_case(case) for case in cases[:_CASES]] or [_pre(_facts.reason(result))]
     if len(cases) > _CASES:
         shown.append(f"{len(cases) - _CASES} more cases: <code>report.json</code> has them.")
+    if likely:
+        shown.insert(0, f"Most like: {_code(likely, _SENTENCE)}")
     if result.waiver:
         shown.insert(0, f"Waived: {_code(result.waiver, _SENTENCE)}")
     body = "\n\n".join(shown)

@@ -8,12 +8,18 @@ from tabulate import tabulate
 
 from conformance.records import Outcome
 from conformance.report import _facts
-from conformance.report._text import line, visible
+from conformance.report._text import line, terminal_width, visible, wrapped
+from conformance.verdicts import NOT_SELECTED
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from conformance.records import CaseResult, Report, RequirementResult
 
-_WIDTH = 62
+_WIDEST = 140
+"""Columns of a terminal that are written to; a statement is cut to what the others leave."""
+_SHORTEST = 24
+"""Columns below which a statement is left out: `explain` and the record have it."""
 _REASON = 300
 """Characters of a reason; the failures above it and the record have the whole."""
 _SHOWN_FAILURES = 3
@@ -23,9 +29,7 @@ _SHOWN_FAILURES = 3
 def render(report: Report) -> str:
     """Return the table, the failures in detail, what was not evaluated, and the outcome."""
     # What was not selected is named below the table; rows of it would only hide the others.
-    rows = [_row(r) for r in report.requirements if r.reason != _facts.NOT_SELECTED]
-    heads = ("requirement", "level", "verdict", "worst", "headroom", "statement")
-    parts = [tabulate(rows, heads, tablefmt="simple", disable_numparse=True)]
+    parts = [_table([r for r in report.requirements if r.reason != NOT_SELECTED])]
     parts += [_failure(result, report) for result in _facts.failures(report)]
     parts += [headline(report)]
     return "\n\n".join(parts) + "\n"
@@ -33,24 +37,42 @@ def render(report: Report) -> str:
 
 def headline(report: Report) -> str:
     """Return the outcome in one paragraph, with everything that it must never be read without."""
-    lines = [_facts.outcome(report), f"candidate {_facts.candidate(report)}", _facts.score(report)]
+    lines = [_facts.outcome(report), f"candidate {_facts.candidate(report)}"]
+    lines += [f"models {_facts.models(report)}"] if report.models else []
+    lines += [_facts.score(report)]
     for (verdict, reason), ids in _facts.not_evaluated(report).items():
         lines.append(f"{verdict.lower()}: {line(reason, _REASON)} ({', '.join(ids)})")
     run = report.run
     how = "; ".join(_facts.assurance(report))
     lines.append(f"{how}; {_facts.seconds(run.duration)}, seed {run.seed}")
-    return "\n  ".join(map(line, lines))
+    first, *others = map(line, lines)
+    told = [wrapped(other, "  ", "    ", _WIDEST) for other in others]
+    return "\n".join([first, *told])
+
+
+def _table(results: Sequence[RequirementResult]) -> str:
+    """Return a row a requirement, with as much of the statement as the terminal has room for."""
+    rows = [_row(result) for result in results]
+    heads = ["requirement", "level", "verdict", "worst", "headroom"]
+    rule = tabulate(rows, heads, tablefmt="simple", disable_numparse=True).splitlines()[1]
+    room = terminal_width(_WIDEST) - len(rule) - 2
+    if room >= _SHORTEST:
+        heads.append("statement")
+        rows = [
+            (*row, line(result.requirement.statement, room))
+            for row, result in zip(rows, results, strict=True)
+        ]
+    return tabulate(rows, heads, tablefmt="simple", disable_numparse=True)
 
 
 def _row(result: RequirementResult) -> tuple[str, ...]:
-    worst = _facts.worst(result.cases)
+    worst = _facts.figure(result)
     return (
         result.requirement.id,
         result.requirement.level.value,
         _facts.word(result.verdict) + (" (waived)" if result.waiver else ""),
         line(f"{_facts.number(worst.observed)} {worst.unit}") if worst else "",
         _facts.percent(worst.headroom) if worst else "",
-        line(result.requirement.statement, _WIDTH),
     )
 
 

@@ -20,14 +20,10 @@ import numpy as np
 
 import conformance
 from conformance.errors import CandidateCrashed, CandidateTimeout
-from conformance.raised import clean
+from conformance.raised import last_lines
 from conformance.worker import wire
 
 LOG_BYTES = 1 << 16
-_QUOTED_LINES, _QUOTED_CHARACTERS = 12, 200
-_BEFORE_A_CRASH = 4
-_CRASH, _STACK = "Fatal Python error", "Current thread"
-"""Where Python's own report of a crash begins, and in it the stack of the thread that crashed."""
 _LOOK_S = 0.05
 """How often to look whether the child lives: a grandchild may hold its pipes open."""
 _PYTHON = (sys.executable, "-P", "-u", "-X", "faulthandler", "-c")
@@ -126,8 +122,8 @@ class Process:
             if left <= 0:
                 self.kill()
                 raise CandidateTimeout(
-                    f"the candidate did not answer within {seconds:g} s; its process was killed"
-                    + self.last_words()
+                    f"the candidate did not answer within {seconds:g} s; its process was killed. "
+                    f"Give slow calls more time with --call-limit{self.last_words()}"
                 )
             ready = {number for number, _ in poll.poll(1000 * min(left, _LOOK_S))}
             if self._log in ready and log_open and not self._read_log():
@@ -159,7 +155,9 @@ class Process:
         closed = self.alive
         self.kill()
         how = "closed its pipe and was killed" if closed else _ending(self._process.returncode)
-        return CandidateCrashed(f"the candidate's process {how}{self.last_words()}")
+        return CandidateCrashed(
+            f"the candidate's process {how}; to debug it, leave out --isolate{self.last_words()}"
+        )
 
     def kill(self) -> None:
         """Kill the child with everything in its process group; keep what it printed."""
@@ -193,22 +191,8 @@ class Process:
 
     def last_words(self) -> str:
         """Return the last lines that the child printed, as an end to a message."""
-        text = self._tail.decode(errors="replace")
-        lines = [clean(line, _QUOTED_CHARACTERS) for line in text.splitlines() if line.strip()]
-        quoted = "\n  ".join(_quoted(lines))
+        quoted = "\n  ".join(last_lines(self._tail.decode(errors="replace")))
         return f"; it printed last:\n  {quoted}" if quoted else "; it printed nothing"
-
-
-def _quoted(lines: list[str]) -> list[str]:
-    """Return the last lines; of a crash's long stack the beginning, where the innermost call is."""
-    crashes = [i for i, line in enumerate(lines) if line.startswith(_CRASH)]
-    if not crashes:
-        return lines[-_QUOTED_LINES:]
-    start = crashes[-1]
-    stacks = [i for i, line in enumerate(lines) if i > start and line.startswith(_STACK)]
-    stack = stacks[0] if stacks else start + 1  # other threads may stand before it
-    told = [*lines[max(0, start - _BEFORE_A_CRASH) : start + 1], *lines[stack:]]
-    return told[:_QUOTED_LINES]
 
 
 def _ending(code: int) -> str:

@@ -32,6 +32,10 @@ def segfault():
     ctypes.string_at(0)
 
 
+def below(depth, deed):
+    return below(depth - 1, deed) if depth else deed()
+
+
 def forks():
     if os.fork() == 0:
         time.sleep(60)
@@ -74,6 +78,7 @@ class Odd:
 DEEDS = {
     "fine": lambda: {"Y": np.ones(2, np.float32)},
     "segfault": segfault,
+    "segfault below": lambda: below(60, segfault),
     "exit": lambda: os._exit(3),
     "sys.exit": lambda: sys.exit(5),
     "sleep": lambda: ctypes.CDLL(None).sleep(60),

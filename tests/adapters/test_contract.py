@@ -219,6 +219,22 @@ def test_a_missing_runtime_is_unavailable_and_says_what_to_install(runtime, monk
         pass
 
 
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_runtime_that_is_there_and_breaks_is_told_with_its_error(runtime, monkeypatch, tmp_path):
+    module = RUNTIMES[runtime]
+    (tmp_path / f"{module}.py").write_text("import libcudart_of_nowhere", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    with (
+        pytest.raises(
+            CandidateUnavailable,
+            match=f"{module} cannot be imported, though it is there: .*'libcudart_of_nowhere'",
+        ),
+        adapter(runtime).open("", {}),
+    ):
+        pass
+
+
 def test_importing_an_adapter_imports_no_runtime(name):
     code = (
         f"import sys; sys.path.append({str(ROOT)!r}); import conformance.adapters.{name}; "

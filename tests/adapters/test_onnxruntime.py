@@ -131,3 +131,15 @@ def test_info_names_version_and_provider(candidate):
     info = dataclasses.asdict(candidate.info)
     assert info["version"] == onnxruntime.__version__
     assert CPU in info["runtime"]
+
+
+@pytest.mark.parametrize(
+    ("provider", "said"),
+    [
+        ("QNNExecutionProvider", "another build is needed"),
+        ("QNN", "there is no execution provider"),
+    ],
+)
+def test_a_provider_of_another_build_is_told_apart_from_one_that_does_not_exist(provider, said):
+    with pytest.raises(CandidateUnavailable, match=said), adapter.open(provider, {}):
+        pass

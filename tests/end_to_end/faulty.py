@@ -21,6 +21,7 @@ FAULTS = {
     "nan": lambda honest: np.full_like(honest, np.nan),
     "shape": lambda honest: honest[..., :-1],
     "type": lambda honest: honest.astype(np.float64),
+    "none": lambda honest: None,
     "list": lambda honest: honest.tolist(),
     "one-and-a-half": lambda honest: honest * np.float32(1.5),
     "segfault": lambda honest: ctypes.string_at(0),
@@ -56,4 +57,6 @@ class Model:
 
     def logits(self, ids_BT, mask_BT, positions_BT):
         honest = self.honest.logits(ids_BT, mask_BT, positions_BT)
-        return FAULTS[self.fault](honest) if self.fault in FAULTS else honest
+        if self.fault in FAULTS:
+            return FAULTS[self.fault](honest)
+        return honest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shlex
 import shutil
 import subprocess
@@ -36,7 +37,8 @@ def faulty(llm, tiny):
         (["--candidate", "./missing.py:x"], "does not exist"),
         (["--candidate", "no.such.module"], "no.such.module"),
         (["--candidate", "reference:gpu"], "unknown target 'gpu'"),
-        (["--candidate", "onnxruntime:CUDAExecutionProvide"], "execution provider"),
+        (["--candidate", "onnxruntime:CUDAExecutionProvide"], "Did you mean 'CUDAExecutionProv"),
+        (["--candidate", "mutant:nope"], "more."),
         (["--candidate", "reference", "--profile", "decode"], "Did you mean 'decoder'?"),
         (["--candidate", "reference", "--only", "ATTN-1"], "Did you mean"),
         (["--candidate", "reference", "--model", "nowhere"], "'nowhere'"),
@@ -70,7 +72,6 @@ def test_wrong_words_cost_no_report(words, llm, tiny):
     again = llm("run", *good)
     assert "the earlier report was set aside: " in again.out
     assert (again.folder / ".previous-run" / "report.json").is_file()
-    assert (ended.folder / ".previous-run" / "report.json").is_file()
 
 
 def test_a_folder_with_files_of_the_users_is_not_touched(llm, tiny, tmp_path):
@@ -92,8 +93,10 @@ def test_a_checkpoint_of_an_unknown_architecture_is_refused(family, llm, tiny, t
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     ended = llm("run", "--candidate", "reference", "--model", folder)
     assert ended.code == 4
-    assert "the suite evaluates decoders of the Llama family so far" in ended.err
-    assert family[:4].lower() in ended.err
+    told = f"{folder / 'config.json'}: model_type is {family[:4].lower()!r}; the suite evaluates"
+    assert told in ended.err
+    assert "rope_parameters" in ended.err, "what is read"
+    assert "leave out --model" in ended.err, "what to do"
 
 
 def test_a_fault_of_the_suite_exits_with_3(llm, tmp_path):
@@ -122,9 +125,10 @@ def test_an_incomplete_run_exits_with_2(llm, tiny):
     [
         ("raises", "logits raised ZeroDivisionError: integer division or modulo by zero"),
         ("unsupported", "no kernel for this size"),
-        ("nan", "nan noise units"),
-        ("shape", "logits has shape ["),
-        ("type", "logits has type float64; the claimed type is float32"),
+        ("nan", "nan noise units (rms) at logits[0, 0, 0]"),
+        ("shape", "64, 31]; wanted [5, 64, 32] (batch, tokens, vocabulary)"),
+        ("type", "type float64; the claimed type is float32: claim fp64, or convert"),
+        ("none", "logits is a NoneType; wanted a NumPy array"),
         ("list", "logits is a list; wanted a NumPy array"),
         ("open", "opening the candidate raised OSError: the device is on fire"),
         ("load", "load(tiny) raised MemoryError: no room for the weights"),
@@ -140,6 +144,80 @@ def test_a_faulty_candidate_is_nonconformant_and_told_why(fault, said, faulty):
     assert "reproduce: llm-conformance run" in ended.out
     assert (ended.folder / "report.html").is_file()
     assert (ended.folder / "junit.xml").is_file()
+
+
+@pytest.mark.parametrize("fault", ["raises", "none", "type", "load", "open", "honest"])
+def test_a_process_of_its_own_changes_no_word_of_a_failure(fault, faulty):
+    told = []
+    for words in ((), ("--isolate",)):
+        ended = faulty(fault, "--only", "CACHE-001", "--only", "LOGITS-001", *words)
+        cases = [case for row in ended.report["requirements"] for case in row["cases"]]
+        told.append([case["message"] for case in cases if case["verdict"] == "FAIL"])
+    assert told[0] == told[1] != []
+    if fault in ("raises", "load", "open"):
+        assert re.search(rf"\n  {re.escape(str(FAULTY))}:\d+: .*\w", told[0][0])
+
+
+def test_a_crash_in_the_suites_process_is_told_by_its_innermost_calls(faulty):
+    ended = faulty("segfault", "--only", "LOGITS-001")
+    assert ended.code == 2
+    stack = ended.err.partition("Fatal Python error")[2].splitlines()
+    assert any("faulty.py" in line for line in stack[:6])
+    assert len(stack) < 16
+    assert (ended.folder / "evidence" / "crash.txt").stat().st_size > 1000
+    again = faulty("honest", "--only", "PKG-001")
+    assert not (again.folder / "evidence" / "crash.txt").exists()
+
+
+def test_a_model_with_too_few_positions_is_refused_before_anything_runs(llm, tiny, tmp_path):
+    short = tmp_path / "short"
+    shutil.copytree(tiny, short)
+    config = json.loads((tiny / "config.json").read_text(encoding="utf-8"))
+    text = json.dumps({**config, "max_position_embeddings": 63})
+    (short / "config.json").write_text(text, encoding="utf-8")
+    ended = llm("run", "--candidate", "reference", "--model", short)
+    assert ended.code == 4
+    assert "short/config.json: max_position_embeddings is 63; at least 64" in ended.err
+    assert not ended.folder.exists()
+
+
+ADAPTERS = {
+    "import acme_of_nowhere": "No module named 'acme_of_nowhere'",
+    "def open(target, options)": "SyntaxError",
+    "open = None\nraise OSError('no licence')": "OSError: no licence",
+}
+
+
+@pytest.mark.parametrize("text", ADAPTERS)
+@pytest.mark.parametrize("isolated", [(), ("--isolate",)])
+def test_an_adapter_that_cannot_be_imported_says_nothing_of_a_runtime(
+    text, isolated, llm, tmp_path
+):
+    (tmp_path / "mine.py").write_text(f"import math\n{text}\n", encoding="utf-8")
+    ended = llm("run", "--candidate", "./mine.py:x", *isolated)
+    assert ended.code == 4, ended.out
+    assert ADAPTERS[text] in ended.err
+    line = 2 + text.count("\n")
+    assert f"{tmp_path / 'mine.py'}:{line}: " in ended.err
+    assert not ended.folder.exists()
+
+
+def test_a_runtime_that_an_adapter_cannot_import_makes_it_unavailable(llm, tmp_path):
+    text = (HERE / "twenty_lines.py").read_text(encoding="utf-8")
+    text = text.replace(
+        "    yield Candidate()", "    import acme_of_nowhere\n    yield Candidate()"
+    )
+    (tmp_path / "mine.py").write_text(text, encoding="utf-8")
+    ended = llm("run", "--candidate", "./mine.py")
+    assert ended.code == 4
+    assert "'./mine.py' cannot be opened here: ModuleNotFoundError: No module" in ended.err
+    assert re.search(r"mine\.py:\d+: import acme_of_nowhere", ended.err)
+
+
+def test_an_adapter_module_that_is_not_there_is_told_with_where_it_was_looked_for(llm, tmp_path):
+    ended = llm("run", "--candidate", "no.such.module")
+    assert f"looked in {tmp_path} and on" in ended.err
+    assert "PYTHONPATH" in ended.err
 
 
 def test_a_method_that_is_claimed_and_absent_fails_with_its_name(faulty):

@@ -6,6 +6,8 @@ import pytest
 
 from conformance import formats, schema
 from conformance.errors import FormatError, UsageError
+from conformance.formats import hf_config
+from reference_model import config_keys
 
 
 def test_kinds_are_the_schemas_and_the_binary_formats():
@@ -27,3 +29,7 @@ def test_error_carries_the_name_of_the_file(tmp_path):
 def test_valid_examples_pass_as_files(kind):  # an index leans on shards; its own tests have them
     for path in (schema.SCHEMAS / "examples" / kind / "valid").glob("*.json"):
         formats.check_file(kind, path)
+
+
+def test_the_keys_that_a_refusal_names_are_those_that_are_read():
+    assert set(hf_config.READ) == config_keys.READ

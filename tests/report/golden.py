@@ -10,6 +10,7 @@ from conformance.records import (
     CaseResult,
     Claims,
     Contract,
+    Diagnosis,
     Level,
     Measurement,
     ModelRecord,
@@ -162,7 +163,19 @@ def golden(hostile: str = f"{SCRIPT} {IMAGE} {QUOTES} {CLOSERS}") -> Report:
         outcome=Outcome.NONCONFORMANT,
         requirements=results(),
         environment={"python": "3.11.7", f"driver {hostile}": f"version {hostile}"},
+        diagnoses=diagnoses(),
     )
+
+
+def diagnoses() -> tuple[Diagnosis, ...]:
+    """Return what explains the first failure."""
+    failed = next(r for r in results() if r.verdict is Verdict.FAIL)
+    return (
+        Diagnosis(failed.requirement.id, "case", (CAUSE,), 1.1, "noise units", f"equals {CAUSE}"),
+    )
+
+
+CAUSE = "rope-pairs-interleaved"
 
 
 def conformant() -> Report:

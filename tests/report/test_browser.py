@@ -1,6 +1,7 @@
-"""The page in headless Chromium: what it shows, does, and does not do.
+"""The pages in headless Chromium: what they show, do, and do not do.
 
-Needs Chromium, Playwright and axe-core: ``.ci/browser`` fetches what is missing.
+Needs Chromium, Playwright and axe-core: ``.ci/browser`` fetches what is missing. Where it has found
+everything, ``BROWSER_TESTS=required`` makes a failure of what would be skipped.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from pathlib import Path
 import pytest
 
 from conformance import report as reports
+from conformance.matrix import page as matrix_page
 
 pytestmark = pytest.mark.browser
 
 ROOT = Path(__file__).parents[2]
+MATRIX = ROOT / "schemas" / "examples" / "kill-matrix" / "valid" / "one-kill.json"
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chrome")
 FLAGS = [
@@ -33,11 +36,21 @@ DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 VIEWS = {"light": ("light", DESK), "dark": ("dark", DESK), "phone": ("light", PHONE)}
 
 
+def absent(what):
+    """Skip a test for want of a tool, or fail it where the tool has to be there."""
+    if os.environ.get("BROWSER_TESTS") == "required":
+        pytest.fail(f"{what}, and BROWSER_TESTS=required")
+    pytest.skip(f"{what}: run .ci/browser")
+
+
 @pytest.fixture(scope="module")
 def browser():
-    library = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    try:
+        from playwright import sync_api as library  # noqa: PLC0415  # it may not be installed
+    except ImportError:
+        absent("playwright is not installed")
     if CHROMIUM is None:
-        pytest.skip("there is no chromium: run .ci/browser, or name one in $CHROMIUM")
+        absent("there is no chromium, and $CHROMIUM names none")
     with library.sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield started
@@ -202,25 +215,75 @@ def test_one_headroom_chart_is_shown_with_readable_text(open_page, view):
     assert size >= 10
 
 
+@pytest.mark.parametrize("view", VIEWS)
+def test_no_text_of_the_chart_lies_on_another(open_page, view):
+    page = open_page(*VIEWS[view])
+    boxes = page.locator("svg:visible text").evaluate_all(
+        "found => found.map(t => [t.textContent, t.getBoundingClientRect().toJSON()])"
+    )
+    assert boxes
+    for i, (one, a) in enumerate(boxes):
+        for other, b in boxes[:i]:
+            apart = a["right"] < b["left"] or b["right"] < a["left"]
+            apart |= a["bottom"] <= b["top"] or b["bottom"] <= a["top"]
+            assert apart, f"{one!r} lies on {other!r}"
+
+
+def test_what_is_closed_on_the_screen_is_open_on_paper(open_page):
+    page = open_page()
+    inner = page.locator("#GOLD-001 table, #GOLD-001 dl, .plain table")
+    visible = "found => found.map(node => node.checkVisibility({contentVisibilityAuto: true}))"
+    assert not any(inner.evaluate_all(visible))
+    page.emulate_media(media="print")
+    assert all(inner.evaluate_all(visible))
+
+
 def test_print_leaves_out_what_cannot_be_used_on_paper(open_page):
     page = open_page()
     page.emulate_media(media="print")
     assert page.locator("#filter").is_hidden()
     assert page.locator(".copy:visible").count() == 0
     assert page.locator("#GOLD-014").is_visible()
-    page.locator("#GOLD-001 summary").evaluate("row => row.parentNode.open = true")
     page.set_viewport_size({"width": 718, "height": 1000})  # A4 within its margins
     assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
 
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_axe_finds_nothing_to_complain_about(open_page, view):
-    if not AXE.exists():
-        pytest.skip(f"there is no {AXE.relative_to(ROOT)}: run .ci/browser")
     page = open_page(*VIEWS[view])
     page.locator("#open-all").click()
     page.locator(".plain summary").click()
+    assert not complaints_of_axe(page)
+
+
+def complaints_of_axe(page):
+    if not AXE.exists():
+        absent(f"there is no {AXE.relative_to(ROOT)}")
     page.evaluate(AXE.read_text(encoding="utf-8"))
     found = page.evaluate("axe.run().then(result => result.violations)")
-    told = [(v["id"], v["impact"], [n["html"][:200] for n in v["nodes"]]) for v in found]
-    assert not found, json.dumps(told, indent=1)
+    return [(v["id"], v["impact"], [n["html"][:200] for n in v["nodes"]]) for v in found]
+
+
+@pytest.fixture(scope="module")
+def matrix_address(tmp_path_factory):
+    """The page of the example of a kill matrix that the schemas have."""
+    file = tmp_path_factory.mktemp("page") / "kill-matrix.html"
+    document = json.loads(MATRIX.read_text(encoding="utf-8"))
+    file.write_text(matrix_page.render(document), encoding="utf-8")
+    return file.as_uri()
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_the_kill_matrix_is_shown_without_complaint(browser, matrix_address, view):
+    colors, size = VIEWS[view]
+    page = browser.new_page(color_scheme=colors, viewport=size)
+    asked, said = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: said.append(message.text))
+    page.goto(matrix_address)
+    assert "rope-base-10001" in page.locator("table").first.inner_text()
+    assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+    assert not complaints_of_axe(page)
+    page.close()
+    assert asked == [matrix_address]
+    assert not said

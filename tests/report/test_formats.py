@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import re
 import subprocess
 import sys
@@ -17,8 +18,8 @@ from hypothesis import strategies as st
 from conformance import report as reports
 from conformance.errors import UsageError
 from conformance.records import Level, Outcome, Verdict
+from conformance.report import _facts, junit, markdown, table
 from conformance.report import json as record
-from conformance.report import junit, markdown, table
 from conformance.report.html.markup import element
 from conformance.verdicts import outcome_of
 
@@ -62,6 +63,11 @@ def test_every_requirement_and_verdict_is_told(golden, name):
         assert verdict.name in text or verdict.name.replace("_", " ") in text
 
 
+@pytest.mark.parametrize("name", ["html", "json", "markdown", "table"])
+def test_what_explains_a_failure_is_told(golden, name):
+    assert f"equals {golden.CAUSE}" in reports.render(golden.golden(), name)
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_no_format_writes_an_invisible_character(golden, name):
     text = reports.render(golden.golden(golden.INVISIBLE), name)
@@ -78,6 +84,35 @@ def test_a_partial_selection_says_that_it_cannot_be_conformant(golden, name):
     text = reports.render(partial, name)
     assert "a partial selection cannot be conformant" in text
     assert "Every applicable MUST" not in text
+
+
+@pytest.mark.parametrize("name", ["html", "markdown", "table", "junit"])
+def test_a_partial_selection_that_failed_is_told_for_what_failed(golden, name):
+    report = golden.golden("acme")
+    partial = dataclasses.replace(report, run=dataclasses.replace(report.run, partial=True))
+    text = reports.render(partial, name)
+    assert "selected requirements passed" in text
+    assert "a partial selection cannot be conformant" not in text
+
+
+@pytest.mark.parametrize("name", ["markdown", "table"])
+def test_the_models_are_told_and_which_builds_are_the_suites(golden, name):
+    text = html.unescape(reports.render(golden.golden("acme"), name))
+    assert "llama-gqa (build exported by the suite); model acme" in text
+    without = dataclasses.replace(golden.golden("acme"), models=())
+    assert "odels" not in reports.render(without, name)
+
+
+@pytest.mark.parametrize("name", ["html", "markdown", "table"])
+def test_a_failure_without_a_measurement_shows_no_figure_of_another_case(golden, name):
+    raised = golden.case("GOLD-001", Verdict.FAIL, message="it raised")
+    passed = golden.case("GOLD-001", Verdict.PASS, golden.measured(0.1234, 3.0))
+    failed = golden.result(1, Verdict.FAIL, raised, passed)
+    report = dataclasses.replace(golden.golden("acme"), requirements=(failed,))
+    text = html.unescape(reports.render(report, name))
+    summary = text.partition('class="body"')[0] if name == "html" else text
+    assert "0.123" not in summary
+    assert "96%" not in summary
 
 
 @pytest.mark.parametrize("name", ["html", "markdown", "table", "junit"])
@@ -155,6 +190,23 @@ def test_the_page_shows_hostile_text_as_it_is(golden):
         assert text in words
 
 
+@pytest.mark.parametrize(
+    ("headroom", "told"),
+    [(0.5, "50%"), (0.0, "0%"), (-1.0, "2 x limit"), (-101_999.0, "102,000 x limit")],
+)
+def test_headroom_beyond_the_limit_is_told_in_limits(headroom, told):
+    assert _facts.percent(headroom) == told
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [(5.53e-6, "5.53e-06"), (5.657, "5.66"), (203_800.0, "204,000"), (1e12, "1e+12")],
+)
+def test_a_number_has_three_digits_and_its_thousands(value, told):
+    assert _facts.number(value) == told
+    assert _facts.number(-value) == f"-{told}"
+
+
 def test_a_place_that_is_not_in_the_counterexample_is_told_as_the_worst_of_all_inputs(golden):
     def told(case):
         result = golden.result(1, Verdict.FAIL, case)
@@ -222,6 +274,25 @@ def test_junit_has_a_suite_for_each_requirement_and_one_for_the_outcome(golden):
         assert int(suite.get("errors")) == len(suite.findall("testcase/error"))
 
 
+@pytest.mark.parametrize("outcome", [Outcome.NONCONFORMANT, Outcome.INCOMPLETE])
+def test_junit_tells_an_outcome_by_its_own_word(golden, outcome):
+    report = dataclasses.replace(golden.golden(), outcome=outcome)
+    (case,) = parsed(junit.render(report)).findall("testsuite")[-1]
+    (told,) = case
+    assert told.get("type") == outcome.value
+
+
+@pytest.mark.parametrize("columns", [80, 100, 200])
+def test_the_table_fits_the_terminal(golden, columns, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    results = tuple(r for r in golden.results() if r.verdict is Verdict.PASS)
+    long = golden.result(15, Verdict.NOT_RUN, reason="it was not collected, or not selected " * 5)
+    report = dataclasses.replace(golden.golden("acme"), requirements=(*results, long))
+    lines = table.render(report).splitlines()
+    assert max(map(len, lines)) <= min(columns, 140)
+    assert ("Statement 2" in lines[2]) == (columns > 80)
+
+
 def test_junit_tells_verdicts_by_its_own_words(golden):
     root = parsed(junit.render(golden.golden()))
     found = {
@@ -236,6 +307,7 @@ def test_junit_tells_verdicts_by_its_own_words(golden):
         "INCONCLUSIVE": "error",
         "NOT RUN": "error",
         "NOT APPLICABLE": "skipped",
+        "nonconformant": "failure",
     }
 
 

@@ -19,9 +19,15 @@ if TYPE_CHECKING:
     from conformance.records import Report, Verdict
 
 _WIDTHS = {"narrow": 330, "middle": 620, "wide": 940}
-_ROW, _TOP, _BOTTOM, _LABEL, _VALUE = 26, 34, 30, 104, 84
+_ROW, _TOP, _BOTTOM, _LABEL, _VALUE = 26, 34, 52, 104, 84
+_TICK = 40
+"""Room for the number below a line of the grid."""
 _LOWEST, _HIGHEST = -3, 6
 """Powers of ten between which shares are drawn; what lies outside stands at the edge."""
+_WRITTEN_OUT = 4
+"""The first power of ten that is not written with all its zeros."""
+_RAISED = str.maketrans("456", "\N{SUPERSCRIPT FOUR}\N{SUPERSCRIPT FIVE}\N{SUPERSCRIPT SIX}")
+_AXIS = "share of the limit, logarithmic"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +80,7 @@ def section(report: Report) -> Markup | None:
 
 def points(report: Report) -> list[Point]:
     """Return the worst measurement of each requirement that has one."""
-    worst = ((result, _facts.worst(result.cases)) for result in report.requirements)
+    worst = ((result, _facts.figure(result)) for result in report.requirements)
     return [
         Point(result.requirement.id, result.verdict, _facts.share(measurement))
         for result, measurement in worst
@@ -108,19 +114,26 @@ def _grid(frame: _Frame) -> list[Markup]:
     parts = [
         element("rect", x=limit, y=_TOP, width=right - limit, height=bottom - _TOP, class_="beyond")
     ]
-    step = 1 if frame.highest - frame.lowest <= frame.width / 110 else 2
+    apart = (right - frame.x(10**frame.lowest)) / (frame.highest - frame.lowest)
+    step = math.ceil(_TICK / apart)
     for power in range(frame.lowest, frame.highest + 1):
         x = frame.x(10.0**power)
         if power:
             parts.append(_line(x, _TOP, x, bottom, "grid"))
         if power and not power % step:
-            parts.append(_words(f"{10.0**power:g}", x, bottom + 20, "tick", "middle"))
+            parts.append(_words(_tick(power), x, bottom + 20, "tick", "middle"))
     parts += [
         _line(limit, _TOP - 8, limit, bottom + 4, "limit"),
         _words("limit", limit, _TOP - 14, "limit-name", "middle"),
         _words("1", limit, bottom + 20, "tick", "middle"),
+        _words(_AXIS, (frame.x(0) + right) / 2, bottom + 42, "axis", "middle"),
     ]
     return parts
+
+
+def _tick(power: int) -> str:
+    """Return a power of ten as short as it is clear."""
+    return f"{10.0**power:g}" if power < _WRITTEN_OUT else f"10{str(power).translate(_RAISED)}"
 
 
 def _point(frame: _Frame, point: Point, row: int) -> list[Markup]:

@@ -26,12 +26,12 @@ def section(report: Report) -> Markup | None:
     return element(
         "section",
         element("h2", "Failures", id="failures"),
-        *map(_failure, found),
+        *(_failure(result, _facts.diagnosis(report, result.requirement.id)) for result in found),
         aria_labelledby="failures",
     )
 
 
-def _failure(result: RequirementResult) -> Markup:
+def _failure(result: RequirementResult, likely: str) -> Markup:
     own, cases = result.requirement, _facts.bad_cases(result)
     link = element("a", own.id, href=f"#{own.id}")
     left = len(cases) - _CASES
@@ -40,6 +40,7 @@ def _failure(result: RequirementResult) -> Markup:
         element("h3", badge(result.verdict), " ", link, " ", own.level.value),
         element("p", own.statement, class_="statement"),
         element("p", element("b", "Waived: "), result.waiver) if result.waiver else None,
+        element("p", element("b", "Most like: "), likely) if likely else None,
         element("p", result.reason) if result.reason else None,
         *map(_case, cases[:_CASES]),
         element("p", f"{left} more cases: report.json has all of them.") if left > 0 else None,

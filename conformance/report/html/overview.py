@@ -124,7 +124,7 @@ def _candidate(report: Report) -> list[tuple[str, Content]]:
         ("runtime", info.runtime),
         ("device", info.device),
         ("claims", ", ".join(sorted(info.claims.capabilities)) or "no capability"),
-        ("written", element("code", report.run.candidate)),
+        ("asked for as", element("code", report.run.candidate)),
         ("digests", join(*(element("p", digest) for digest in digests))),
     ]
 

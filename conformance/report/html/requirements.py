@@ -40,10 +40,16 @@ def section(report: Report) -> Markup:
         "section",
         element("h2", "Requirements", id="requirements"),
         _form(report),
-        element("div", *map(_requirement, report.requirements), class_="requirements"),
+        element("div", *map(_requirement, report.requirements), class_=_columns(report)),
         element("p", "No requirement matches.", id="no-match", hidden=True),
         aria_labelledby="requirements",
     )
+
+
+def _columns(report: Report) -> str:
+    """Return the class of the list: rows of PASS and FAIL alone have more room for sentences."""
+    short = all(result.verdict in (Verdict.PASS, Verdict.FAIL) for result in report.requirements)
+    return "requirements short" if short else "requirements"
 
 
 def _form(report: Report) -> Markup:
@@ -90,7 +96,7 @@ def _choices(name: str, values: Iterable[tuple[str, str]]) -> Markup:
 
 
 def _requirement(result: RequirementResult) -> Markup:
-    own, worst = result.requirement, _facts.worst(result.cases)
+    own, worst = result.requirement, _facts.figure(result)
     summary = element(
         "summary",
         element("span", own.id, class_="id"),
@@ -126,7 +132,9 @@ def _headroom(worst: Measurement | None) -> Content:
     told = _facts.percent(worst.headroom)
     if told == "none":
         return "no headroom"
-    return join(told, element("small", " headroom")) if worst.headroom >= 0 else told
+    if worst.headroom < 0:
+        return join(f"{_facts.number(_facts.share(worst))} x", element("small", " the limit"))
+    return join(told, element("small", " headroom"))
 
 
 def _about(result: RequirementResult) -> list[tuple[str, Content]]:
