@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-from pathlib import Path
-
 import pytest
 
+from chromium import DESK, PHONE, VIEWS, complaints_of_axe, started
 from conformance import matrix, mutants
 from conformance.matrix import page, record
 from conformance.records import Measurement, Verdict
 
 pytestmark = pytest.mark.browser
 
-ROOT = Path(__file__).parents[2]
-AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chrome")
-DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 IDS = ("ATTN-001", "LOGITS-001", "LOGITS-002")
 
 
@@ -46,14 +38,8 @@ def address(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser():
-    library = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("there is no chromium: run .ci/browser, or name one in $CHROMIUM")
-    with library.sync_playwright() as playwright:
-        flags = ["--headless", "--no-sandbox", "--disable-gpu"]
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield started
-        started.close()
+    with started() as found:
+        yield found
 
 
 @pytest.fixture
@@ -106,14 +92,7 @@ def test_a_name_opens_to_the_checks_that_failed(open_page):
     assert "LOGITS-001: 40 noise units, allowed 4; test_a_check" in first.inner_text()
 
 
-@pytest.mark.parametrize(
-    ("colors", "size"), [("light", DESK), ("dark", DESK), ("light", PHONE)], ids=str
-)
-def test_axe_finds_nothing_to_complain_about(open_page, colors, size):
-    if not AXE.exists():
-        pytest.skip(f"there is no {AXE.relative_to(ROOT)}: run .ci/browser")
-    shown = open_page(size, colors)
-    shown.evaluate(AXE.read_text(encoding="utf-8"))
-    found = shown.evaluate("axe.run().then(result => result.violations)")
-    told = [(v["id"], v["impact"], [n["html"][:200] for n in v["nodes"]][:5]) for v in found]
-    assert not found, json.dumps(told, indent=1)
+@pytest.mark.parametrize("view", VIEWS)
+def test_axe_finds_nothing_to_complain_about(open_page, view):
+    colors, size = VIEWS[view]
+    assert not complaints_of_axe(open_page(size, colors))
