@@ -107,6 +107,7 @@ def rows(
     honest: Sequence[str] = ("mutant",),
     *,
     declared: bool = False,
+    without: Collection[str] = (),
 ) -> Iterator[Row]:
     """Judge honest candidates, then mutants, by all requirements, one row at a time.
 
@@ -115,9 +116,10 @@ def rows(
         only: names of the mutants; None for all.
         honest: honest candidates; one whose runtime is not installed is left out.
         declared: whether to try a mutant only on the requirements that it names.
+        without: requirements that are left out.
     """
     standard = spec.load()
-    requirements = list(standard.requirements.values())
+    requirements = [r for r in standard.requirements.values() if r.id not in without]
     corpora = _Corpora(standard)
     for text in honest:
         try:
