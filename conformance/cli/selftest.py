@@ -1,8 +1,9 @@
 """Try the suite itself: does it still tell wrong from right on this machine?
 
 Without options an honest candidate has to pass and a fixed choice of mutants has to fail, in half a
-minute. With --matrix every mutant meets every check at every precision, in a few minutes, and
-kill-matrix.json and kill-matrix.html are written. Exits with 3 when the suite is found wanting.
+minute; reports quote the result. With --matrix every mutant meets every check that can come upon
+its fault, at every precision, in half an hour on two cores, and kill-matrix.json and
+kill-matrix.html are written. Exits with 3 when the suite is found wanting.
 """
 
 from __future__ import annotations
