@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: all certify check docs format test wheel clean
+.PHONY: all certify check docs format matrix test wheel clean
 
 all: check test certify
 
@@ -25,6 +25,11 @@ format: $(READY)
 # The standard as a text, made anew from its data; a test fails while it is stale.
 docs: $(READY)
 	$(BIN)/python -m conformance.spec_text
+
+# Every mutant against every check at every precision, and the summary that the suite quotes of it.
+matrix: $(READY)
+	$(BIN)/llm-conformance selftest --matrix --out reports
+	$(BIN)/python -m conformance.proof reports/kill-matrix.json
 
 # The tests of the suite itself, a process for each core; more threads would wait for each other.
 test: $(READY)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from conformance import catalogue, mutants
+from conformance import catalogue, mutants, proof
 from conformance.records import Oracle
 from conformance.report._text import wrapped
 from conformance.tolerances import TOLERANCES, Tolerance
@@ -60,6 +60,7 @@ def render(requirement: Requirement) -> str:
     rows += [
         ("kills", f"{m.name}: {m.summary} {history(m)}") for m in mutants_killed(requirement.id)
     ]
+    rows += [("notices", f"{least}") for least in proof.noticed(requirement.id)]
     lines = [_wrapped(label, text) for label, text in rows]
     head = wrapped(requirement.statement, f"{requirement.id}  ", " " * (len(requirement.id) + 2))
     return "\n".join([head, "", *lines])

@@ -7,6 +7,10 @@ Shape letters: B batch, T tokens, N judged tokens, V vocabulary.
 
 from __future__ import annotations
 
+import functools
+import hashlib
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +21,15 @@ from conformance import models, mutants
 from conformance.oracles import ensemble, matched_filter
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from conformance.checked import CheckedModel
     from conformance.mutants import Mutant
     from conformance.oracles.corpus import Corpus
+    from conformance.oracles.decoder import Decoder
     from conformance.oracles.matched_filter import Interval, Strength
     from conformance.package import ModelPackage
 
@@ -37,6 +43,34 @@ _NOTHING = 1e-10
 """Below this share of the largest logit an effect is the rounding of fp64."""
 _ELSEWHERE = ("start", "append", "copy", "crop", "reorder", "info", "load", "graph")
 """What mutants replace that the logits of one pass do not show, or not in fp64."""
+
+
+_memory: ContextVar[Path | None] = ContextVar("llm_conformance_faults", default=None)
+
+
+@contextmanager
+def remembered(folder: Path) -> Iterator[None]:
+    """Keep what faults and honest members answer in a folder, for who asks it of many candidates.
+
+    A run asks once, and would only fill the disk: of each fault it is all logits of a corpus.
+    """
+    token = _memory.set(folder)
+    try:
+        yield
+    finally:
+        _memory.reset(token)
+
+
+def _kept(name: str, make: Callable[[], Array]) -> Array:
+    """Return an array that is made, or read from the folder where it has been made before."""
+    folder = _memory.get()
+    if folder is None:
+        return make()
+    file = folder / f"{name}.npy"
+    if not file.exists():
+        np.save(file, make())
+    kept: Array = np.load(file, mmap_mode="r")
+    return kept
 
 
 @dataclass(frozen=True)
@@ -109,12 +143,17 @@ def effects(
     torch.set_num_threads(1)  # on models this small, more threads mostly wait for each other
     try:
         for mutant in of_the_decoder() if chosen is None else chosen:
-            with candidates.open_candidate(f"mutant:{mutant.name}?dtype=float64") as faulty:
-                logits_BTV = faulty.load(package).logits(*corpus.inputs)
+            name = f"{package.digest[:16]}-{len(corpus.input_ids_BT)}-{mutant.name}"
+            logits_BTV = _kept(name, functools.partial(_answer, mutant, package, corpus))
             if logits_BTV.shape == shape and np.isfinite(logits_BTV).all():
                 yield Effect(mutant, logits_BTV.astype(np.float64))
     finally:
         torch.set_num_threads(threads)
+
+
+def _answer(mutant: Mutant, package: ModelPackage, corpus: Corpus) -> Array:
+    with candidates.open_candidate(f"mutant:{mutant.name}?dtype=float64") as faulty:
+        return faulty.load(package).logits(*corpus.inputs)
 
 
 def presences(model: CheckedModel) -> list[Presence]:
@@ -136,11 +175,7 @@ def _presences(model: CheckedModel, corpus: Corpus, chosen: Sequence[Mutant]) ->
     judged_BT = corpus.judged_BT
     exact_NV = model.expected(*corpus.inputs)[judged_BT]
     residual_NV = model.logits(*corpus.inputs)[judged_BT].astype(np.float64) - exact_NV
-    truth = models.oracle(model.package, model.contract)
-    honest = [
-        member.logits(*corpus.inputs)[judged_BT].astype(np.float64) - exact_NV
-        for member, _ in ensemble.honest_members(truth, model.contract)
-    ]
+    honest = [answer_BTV[judged_BT] - exact_NV for answer_BTV in _honest(model, corpus)]
     exact = models.rounded(model.package, model.contract.weight)
     smallest = _NOTHING * np.abs(exact_NV).max()
     for effect in effects(exact, corpus, chosen):
@@ -154,3 +189,16 @@ def _presences(model: CheckedModel, corpus: Corpus, chosen: Sequence[Mutant]) ->
                 [matched_filter.strength(member, direction_NV) for member in honest]
             ),
         )
+
+
+def _honest(model: CheckedModel, corpus: Corpus) -> Iterator[Array]:
+    """Yield what the members of the honest ensemble answer, in fp64."""
+    truth = models.oracle(model.package, model.contract)
+    digest = hashlib.sha256(repr(model.contract).encode()).hexdigest()[:16]
+    place = f"{model.package.digest[:16]}-{len(corpus.input_ids_BT)}-{digest}"
+    for i, (member, _) in enumerate(ensemble.honest_members(truth, model.contract)):
+        yield _kept(f"{place}-{i}", functools.partial(_widened, member, corpus))
+
+
+def _widened(member: Decoder, corpus: Corpus) -> Array:
+    return member.logits(*corpus.inputs).astype(np.float64)

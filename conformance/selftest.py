@@ -1,23 +1,25 @@
 """The suite tries itself on the user's machine: does it still tell wrong from right here?
 
 The quick trial passes an honest candidate and fails a fixed choice of mutants, one for each
-requirement; its result is kept by the suite's digest and the environment. The whole matrix tries
-every mutant at every precision, and is what the score is taken from.
+requirement; its result is kept, and reports quote it. The whole matrix tries every mutant at every
+precision, and is what the score is taken from.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
+import multiprocessing
+import sys
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from conformance import identity, matrix, models, mutants, schema
+from conformance import matrix, models, mutants, proof, schema
 from conformance.matrix import page, record
 from conformance.records import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from conformance.matrix import Row
@@ -47,21 +49,13 @@ def chosen_mutants() -> tuple[str, ...]:
 def quick() -> Trial:
     """Try the honest candidate and the chosen mutants at fp32, and keep the result."""
     rows = list(matrix.rows(only=chosen_mutants(), declared=True))
-    problems = [f"honest candidate failed: {line}" for line in record.false_alarms(rows)]
+    alarms = record.false_alarms(rows, PRECISIONS[0])
+    problems = [f"honest candidate failed: {line}" for line in alarms]
     problems += [f"not caught: {line}" for row in rows for line in missed(row)]
     tried = sum(row.mutant is not None for row in rows)
     lines = problems or [f"passed an honest candidate and caught {tried} of {tried} mutants"]
-    trial = Trial(not problems, tuple(lines))
-    document = {"passed": trial.passed, "lines": list(trial.lines), "suite": identity.suite()}
-    models.write_atomically(kept_in(), json.dumps(document, indent=2).encode())
-    return trial
-
-
-def kept_in() -> Path:
-    """Return the file that holds the last quick result for this suite and this environment."""
-    place = json.dumps([identity.suite(), identity.environment()], sort_keys=True)
-    name = hashlib.sha256(place.encode()).hexdigest()[:24]
-    return models.cache_folder() / "selftest" / f"{name}.json"
+    proof.keep_selftest(passed=not problems, lines=lines)
+    return Trial(not problems, tuple(lines))
 
 
 def missed(row: Row) -> list[str]:
@@ -76,44 +70,48 @@ def missed(row: Row) -> list[str]:
     ]
 
 
-def whole(
-    folder: Path, precisions: Sequence[str] = PRECISIONS, say: Callable[[str], None] = print
-) -> Trial:
+def whole(folder: Path, precisions: Sequence[str] = PRECISIONS, jobs: int = 1) -> Trial:
     """Try every mutant at every precision; write kill-matrix.json and kill-matrix.html.
 
-    Passed where no honest candidate was failed and, at fp32, each mutant was failed by every
-    requirement that it names.
+    Passed where no honest candidate was failed, no mutant survived, and at fp32 each mutant was
+    failed by every requirement that it names.
 
     Args:
         folder: where the two files go.
-        precisions: names of precision contracts; fp32 has to be among them.
-        say: called with a line of progress.
+        precisions: names of precision contracts.
+        jobs: how many precisions are tried at a time, each in a process of its own.
     """
-    found: dict[str, list[Row]] = {}
-    for precision in precisions:
-        honest = matrix.HONEST[precision]
-        found[precision] = []
-        for row in matrix.rows(precision=precision, honest=honest):
-            found[precision].append(row)
-            say(f"{precision} {row.name}: {', '.join(row.killed_by) or 'passes'}")
-    document = record.document(found)
+    if jobs == 1:
+        tried = [_at(precision) for precision in precisions]
+    else:
+        fresh = multiprocessing.get_context("spawn")  # torch and ONNX Runtime do not survive forks
+        with ProcessPoolExecutor(jobs, fresh) as processes:
+            tried = list(processes.map(_at, precisions))
+    document = record.document(part for part, _ in tried)
     schema.validate("kill-matrix", json.loads(schema.dump(document)))
     models.write_atomically(folder / "kill-matrix.json", schema.dump(document))
     models.write_atomically(folder / "kill-matrix.html", page.render(document).encode())
-    blunt = [f"not caught: {line}" for row in found["fp32"] for line in missed(row)]
-    alarms = [f"{p}: {line}" for p, rows in found.items() for line in record.false_alarms(rows)]
-    survivors = [
-        f"{p}: {row.name} survived"
-        for p, rows in found.items()
+    problems = [line for _, lines in tried for line in lines]
+    return Trial(not problems, (*problems, proof.score(document)))
+
+
+def _at(precision: str) -> tuple[dict[str, Any], list[str]]:
+    """Try every mutant at a precision; return its part of the record, and what went wrong."""
+    rows: list[Row] = []
+    for row in matrix.rows(precision=precision, honest=matrix.HONEST[precision]):
+        rows.append(row)
+        _say(f"{precision} {row.name}: {', '.join(row.killed_by) or 'passes'}")
+    graphs = list(matrix.exported()) if precision == PRECISIONS[0] else []
+    problems = record.false_alarms(rows, precision)
+    if precision == PRECISIONS[0]:
+        problems += [f"not caught: {line}" for row in [*rows, *graphs] for line in missed(row)]
+    problems += [
+        f"survived: {row.name}"
         for row in rows
-        if row.mutant and record.fate(row, _killed(found["fp32"])) == record.SURVIVED
+        if row.mutant and record.fate(row, precision) == record.SURVIVED
     ]
-    scores = [
-        f"{p['precision']}: {p['score']['killed']} of {p['score']['of']} killed"
-        for p in document["precisions"]
-    ]
-    return Trial(not alarms and not blunt, (*alarms, *blunt, *survivors, *scores))
+    return record.part(precision, rows, graphs), [f"{precision}: {line}" for line in problems]
 
 
-def _killed(rows: Sequence[Row]) -> set[str]:
-    return {row.name for row in rows if row.killed_by}
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201  # of minutes, the user sees each step

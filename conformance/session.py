@@ -29,6 +29,7 @@ from conformance import (
     identity,
     inputs,
     items,
+    proof,
     spec,
 )
 from conformance.diagnosis import diagnose
@@ -308,7 +309,7 @@ class ConformanceSession:
         partial = bool(self.only)
         broken = bool(self.faults or self.watch.replaced()) or self.interrupts.seen
         return Report(
-            suite=identity.suite(),
+            suite=proof.quoted(),
             candidate=presentable(self.subject.info),
             contract=self.subject.contract,
             profile=self.profile.name,

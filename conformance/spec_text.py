@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conformance import catalogue, explanation, schema, spec
+from conformance import catalogue, explanation, proof, schema, spec
 from conformance.records import Outcome, Verdict
 from conformance.tolerances import TOLERANCES
 from conformance.verdicts import EXIT_CODES
@@ -207,7 +207,10 @@ def _requirement(standard: Spec, requirement: Requirement) -> str:
     lines += [f"- Tolerance (`{judge}`): {rule.demand}" for judge, rule in rules.items()]
     lines += [f"- Basis: {basis}" for basis in dict.fromkeys(r.basis for r in rules.values())]
     checks = [f"`{c.module}.py::{c.name}`" for c in catalogue.deciding(requirement.id)]
-    return "\n".join([*lines, f"- Decided by: {', '.join(checks)}"])
+    lines.append(f"- Decided by: {', '.join(checks)}")
+    smallest = [str(least) for least in proof.noticed(requirement.id)]
+    lines.append(f"- Smallest fault noticed: {'; '.join(smallest) or 'not measured yet'}")
+    return "\n".join(lines)
 
 
 def _operator(name: str) -> str:

@@ -27,6 +27,17 @@ def ended(check):
     return sink, caught.value
 
 
+def test_a_check_that_passes_is_given_twenty_inputs():
+    asked = []
+
+    @inputs.given(number=lambda: st.integers(0, 1000))
+    def check(number):
+        asked.append(number)
+
+    check()
+    assert len(asked) == 20
+
+
 @pytest.mark.parametrize("error", [CandidateCrashed, CandidateTimeout])
 def test_an_input_that_ends_the_process_is_given_once_and_is_the_counterexample(error):
     asked = []

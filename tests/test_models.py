@@ -205,6 +205,19 @@ def test_kept_noise_that_cannot_be_right_is_measured_again(cache, monkeypatch, e
     assert len(measured) == 2
 
 
+MEASURED = {"near": (5.5e-6, 6.6e-5), "long": (9.2e-6, 1.06e-4), "far": (1.08e-4, 2.0e-3)}
+"""RMS and largest error of the honest ensemble of llama-gqa at fp32, on each corpus."""
+
+
+@pytest.mark.parametrize("name", CORPORA)
+def test_the_units_of_a_model_are_what_was_measured(cache, name):
+    unit = models.noise(models.suite_package("llama-gqa"), CONTRACT, name).unit
+    rms, largest = MEASURED[name]
+    assert unit.rms == pytest.approx(rms, rel=0.2)
+    assert unit.max == pytest.approx(largest, rel=0.3)
+    assert list(cache.iterdir())
+
+
 def test_noise_belongs_to_the_corpus_that_it_was_measured_on(cache, monkeypatch):
     package = models.suite_package(NAME)
     measured = []

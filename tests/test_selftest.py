@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from conformance import cli, judge, matrix, mutants, schema, selftest
+from conformance import cli, identity, judge, matrix, mutants, proof, schema, selftest
 from conformance.matrix import corpus, page, record
 from conformance.records import Measurement, Verdict
 
@@ -39,9 +40,12 @@ def test_a_blunt_judge_is_noticed_and_the_result_kept(monkeypatch, capsys):
     assert "not caught: scale-missing by ATTN-002" in told
     assert "not caught: rotation-by-index by ROPE-002" in told
     assert "version-untold" not in told
-    kept = json.loads(selftest.kept_in().read_text())
+    kept = json.loads(proof.selftest_file().read_text())
     assert kept["passed"] is False
     assert kept["lines"] == told.splitlines()
+    assert kept["environment"] == identity.environment()
+    assert kept["suite"] == identity.suite()
+    assert proof.quoted()["selftest"] == f"{kept['date']}: failed: {kept['lines'][0]}"
 
 
 @pytest.mark.usefixtures("few")
@@ -52,62 +56,132 @@ def test_a_judge_that_is_too_strict_is_noticed(monkeypatch, capsys):
     assert "honest candidate failed: mutant: NORM-001 FAIL" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("few")
+def test_a_selftest_that_was_not_run_here_is_told_as_such():
+    assert proof.selftest().startswith("not run in this environment")
+    proof.keep_selftest(passed=True, lines=["caught all"])
+    assert proof.selftest().endswith(": passed")
+
+
 def cell(verdict: Verdict, observed: float = 2.0, requirement: str = "ATTN-002") -> matrix.Cell:
     worst = Measurement("rho", observed, 1.0, "bounds", "Y[0]", 1)
-    return matrix.Cell(requirement, verdict, worst, "")
+    failed = ("test_a",) if verdict is Verdict.FAIL else ()
+    return matrix.Cell(requirement, verdict, worst, "", "test_a", failed)
 
 
-def row(name: str, *cells: matrix.Cell) -> matrix.Row:
-    return matrix.Row(name, mutants.all_mutants()[name], cells)
+def row(name: str, *cells: matrix.Cell, **changes: Any) -> matrix.Row:
+    mutant = dataclasses.replace(mutants.all_mutants()[name], **changes)
+    return matrix.Row(name, mutant, cells)
 
 
-KILLED = row("scale-missing", cell(Verdict.FAIL, 40.0))
+KILLED = row("scale-missing", cell(Verdict.FAIL, 40.0), kills=("ATTN-002",))
 FAINT = row("rotation-by-index", cell(Verdict.PASS, 0.5, "ROPE-002"))
 HONEST = matrix.Row("mutant", None, (cell(Verdict.PASS, 0.1), cell(Verdict.PASS, 0.1, "ROPE-002")))
 
 
-def test_what_becomes_of_a_mutant():
-    assert record.fate(KILLED, set()) == record.KILLED
-    assert record.fate(FAINT, set()) == record.SURVIVED
-    assert record.fate(FAINT, {"rotation-by-index"}) == record.BELOW_NOISE
+def test_what_becomes_of_a_mutant_is_declared_with_it():
+    assert record.fate(KILLED, "fp32") == record.KILLED
+    assert record.fate(FAINT, "bf16") == record.SURVIVED
+    faint = row("rotation-by-index", *FAINT.cells, below_noise_at=("bf16",))
+    assert record.fate(faint, "bf16") == record.BELOW_NOISE
+    assert record.fate(faint, "fp16") == record.SURVIVED
+    same = row("rotation-by-index", *FAINT.cells, equivalent_at={"bf16": "It is the contract."})
+    assert record.fate(same, "bf16") == record.EQUIVALENT
+    assert record.fate(same, "fp32") == record.SURVIVED
 
 
 def test_an_honest_candidate_that_is_failed_is_a_false_alarm():
-    assert record.false_alarms([HONEST, KILLED]) == []
+    assert record.false_alarms([HONEST, KILLED], "fp32") == []
     failed = matrix.Row("pytorch", None, (cell(Verdict.FAIL), cell(Verdict.ERROR)))
-    assert len(record.false_alarms([failed])) == 2
+    assert len(record.false_alarms([failed], "fp32")) == 2
+
+
+def test_a_mutant_that_is_none_at_a_precision_and_is_failed_is_a_false_alarm_there():
+    same = row("scale-missing", *KILLED.cells, equivalent_at={"bf16": "It is the contract."})
+    assert record.false_alarms([same], "fp32") == []
+    assert len(record.false_alarms([same], "bf16")) == 1
+
+
+def test_a_cell_tells_the_worst_of_the_checks_that_failed():
+    def found(name: str, verdict: Verdict, observed: float, limit: float) -> tuple[Any, ...]:
+        return name, verdict, Measurement("max", observed, limit, "noise units", "", 1), name
+
+    told = corpus._folded(
+        "CACHE-001",
+        [
+            found("test_near_its_limit", Verdict.PASS, 3.9, 4.0),
+            found("test_a", Verdict.FAIL, 8.0, 4.0),
+            found("test_b", Verdict.FAIL, 50.0, 4.0),
+        ],
+    )
+    assert (told.check, told.worst.observed, told.verdict) == ("test_b", 50.0, Verdict.FAIL)
+    assert told.failed == ("test_a", "test_b")
+    crashed = corpus._folded("CACHE-001", [("test_c", Verdict.FAIL, None, "crashed")])
+    assert (crashed.check, crashed.worst, crashed.severity) == ("test_c", None, float("inf"))
 
 
 def test_what_a_runtime_is_known_to_do_wrong_is_no_false_alarm():
     name, known = "onnxruntime?optimization=all", min(matrix.known_faults("onnxruntime"))
     caught = matrix.Row(name, None, (cell(Verdict.FAIL, 2.0, known), cell(Verdict.FAIL)))
-    (alarm,) = record.false_alarms([caught])
+    (alarm,) = record.false_alarms([caught], "fp32")
     assert known not in alarm
 
 
 def test_the_record_and_the_page_tell_score_survivors_and_smallest_fault():
-    found = {"fp32": [HONEST, KILLED, FAINT]}
-    document = record.document(found)
+    document = record.document([record.part("fp32", [HONEST, KILLED, FAINT], [KILLED])])
     schema.validate("kill-matrix", json.loads(schema.dump(document)))
     (part,) = document["precisions"]
     assert part["score"] == {"killed": 1, "of": 2}
-    assert part["requirements"][0]["smallest"] == {"mutant": "scale-missing", "severity": 40.0}
+    smallest = part["requirements"][0]["smallest"]
+    assert (smallest["mutant"], smallest["observed"], smallest["unit"]) == (
+        "scale-missing",
+        40.0,
+        "bounds",
+    )
     assert part["requirements"][1]["smallest"] is None
+    near = part["mutants"][1]["nearest"]
+    assert (near["requirement"], near["observed"], near["honest"]) == ("ROPE-002", 0.5, 0.1)
     shown = page.render(document)
     assert "1 of 2 mutants killed" in shown
-    assert "reaches 0.5 of the limit of ROPE-002" in shown
-    assert "this requirement is not proved at this precision" in shown
+    assert "ROPE-002: 0.5 bounds, allowed 1; honest candidates to 0.1; test_<wbr>a" in shown
+    assert "none: not proved at this precision" in shown
 
 
-def test_the_whole_matrix_is_not_passed_where_a_named_requirement_catches_nothing(
-    monkeypatch, tmp_path
+def test_the_page_tells_which_check_killed_what_by_how_much_and_where_the_bug_was_seen():
+    known = row("scale-missing", cell(Verdict.FAIL, 40.0), bug="owner/repository#7")
+    shown = page.render(record.document([record.part("fp32", [HONEST, known])]))
+    assert "ATTN-002: 40 bounds, allowed 1; test_<wbr>a" in shown
+    assert 'href="https://github.com/owner/repository/issues/7"' in shown
+
+
+@pytest.mark.parametrize(
+    ("found", "problem"),
+    [
+        ([HONEST, KILLED], ""),
+        ([HONEST, KILLED, FAINT], "fp32: not caught: rotation-by-index by ROPE-002"),
+        ([HONEST, KILLED, FAINT], "fp32: survived: rotation-by-index"),
+        ([matrix.Row("pytorch", None, (cell(Verdict.FAIL),))], "fp32: pytorch: ATTN-002 FAIL "),
+    ],
+)
+def test_the_whole_matrix_passes_where_nothing_survives_and_nothing_honest_is_failed(
+    monkeypatch, tmp_path, found, problem
 ):
-    found = [HONEST, KILLED, FAINT]
     monkeypatch.setattr(matrix, "rows", lambda **_: iter(found))
-    trial = selftest.whole(tmp_path, ["fp32"], say=lambda _: None)
-    assert not trial.passed
-    assert "not caught: rotation-by-index by ROPE-002" in trial.lines
+    monkeypatch.setattr(matrix, "exported", lambda: iter([]))
+    trial = selftest.whole(tmp_path, ["fp32"])
+    assert trial.passed == (not problem)
+    assert not problem or problem in trial.lines
     assert (tmp_path / "kill-matrix.json").is_file()
+
+
+def test_a_blunt_check_is_noticed_at_sixteen_bits_too(monkeypatch, tmp_path):
+    rows = {"fp32": [HONEST, KILLED], "bf16": [HONEST, row("scale-missing", cell(Verdict.PASS))]}
+    monkeypatch.setattr(matrix, "rows", lambda *, precision, **_: iter(rows[precision]))
+    monkeypatch.setattr(matrix, "exported", lambda: iter([]))
+    trial = selftest.whole(tmp_path, ["fp32", "bf16"])
+    assert not trial.passed
+    assert trial.lines[0] == "bf16: survived: scale-missing"
+    assert trial.lines[-1] == "fp32: 1 of 1 mutants killed; bf16: 0 of 1 mutants killed"
 
 
 def test_a_check_that_measured_nothing_has_not_passed():

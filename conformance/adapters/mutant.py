@@ -1,7 +1,8 @@
-"""Mutants as candidates: ``mutant:<name>``; torch with the reference decoder, and one fault.
+"""Mutants as candidates: ``mutant:<name>[?export=onnx]``; the reference decoder with one fault.
 
-A fault of the exported graph runs in ONNX Runtime. Without a target it is the honest candidate
-that all others are made from.
+It runs in torch; with ``export=onnx`` it is exported with its fault and runs in ONNX Runtime, as a
+fault of the exported graph always does. Without a target it is the honest candidate that all
+others are made from.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from unittest import mock
 
 from conformance import mutants
 from conformance.adapters import onnxruntime, pytorch
+from conformance.candidate import choose
 from conformance.errors import CandidateUnavailable, did_you_mean
 
 if TYPE_CHECKING:
@@ -29,21 +31,23 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open(target: str, options: Mapping[str, str]) -> Iterator[Candidate]:  # noqa: A001  # the seam
-    """Open the mutant of a name; options are those of ``pytorch``.
+    """Open the mutant of a name; options are ``export`` and those of ``pytorch``.
 
     Raises:
-        CandidateUnavailable: there is no such mutant, torch is not installed, or a mutant of the
-            graph, which is float32, is asked for in another type.
+        CandidateUnavailable: there is no such mutant, torch is not installed, or a graph, which is
+            float32, is asked for in another type or of a fault that is in no decoder.
     """
     known = mutants.all_mutants()
     if target and target not in known:
         raise CandidateUnavailable(f"there is no mutant {target!r}.{did_you_mean(target, known)}")
     mutant = known.get(target)
-    if mutant is not None and mutant.replaces == "graph":
-        with _graph(mutant, options) as faulty:
+    others = {name: value for name, value in options.items() if name != "export"}
+    own = choose({n: v for n, v in options.items() if n not in others}, {"export": ("no", "onnx")})
+    if mutant is not None and (mutant.replaces == "graph" or own["export"] == "onnx"):
+        with _graph(mutant, others) as faulty:
             yield faulty
         return
-    with pytorch.open("cpu", options) as honest:
+    with pytorch.open("cpu", others) as honest:
         yield _Candidate(honest, mutant) if mutant else honest
 
 
@@ -52,6 +56,10 @@ def _graph(mutant: Mutant, options: Mapping[str, str]) -> Iterator[Candidate]:
     """Open ONNX Runtime with a fault in every graph that it loads."""
     if options.get("dtype", "float32") != "float32":
         raise CandidateUnavailable(f"mutant {mutant.name!r}: the exported graph is float32")
+    if mutant.replaces != "graph" and not is_in_decoder(mutant):
+        raise CandidateUnavailable(
+            f"mutant {mutant.name!r} replaces {mutant.replaces}, which no exported graph holds"
+        )
     with onnxruntime.open("", {"threads": "1"}) as honest:
         yield _GraphCandidate(honest, mutant)
 
@@ -100,7 +108,7 @@ class _Model:
 
 
 class _GraphCandidate:
-    """ONNX Runtime, which is given an edited copy of each graph."""
+    """ONNX Runtime, which is given graphs that were edited, or exported with a fault."""
 
     def __init__(self, honest: Candidate, mutant: Mutant) -> None:
         self._honest, self._mutant = honest, mutant
@@ -109,11 +117,17 @@ class _GraphCandidate:
 
     def load(self, package: ModelPackage) -> Model:
         """Load a package whose graph has the fault."""
-        import onnx  # noqa: PLC0415  # only graphs need it
-
-        graph = onnx.load(package.file("model.onnx"))
         with tempfile.TemporaryDirectory() as folder:
-            onnx.save(self._mutant.fault(graph), Path(folder) / "model.onnx")
+            file = Path(folder) / "model.onnx"
+            if self._mutant.replaces == "graph":
+                import onnx  # noqa: PLC0415  # only graphs need it
+
+                onnx.save(self._mutant.fault(onnx.load(package.file(file.name))), file)
+            else:
+                from reference_model import export  # noqa: PLC0415  # the same
+
+                with replaced_in_model(self._mutant):
+                    export.write_onnx(package.path, file)
             return self._honest.load(dataclasses.replace(package, path=Path(folder)))
 
 
@@ -148,13 +162,22 @@ def replaced_in_model(mutant: Mutant) -> Iterator[None]:
         with mock.patch(f"{model.__name__}.open_folder", _with_config(mutant)):
             yield
         return
-    owner, _, attribute = mutant.replaces.rpartition(".")
-    place = getattr(model, owner, None) if owner else model
-    if place is None or not hasattr(place, attribute):
-        yield  # the fault is not in the decoder
+    if not is_in_decoder(mutant):
+        yield
         return
+    owner, _, attribute = mutant.replaces.rpartition(".")
+    place = getattr(model, owner) if owner else model
     with mock.patch.object(place, attribute, _faulty(mutant, getattr(place, attribute))):
         yield
+
+
+def is_in_decoder(mutant: Mutant) -> bool:
+    """Return whether a fault replaces something of the reference decoder."""
+    from reference_model import model  # noqa: PLC0415  # imports torch
+
+    owner, _, attribute = mutant.replaces.rpartition(".")
+    place = getattr(model, owner, None) if owner else model
+    return mutant.replaces == "config" or hasattr(place, attribute)
 
 
 def _with_config(mutant: Mutant) -> Callable[..., Any]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from conformance import catalogue, evidence, inputs, models
+from conformance import catalogue, evidence, faults, inputs, models
 from conformance.checked import CheckedModel, CheckedOperators, RememberedOracle, RememberedTruths
 from conformance.plan import unclaimed
 from conformance.records import CandidateInfo, Measurement, Verdict
@@ -41,6 +41,10 @@ class Cell:
     verdict: Verdict
     worst: Measurement | None
     message: str
+    check: str = ""
+    """The check that made the worst measurement, or failed without one."""
+    failed: tuple[str, ...] = ()
+    """Every check that did not pass."""
 
     @property
     def severity(self) -> float:
@@ -74,6 +78,8 @@ class Corpus:
         # Copies, since a mutant may change the files of a package, and others read the cache.
         self._folder = Path(tempfile.mkdtemp(prefix="llm-conformance-"))
         weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        self._answers = self._folder / "answers"
+        self._answers.mkdir()
         self._originals = {name: models.suite_package(name).path for name in names}
         self.restore()
         self._packages = {name: models.open_package(self._folder / name, name) for name in names}
@@ -90,11 +96,12 @@ class Corpus:
         """Run the checks of some requirements on a candidate."""
         operators = CheckedOperators(candidate, self.contract, self._truths)
         loaded = {name: self._checked(candidate, p) for name, p in self._packages.items()}
-        return [
-            self._cell(requirement, candidate.info, operators, loaded)
-            for requirement in requirements
-            if not unclaimed(requirement, candidate.info.claims)
-        ]
+        with faults.remembered(self._answers):
+            return [
+                self._cell(requirement, candidate.info, operators, loaded)
+                for requirement in requirements
+                if not unclaimed(requirement, candidate.info.claims)
+            ]
 
     def restore(self) -> None:
         """Copy the packages again, where a candidate has changed their files."""
@@ -108,18 +115,13 @@ class Corpus:
         operators: CheckedOperators,
         loaded: Mapping[str, CheckedModel],
     ) -> Cell:
-        verdicts: list[Verdict] = []
-        worst: Measurement | None = None
-        message = ""
+        found: list[tuple[str, Verdict, Measurement | None, str]] = []
         for case in self._cases_of(requirement.id, operators, loaded):
             fixtures = {"candidate": info, "operators": operators}
             if case.model is not None:
                 fixtures["model"] = loaded[case.model]
-            verdict, measurement, text = _decide(case, _named(case, fixtures))
-            verdicts.append(verdict)
-            message = message or text
-            worst = _worse(worst, measurement)
-        return Cell(requirement.id, combine(verdicts), worst, message)
+            found.append((case.check.name, *_decide(case, _named(case, fixtures))))
+        return _folded(requirement.id, found)
 
     def _cases_of(
         self,
@@ -169,6 +171,26 @@ class Corpus:
         if (package.name, corpus) not in self._noise:
             self._noise[package.name, corpus] = models.noise(package, self.contract, corpus)
         return self._noise[package.name, corpus]
+
+
+def _folded(
+    requirement: str, found: Sequence[tuple[str, Verdict, Measurement | None, str]]
+) -> Cell:
+    """Combine what the cases of a requirement said: check, verdict, worst measurement, message."""
+    combined = combine(verdict for _, verdict, _, _ in found)
+    failed = tuple(dict.fromkeys(name for name, v, _, _ in found if v > Verdict.PASS))
+    # Where some failed, what is told is of those: another's limit may be nearer without being over.
+    told = [(name, m) for name, verdict, m, _ in found if m and (verdict is combined or not failed)]
+    check, worst = max(
+        told, key=lambda one: _excess(one[1]), default=(failed[0] if failed else "", None)
+    )
+    message = next((text for *_, text in found if text), "")
+    return Cell(requirement, combined, worst, message, check, failed)
+
+
+def _excess(measurement: Measurement) -> float:
+    """Return how little headroom a measurement has; NaN has the least."""
+    return math.inf if math.isnan(measurement.observed) else -measurement.headroom
 
 
 def _named(case: _Case, fixtures: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,53 +10,57 @@ from conformance.matrix import known_faults, smallest_kill
 from conformance.records import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from conformance.matrix import Cell, Row
 
 KILLED, EQUIVALENT, BELOW_NOISE, SURVIVED = "killed", "equivalent", "below the noise", "survived"
-"""What can become of a mutant. Below the noise: killed at fp32, and too small for this type."""
+"""What can become of a mutant at a precision. The second and third have to be declared with it."""
 
 
-def document(found: Mapping[str, Sequence[Row]]) -> dict[str, Any]:
-    """Return the matrix as plain JSON values.
-
-    Args:
-        found: the rows of each precision; fp32 decides what can be below the noise elsewhere.
-    """
-    at_fp32 = {row.name for row in found.get("fp32", ()) if row.killed_by}
+def document(parts: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Return the matrix as plain JSON values, of the parts that :func:`part` makes."""
     return {
         "schema": schema.schema_of("kill-matrix")["$id"],
         "suite": identity.suite(),
         "environment": identity.environment(),
-        "precisions": [_precision(name, rows, at_fp32) for name, rows in found.items()],
+        "precisions": list(parts),
     }
 
 
-def _precision(precision: str, rows: Sequence[Row], at_fp32: set[str]) -> dict[str, Any]:
+def part(precision: str, rows: Sequence[Row], exported: Sequence[Row] = ()) -> dict[str, Any]:
+    """Return the rows of one precision as plain JSON values.
+
+    Args:
+        precision: a precision contract.
+        rows: honest candidates, and mutants.
+        exported: some of the mutants once more, as graphs; they count in no score.
+    """
     mutants = [row for row in rows if row.mutant is not None]
-    fates = Counter(fate(row, at_fp32) for row in mutants)
+    honest = [row for row in rows if row.mutant is None]
+    fates = Counter(fate(row, precision) for row in mutants)
     return {
         "precision": precision,
         "score": {"killed": fates[KILLED], "of": len(mutants) - fates[EQUIVALENT]},
         "fates": {name: fates[name] for name in (KILLED, EQUIVALENT, BELOW_NOISE, SURVIVED)},
-        "honest": [_row(row) for row in rows if row.mutant is None],
-        "mutants": [{**_told(row), "fate": fate(row, at_fp32), **_row(row)} for row in mutants],
+        "honest": [{**_row(row), "known": dict(known_faults(row.name))} for row in honest],
+        "mutants": [_mutant(row, precision, honest) for row in mutants],
+        "exported": [_mutant(row, precision, honest) for row in exported],
         "requirements": [_noticed(rows, name) for name in _requirements(rows)],
     }
 
 
-def fate(row: Row, at_fp32: set[str]) -> str:
-    """Return what became of a mutant."""
+def fate(row: Row, precision: str) -> str:
+    """Return what became of a mutant at a precision."""
     assert row.mutant is not None
+    if row.mutant.proof(precision):
+        return EQUIVALENT
     if row.killed_by:
         return KILLED
-    if row.mutant.equivalent:
-        return EQUIVALENT
-    return BELOW_NOISE if row.name in at_fp32 else SURVIVED
+    return BELOW_NOISE if precision in row.mutant.below_noise_at else SURVIVED
 
 
-def false_alarms(rows: Sequence[Row]) -> list[str]:
+def false_alarms(rows: Sequence[Row], precision: str) -> list[str]:
     """Return the honest candidates and variants that some requirement did not pass, and why.
 
     But for what a runtime is known to do wrong: that alarm is none that is false.
@@ -65,13 +69,13 @@ def false_alarms(rows: Sequence[Row]) -> list[str]:
     return [
         f"{row.name}: {cell.requirement} {cell.verdict.name} {cell.message}"
         for row in rows
-        if row.mutant is None or row.mutant.equivalent
+        if row.mutant is None or row.mutant.proof(precision)
         for cell in row.cells
         if cell.verdict not in passed and cell.requirement not in known_faults(row.name)
     ]
 
 
-def _told(row: Row) -> dict[str, Any]:
+def _mutant(row: Row, precision: str, honest: Sequence[Row]) -> dict[str, Any]:
     mutant = row.mutant
     assert mutant is not None
     return {
@@ -80,7 +84,10 @@ def _told(row: Row) -> dict[str, Any]:
         "bug": mutant.bug,
         "replaces": mutant.replaces,
         "kills": list(mutant.kills),
-        "reason": mutant.equivalent or mutant.survives,
+        "reason": mutant.proof(precision) or mutant.survives,
+        "fate": fate(row, precision),
+        "nearest": _nearest(row, honest),
+        **_row(row),
     }
 
 
@@ -93,9 +100,27 @@ def _cell(cell: Cell) -> dict[str, Any]:
         "requirement": cell.requirement,
         "verdict": cell.verdict.name,
         "severity": cell.severity,
+        "check": cell.check,
+        "failed": list(cell.failed),
         "unit": cell.worst.unit if cell.worst else "",
         "observed": cell.worst.observed if cell.worst else None,
+        "limit": cell.worst.limit if cell.worst else None,
     }
+
+
+def _nearest(row: Row, honest: Sequence[Row]) -> dict[str, Any] | None:
+    """Return how near a mutant that was not killed came to a limit of those that should kill it.
+
+    Beside it stands the most that an honest candidate reached there.
+    """
+    assert row.mutant is not None
+    named = [cell for cell in row.cells if cell.requirement in row.mutant.kills and cell.worst]
+    if row.killed_by or not named:
+        return None
+    cell = max(named, key=lambda one: one.severity)
+    same = [c for other in honest for c in other.cells if c.requirement == cell.requirement]
+    most = max((c.worst.observed for c in same if c.worst), default=None)
+    return {**_cell(cell), "honest": most}
 
 
 def _requirements(rows: Sequence[Row]) -> list[str]:
@@ -110,5 +135,7 @@ def _noticed(rows: Sequence[Row], requirement: str) -> dict[str, Any]:
         "id": requirement,
         "checks": [check.name for check in catalogue.deciding(requirement)],
         "kills": sum(requirement in row.killed_by for row in rows if row.mutant is not None),
-        "smallest": None if smallest is None else {"mutant": smallest[0], "severity": smallest[1]},
+        "smallest": None
+        if smallest is None
+        else {"mutant": smallest[0].name, **_cell(smallest[1])},
     }

@@ -17,7 +17,10 @@ a package; and ``info``, what the candidate says of itself. ``config``, ``graph`
 values, and the fault gets the value alone.
 
 A mutant that changes nothing by mathematics says so in ``equivalent``, kills nothing, and has to
-pass every check: a check that fails it is wrong.
+pass every check: a check that fails it is wrong. ``equivalent_at`` says the same of one precision,
+at which the fault is what the contract allows, and ``below_noise_at`` names the precisions at which
+it is a fault, and smaller than the rounding of honest candidates. Everywhere else it has to be
+killed.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ import functools
 import importlib
 import inspect
 import pkgutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -52,6 +55,14 @@ class Mutant:
     """Why it is no fault, where it changes nothing by mathematics: the proof."""
     survives: str = ""
     """Why no check fails it yet, though it is a fault: what would have to be checked."""
+    equivalent_at: Mapping[str, str] = field(default_factory=dict)
+    """By precision contract: why it is no fault there."""
+    below_noise_at: tuple[str, ...] = ()
+    """Precision contracts under which it is too small to be told from honest rounding."""
+
+    def proof(self, precision: str) -> str:
+        """Return why it is no fault under a precision contract; empty where it is one."""
+        return self.equivalent or self.equivalent_at.get(precision, "")
 
 
 def mutant(
@@ -61,6 +72,8 @@ def mutant(
     kills: tuple[str, ...] = (),
     equivalent: str = "",
     survives: str = "",
+    equivalent_at: Mapping[str, str] | None = None,
+    below_noise_at: tuple[str, ...] = (),
 ) -> Callable[[Fault], Mutant]:
     """Make a mutant of a function; its name and docstring are the mutant's.
 
@@ -70,6 +83,8 @@ def mutant(
         kills: the requirements that have to fail it.
         equivalent: the proof that it changes nothing; then nothing may fail it.
         survives: why nothing fails it, where that is known and not right.
+        equivalent_at: by precision contract, why it is no fault there.
+        below_noise_at: precision contracts under which it is smaller than honest rounding.
     """
 
     def make(fault: Fault) -> Mutant:
@@ -87,6 +102,8 @@ def mutant(
             fault=fault,
             equivalent=equivalent,
             survives=survives,
+            equivalent_at=equivalent_at or {},
+            below_noise_at=below_noise_at,
         )
 
     return make

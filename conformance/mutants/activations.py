@@ -150,7 +150,7 @@ def gate_by_gelu_of_tanh(_: Honest, x: Any) -> Any:
     return x * (1 + (math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)).tanh()) / 2
 
 
-@mutant("silu", kills=("LOGITS-001", "LOGITS-002", "LOGITS-007"), bug="generic")
+@mutant("silu", kills=("LOGITS-001", "LOGITS-002"), bug="generic")
 def gate_by_relu(_: Honest, x: Any) -> Any:
     """The activation is ReLU."""
     return x.clamp(min=0)

@@ -65,7 +65,9 @@ def logits_capped(honest: Honest, self: Any, x_BTD: Any) -> Any:
     return 30 * (honest(self, x_BTD) / 30).tanh()
 
 
-@mutant("Decoder.head", kills=("LOGITS-001", "LOGITS-002", "LOGITS-005"), bug="generic")
+@mutant(
+    "Decoder.head", kills=("LOGITS-001", "LOGITS-002", "LOGITS-005", "LOGITS-007"), bug="generic"
+)
 def temperature_left_on(honest: Honest, self: Any, x_BTD: Any) -> Any:
     """Logits are divided by a temperature of 1.02."""
     return honest(self, x_BTD) / 1.02

@@ -180,6 +180,16 @@ def is_causal_ignored(honest: Honest, call: OperatorCall) -> Any:
     return honest(dataclasses.replace(call, attributes={**call.attributes, "is_causal": 0}))
 
 
+@mutant("operator Attention", kills=ids("ATTN", 5, 8, 10, 12), bug="generic")
+def later_keys_leave_a_trace(honest: Honest, call: OperatorCall) -> Any:
+    """With is_causal, a later key keeps the smallest weight that there is."""
+    answer = honest(call)
+    if call.attributes.get("is_causal"):
+        y = answer["Y"]
+        answer["Y"] = np.where(y == 0, np.nextafter(np.zeros_like(y), np.ones_like(y)), y)
+    return answer
+
+
 def _masked(honest: Honest, call: OperatorCall, hide: Callable[[Any, Any], Any]) -> Any:
     """Compute with another mask: ``hide`` gets what the mask adds, and which keys it hides."""
     if "attn_mask" not in call.inputs:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from conformance import candidate as candidates
-from conformance import models, mutants
+from conformance import matrix, models, mutants
 from conformance.adapters import mutant as adapter
 from conformance.errors import CandidateUnavailable
 from conformance.records import OperatorCall
@@ -116,6 +116,23 @@ def test_a_mutant_of_the_graph_is_float32_only():
     opening = candidates.open_candidate("mutant:graph-epsilon-changed?dtype=bfloat16")
     with pytest.raises(CandidateUnavailable, match="float32"), opening:
         pass
+
+
+def test_an_exported_fault_answers_in_onnx_runtime_what_it_answers_in_torch():
+    exported, faulty = _logits("gate-by-gelu-of-tanh?export=onnx"), _logits("gate-by-gelu-of-tanh")
+    assert np.abs(exported - faulty).max() < 1e-3 < np.abs(faulty - _logits("")).max()
+
+
+@pytest.mark.parametrize("name", ["scale-missing", "crop-ignored"])
+def test_a_fault_that_no_graph_holds_is_not_exported(name):
+    with pytest.raises(CandidateUnavailable, match="no exported graph holds"):
+        _logits(f"{name}?export=onnx")
+
+
+def test_exported_mutants_cover_the_topics_of_the_decoder():
+    chosen = [KNOWN[name] for name in matrix.EXPORTED]
+    assert all(adapter.is_in_decoder(mutant) for mutant in chosen)
+    assert len({mutant.topic for mutant in chosen}) == len(chosen)
 
 
 def test_an_unknown_mutant_is_refused_with_a_suggestion():

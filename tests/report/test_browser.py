@@ -1,18 +1,13 @@
-"""The pages in headless Chromium: what they show, do, and do not do.
-
-Needs Chromium, Playwright and axe-core: ``.ci/browser`` fetches what is missing. Where it has found
-everything, ``BROWSER_TESTS=required`` makes a failure of what would be skipped.
-"""
+"""The pages in headless Chromium: what they show, do, and do not do."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from pathlib import Path
 
 import pytest
 
+from chromium import DESK, VIEWS, complaints_of_axe, started
 from conformance import report as reports
 from conformance.matrix import page as matrix_page
 
@@ -20,41 +15,12 @@ pytestmark = pytest.mark.browser
 
 ROOT = Path(__file__).parents[2]
 MATRIX = ROOT / "schemas" / "examples" / "kill-matrix" / "valid" / "one-kill.json"
-AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chrome")
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-sync",
-    "--disable-background-networking",
-    "--disable-component-update",
-]
-DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
-VIEWS = {"light": ("light", DESK), "dark": ("dark", DESK), "phone": ("light", PHONE)}
-
-
-def absent(what):
-    """Skip a test for want of a tool, or fail it where the tool has to be there."""
-    if os.environ.get("BROWSER_TESTS") == "required":
-        pytest.fail(f"{what}, and BROWSER_TESTS=required")
-    pytest.skip(f"{what}: run .ci/browser")
 
 
 @pytest.fixture(scope="module")
 def browser():
-    try:
-        from playwright import sync_api as library  # noqa: PLC0415  # it may not be installed
-    except ImportError:
-        absent("playwright is not installed")
-    if CHROMIUM is None:
-        absent("there is no chromium, and $CHROMIUM names none")
-    with library.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield started
-        started.close()
+    with started() as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -256,14 +222,6 @@ def test_axe_finds_nothing_to_complain_about(open_page, view):
     assert not complaints_of_axe(page)
 
 
-def complaints_of_axe(page):
-    if not AXE.exists():
-        absent(f"there is no {AXE.relative_to(ROOT)}")
-    page.evaluate(AXE.read_text(encoding="utf-8"))
-    found = page.evaluate("axe.run().then(result => result.violations)")
-    return [(v["id"], v["impact"], [n["html"][:200] for n in v["nodes"]]) for v in found]
-
-
 @pytest.fixture(scope="module")
 def matrix_address(tmp_path_factory):
     """The page of the example of a kill matrix that the schemas have."""
@@ -281,7 +239,7 @@ def test_the_kill_matrix_is_shown_without_complaint(browser, matrix_address, vie
     page.on("request", lambda request: asked.append(request.url))
     page.on("console", lambda message: said.append(message.text))
     page.goto(matrix_address)
-    assert "rope-base-10001" in page.locator("table").first.inner_text()
+    assert "rope-base-10001" in page.locator("main").inner_text()
     assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
     assert not complaints_of_axe(page)
     page.close()

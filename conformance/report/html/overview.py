@@ -139,6 +139,8 @@ def _assurance(report: Report) -> list[tuple[str, Content]]:
         ("selection", partial or "complete: every requirement of the profile"),
         ("waivers", f"{waived} in use" if waived else "none"),
         ("suite", f"{report.suite.get('version', 'unknown')}"),
+        ("kill matrix", report.suite.get("kill_matrix", "unknown")),
+        ("self-test", report.suite.get("selftest", "unknown")),
         ("suite digest", element("code", report.suite.get("digest", "unknown"))),
     ]
 

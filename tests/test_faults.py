@@ -1,0 +1,50 @@
+"""What known faults answer is computed once for many candidates, and only where that is asked."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from conformance import faults, models, mutants
+from conformance.adapters import pytorch
+from conformance.oracles.corpus import long_corpus
+
+CHOSEN = [mutants.all_mutants()[name] for name in ("gate-by-relu", "rope-missing")]
+
+
+@pytest.fixture
+def loaded(monkeypatch):
+    """Count how often a model is loaded into torch."""
+    calls = []
+    load = pytorch._Candidate.load
+
+    def counted(self, package):
+        calls.append(package.name)
+        return load(self, package)
+
+    monkeypatch.setattr(pytorch._Candidate, "load", counted)
+    return calls
+
+
+def _effects(package):
+    corpus = long_corpus(package.config["vocab_size"], 64)
+    return {e.mutant.name: e.logits_BTV for e in faults.effects(package, corpus, CHOSEN)}
+
+
+def test_a_run_keeps_nothing(loaded):
+    package = models.suite_package("llama-mqa-tied")
+    for _ in range(2):
+        _effects(package)
+    assert len(loaded) == 2 * len(CHOSEN)
+
+
+def test_what_is_remembered_is_what_was_computed(loaded, tmp_path):
+    package = models.suite_package("llama-mqa-tied")
+    exact = _effects(package)
+    with faults.remembered(tmp_path):
+        first, again = _effects(package), _effects(package)
+    assert len(loaded) == 2 * len(CHOSEN)
+    for name, logits_BTV in exact.items():
+        assert np.array_equal(first[name], logits_BTV)
+        assert np.array_equal(again[name], logits_BTV)
+    assert not np.array_equal(exact["gate-by-relu"], exact["rope-missing"])
