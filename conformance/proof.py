@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import math
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -40,11 +41,11 @@ class Noticed:
     limit: float
 
     def __str__(self) -> str:
-        more = f"; {self.kills - 1} more" if self.kills > 1 else ""
-        return (
-            f"{self.precision}: {self.mutant}, {self.observed:.3g} {self.unit}, allowed "
-            f"{self.limit:.3g} ({self.check}{more})"
-        )
+        more = f", and {self.kills - 1} larger ones" if self.kills > 1 else ""
+        measured = "failed without a number"
+        if math.isfinite(self.observed):
+            measured = f"{self.observed:.3g} {self.unit}, allowed {self.limit:.3g}"
+        return f"{self.precision}: {self.mutant}, {measured} ({self.check}){more}"
 
 
 def summary(matrix: Mapping[str, Any]) -> dict[str, Any]:

@@ -108,7 +108,9 @@ def _at(precision: str) -> tuple[dict[str, Any], list[str]]:
     problems += [
         f"survived: {row.name}"
         for row in rows
-        if row.mutant and record.fate(row, precision) == record.SURVIVED
+        if row.mutant
+        and not row.mutant.survives  # that it does is known, and why
+        and record.fate(row, precision) == record.SURVIVED
     ]
     return record.part(precision, rows, graphs), [f"{precision}: {line}" for line in problems]
 

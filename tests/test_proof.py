@@ -27,9 +27,10 @@ def test_the_kept_matrix_has_every_mutant_and_every_requirement():
 
 
 @pytest.mark.parametrize("precision", PARTS)
-def test_the_kept_matrix_has_no_survivor(precision):
+def test_the_kept_matrix_has_no_survivor_but_those_that_are_known_to_survive(precision):
     part = PARTS[precision]
-    assert part["fates"]["survived"] == 0
+    known = {name for name, mutant in mutants.all_mutants().items() if mutant.survives}
+    assert {name for name, fate in part["mutants"].items() if fate == "survived"} <= known
     assert part["score"]["killed"] == list(part["mutants"].values()).count("killed")
 
 

@@ -44,7 +44,12 @@ def softmax_to_base_two(honest: Honest, call: OperatorCall) -> Any:
     return honest(dataclasses.replace(call, inputs={"input": (x * math.log(2)).astype(x.dtype)}))
 
 
-@mutant("operator Softmax", kills=ids("SOFTMAX", 1, 2, 4, 5), bug="generic")
+@mutant(
+    "operator Softmax",
+    kills=ids("SOFTMAX", 1, 2, 4, 5),
+    bug="generic",
+    below_noise_at=("bf16", "fp16"),
+)
 def softmax_with_epsilon(honest: Honest, call: OperatorCall) -> Any:
     """A hundred-thousandth is added to the sum of exponentials."""
     x = call.inputs["input"].astype(np.float64)
@@ -52,7 +57,12 @@ def softmax_with_epsilon(honest: Honest, call: OperatorCall) -> Any:
     return {n: (y * total / (total + 1e-5)).astype(y.dtype) for n, y in honest(call).items()}
 
 
-@mutant("operator Softmax", kills=("SOFTMAX-002",), bug="generic")
+@mutant(
+    "operator Softmax",
+    kills=("SOFTMAX-002",),
+    bug="generic",
+    equivalent_at={"fp16": "exp(-20) is less than half of the smallest float16 number."},
+)
 def minus_infinity_clamped(honest: Honest, call: OperatorCall) -> Any:
     """Minus infinity is clamped to 20 below the row's maximum."""
     x = call.inputs["input"]
@@ -129,7 +139,7 @@ def swish_scaled_outside(honest: Honest, call: OperatorCall) -> Any:
     return {name: (y * alpha).astype(y.dtype) for name, y in plain.items()}
 
 
-@mutant("operator Swish", kills=("ACT-006",), bug="generic")
+@mutant("operator Swish", kills=("ACT-006",), bug="generic", below_noise_at=("bf16", "fp16"))
 def alpha_kept_in_eight_bits(honest: Honest, call: OperatorCall) -> Any:
     """Alpha is a number of 8 bits: 1.703125 for 1.702."""
     alpha = round(call.attributes.get("alpha", 1.0) * 128) / 128

@@ -29,14 +29,19 @@ def rows_reversed(honest: Honest, *inputs: Any) -> Any:
     return honest(*inputs)[::-1].copy()
 
 
-@mutant("logits", kills=("BATCH-001", "LOGITS-001"), bug="generic")
+@mutant("logits", kills=("BATCH-001", "LOGITS-001"), bug="generic", below_noise_at=("bf16", "fp16"))
 def rows_leak_into_their_neighbours(honest: Honest, *inputs: Any) -> Any:
     """A row's logits hold a ten-thousandth of the row before it."""
     logits = honest(*inputs)
     return logits + np.roll(logits, 1, axis=0) * logits.dtype.type(1e-4)
 
 
-@mutant("logits", kills=("BATCH-001", "LOGITS-001"), bug="generic")
+@mutant(
+    "logits",
+    kills=("BATCH-001", "LOGITS-001"),
+    bug="generic",
+    equivalent_at={"bf16": "Logits are bfloat16 numbers there."},
+)
 def batches_take_a_narrower_kernel(honest: Honest, *inputs: Any) -> Any:
     """Batches of more than one row are computed in bfloat16."""
     logits = honest(*inputs)

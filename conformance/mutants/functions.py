@@ -53,7 +53,13 @@ def sigmoid_by_tanh_of_the_whole(_: Honest, call: OperatorCall) -> Any:
     return _of(call, lambda x: (1 + np.tanh(x)) / 2)
 
 
-@mutant("operator Sigmoid", kills=("ACT-001",), bug="generic")
+@mutant(
+    "operator Sigmoid",
+    kills=("ACT-001",),
+    bug="generic",
+    equivalent_at={"fp16": "The sigmoid answers float16 numbers there."},
+    below_noise_at=("bf16",),
+)
 def sigmoid_in_float16(honest: Honest, call: OperatorCall) -> Any:
     """The sigmoid is a float16 number."""
     return _in_float16(honest, call)
@@ -94,7 +100,12 @@ def tanh_by_a_short_fraction(_: Honest, call: OperatorCall) -> Any:
     return _of(call, fraction)
 
 
-@mutant("operator Tanh", kills=("ACT-002",), bug="generic")
+@mutant(
+    "operator Tanh",
+    kills=("ACT-002",),
+    bug="generic",
+    equivalent_at={"fp16": "Tanh answers float16 numbers there."},
+)
 def tanh_in_float16(honest: Honest, call: OperatorCall) -> Any:
     """Tanh is a float16 number."""
     return _in_float16(honest, call)
@@ -118,7 +129,12 @@ def relu_swallows_nan(_: Honest, call: OperatorCall) -> Any:
     return _of(call, lambda x: np.where(x > 0, x, 0))
 
 
-@mutant("operator Relu", kills=("ACT-003",), bug="generic")
+@mutant(
+    "operator Relu",
+    kills=("ACT-003",),
+    bug="generic",
+    equivalent_at={"bf16": "ReLU answers bfloat16 numbers there."},
+)
 def relu_in_bfloat16(honest: Honest, call: OperatorCall) -> Any:
     """ReLU loses the lower half of its bits."""
     bits = {name: y.astype(np.float32).view(np.uint32) for name, y in honest(call).items()}
@@ -160,7 +176,13 @@ def gelu_without_a_tail(honest: Honest, call: OperatorCall) -> Any:
     return {name: np.where(cut, y, 0).astype(y.dtype) for name, y in honest(call).items()}
 
 
-@mutant("operator Gelu", kills=("ACT-004", "ACT-005"), bug="generic")
+@mutant(
+    "operator Gelu",
+    kills=("ACT-004", "ACT-005"),
+    bug="generic",
+    equivalent_at={"fp16": "GELU answers float16 numbers there."},
+    below_noise_at=("bf16",),
+)
 def gelu_in_float16(honest: Honest, call: OperatorCall) -> Any:
     """GELU is a float16 number."""
     return _in_float16(honest, call)
@@ -193,7 +215,7 @@ def gelu_by_tanh_of_a_rounded_scale(honest: Honest, call: OperatorCall) -> Any:
     return _by_tanh(honest, call, scale=0.8)
 
 
-@mutant("operator Gelu", kills=("ACT-005",), bug="generic")
+@mutant("operator Gelu", kills=("ACT-005",), bug="generic", below_noise_at=("bf16",))
 def gelu_by_tanh_of_another_cube(honest: Honest, call: OperatorCall) -> Any:
     """GELU's cubic term has the factor 0.0447, the first digits of 0.044715."""
     return _by_tanh(honest, call, cubic=0.0447)

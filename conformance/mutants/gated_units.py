@@ -70,7 +70,12 @@ def swiglu_by_the_sigmoid(_: Honest, call: OperatorCall) -> Any:
         return _swiglu(call, lambda x: 1 / (1 + np.exp(-x)))
 
 
-@mutant(SWIGLU, kills=BOTH, bug="generic")
+@mutant(
+    SWIGLU,
+    kills=BOTH,
+    bug="generic",
+    equivalent_at={"fp16": "The unit answers float16 numbers there."},
+)
 def swiglu_in_float16(honest: Honest, call: OperatorCall) -> Any:
     """The unit's answer is a float16 number."""
     return {name: y.astype(np.float16).astype(y.dtype) for name, y in honest(call).items()}
@@ -105,7 +110,7 @@ def up_clamped_on_one_side(_: Honest, call: OperatorCall) -> Any:
     return _swiglu(_asked(_with(call, gate=gate, up=up), limit=None))
 
 
-@mutant(SWIGLU, kills=("MLP-003",), bug="generic")
+@mutant(SWIGLU, kills=("MLP-003",), bug="generic", below_noise_at=("bf16", "fp16"))
 def gate_clamped_after_its_activation(_: Honest, call: OperatorCall) -> Any:
     """The limit clamps the activated gate, not the gate."""
     return _swiglu(call, late=True)

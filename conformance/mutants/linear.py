@@ -121,7 +121,15 @@ def one_result_off(honest: Honest, call: OperatorCall) -> Any:
     return {"Y": y}
 
 
-@mutant(PRODUCT, kills=ALL, bug="generic")
+@mutant(
+    PRODUCT,
+    kills=ALL,
+    bug="generic",
+    equivalent_at={
+        "bf16": "A bfloat16 number has 8 bits, and TF32 keeps 11.",
+        "fp16": "A float16 number has 11 bits, and TF32 keeps them.",
+    },
+)
 def factors_in_tf32(honest: Honest, call: OperatorCall) -> Any:
     """Factors are read as TF32 does, with 11 bits, though that is not claimed."""
     if call.inputs["A"].dtype != np.float32:
@@ -249,7 +257,13 @@ def bias_along_the_rows(honest: Honest, call: OperatorCall) -> Any:
     return honest(_with(call, C=c[:, None]) if c.ndim == 1 else call)
 
 
-@mutant(GEMM, kills=("LINEAR-006",), bug="generic")
+@mutant(
+    GEMM,
+    kills=("LINEAR-006",),
+    bug="generic",
+    equivalent_at={"fp16": "What is answered are float16 numbers there."},
+    below_noise_at=("bf16",),
+)
 def gemm_in_float16(honest: Honest, call: OperatorCall) -> Any:
     """The product is rounded to float16 before anything is added to it."""
     whole = dataclasses.replace(call, inputs={n: call.inputs[n] for n in ("A", "B")})

@@ -120,7 +120,12 @@ def logits_of_a_padded_vocabulary(honest: Honest, *inputs: Any) -> Any:
     return np.pad(honest(*inputs), ((0, 0), (0, 0), (0, 64)))
 
 
-@mutant("logits", kills=("LOGITS-003",), bug="generic")
+@mutant(
+    "logits",
+    kills=("LOGITS-003",),
+    bug="generic",
+    equivalent_at={"fp16": "Logits are float16 arrays there."},
+)
 def logits_in_another_type(honest: Honest, *inputs: Any) -> Any:
     """Logits are answered as float16 arrays."""
     return honest(*inputs).astype(np.float16)

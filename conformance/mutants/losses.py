@@ -255,7 +255,13 @@ def log_prob_weighted(honest: Honest, call: OperatorCall) -> Any:
     return {**answer, "log_prob": answer["log_prob"] * call.inputs["weights"]}
 
 
-@mutant(LOSS, kills=(LOG_PROB,), bug="generic")
+@mutant(
+    LOSS,
+    kills=(LOG_PROB,),
+    bug="generic",
+    equivalent_at={"fp16": "Log-probabilities are float16 numbers there."},
+    below_noise_at=("bf16",),
+)
 def log_prob_in_float16(honest: Honest, call: OperatorCall) -> Any:
     """The second output is a float16 number."""
     return {

@@ -25,25 +25,25 @@ def _norm(config: Any, eps: float) -> Any:
     return dataclasses.replace(config, norm=dataclasses.replace(config.norm, eps=eps))
 
 
-@mutant("config", kills=("LOGITS-001",), bug="generic")
+@mutant("config", kills=("LOGITS-001", "FAULT-001"), bug="generic", below_noise_at=("bf16",))
 def norm_epsilon_1e_6(config: Any) -> Any:
     """The norms' epsilon is a tenth of the checkpoint's: 1e-6 for 1e-5."""
     return _norm(config, config.norm.eps / 10)
 
 
-@mutant("config", kills=("LOGITS-001",), bug="generic")
+@mutant("config", kills=("LOGITS-001",), bug="generic", below_noise_at=("bf16",))
 def norm_epsilon_hard_coded(config: Any) -> Any:
     """The norms' epsilon is 1e-5, whatever the checkpoint says."""
     return _norm(config, 1e-5)
 
 
-@mutant("config", kills=("LOGITS-001",), bug="generic")
+@mutant("config", kills=("LOGITS-001",), bug="generic", below_noise_at=("bf16",))
 def norm_epsilon_missing(config: Any) -> Any:
     """The norms have no epsilon but one that keeps 0 / 0 away."""
     return _norm(config, 1e-30)
 
 
-@mutant("RMSNorm.forward", kills=("LOGITS-001",), bug="generic")
+@mutant("RMSNorm.forward", kills=("LOGITS-001",), bug="generic", below_noise_at=("bf16",))
 def norm_epsilon_outside_the_root(_: Honest, self: Any, x_BTD: Any) -> Any:
     """The norms add epsilon to the root of the mean square."""
     root_BT1 = (x_BTD * x_BTD).mean(-1, keepdim=True).sqrt()
@@ -167,7 +167,12 @@ def last_axis_alone(honest: Honest, call: OperatorCall) -> Any:
     return {"Y": (y.astype(np.float64) * scale.astype(np.float64)).astype(y.dtype)}
 
 
-@mutant("operator RMSNormalization", kills=RMS, bug="huggingface/transformers#29402")
+@mutant(
+    "operator RMSNormalization",
+    kills=RMS,
+    bug="huggingface/transformers#29402",
+    below_noise_at=("fp16",),
+)
 def normal_rows_in_float16(honest: Honest, call: OperatorCall) -> Any:
     """Rows are cast to float16 before the scale, in wider types too."""
     ones = np.ones_like(call.inputs["scale"])
@@ -193,7 +198,12 @@ def offset_omitted(_: Honest, call: OperatorCall) -> Any:
     return _offset(call, call.inputs["scale"].astype(np.float64))
 
 
-@mutant(OFFSET, kills=("NORM-005",), bug="huggingface/transformers#29402")
+@mutant(
+    OFFSET,
+    kills=("NORM-005",),
+    bug="huggingface/transformers#29402",
+    below_noise_at=("bf16", "fp16"),
+)
 def cast_before_the_offset_scale(_: Honest, call: OperatorCall) -> Any:
     """Rows are cast to a type of 16 bits before they are scaled, as Llama's are."""
     dtype = call.inputs["X"].dtype
@@ -201,7 +211,7 @@ def cast_before_the_offset_scale(_: Honest, call: OperatorCall) -> Any:
     return _offset(call, 1 + call.inputs["scale"].astype(np.float64), narrow)
 
 
-@mutant(OFFSET, kills=("NORM-005",), bug="generic")
+@mutant(OFFSET, kills=("NORM-005",), bug="generic", below_noise_at=("bf16",))
 def offset_added_in_bfloat16(_: Honest, call: OperatorCall) -> Any:
     """One plus the weight is rounded to bfloat16, which loses small weights."""
     factor = (1 + call.inputs["scale"].astype(np.float64)).astype(ml_dtypes.bfloat16)

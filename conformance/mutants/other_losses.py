@@ -88,7 +88,13 @@ def ignored_labels_smoothed(_: Honest, call: OperatorCall) -> Any:
     return _smoothed(call, _evenly, all_rows=True)
 
 
-@mutant(SMOOTHED, kills=("LOSS-007",), bug="generic")
+@mutant(
+    SMOOTHED,
+    kills=("LOSS-007",),
+    bug="generic",
+    equivalent_at={"fp16": "The loss is a float16 number there."},
+    below_noise_at=("bf16",),
+)
 def smoothed_loss_in_float16(honest: Honest, call: OperatorCall) -> Any:
     """The smoothed loss is a float16 number."""
     return _in_float16(honest, call)
@@ -128,7 +134,7 @@ def perplexity_of_the_vocabulary_and_one(honest: Honest, call: OperatorCall) -> 
     return honest(dataclasses.replace(call, inputs={**call.inputs, "scores": wider}))
 
 
-@mutant(PERPLEXITY, kills=("LOSS-010",), bug="generic")
+@mutant(PERPLEXITY, kills=("LOSS-010",), bug="generic", below_noise_at=("bf16", "fp16"))
 def perplexity_in_float16(honest: Honest, call: OperatorCall) -> Any:
     """The mean loss is a float16 number when its exponential is taken."""
     return _changed(honest, call, lambda y: np.exp(np.log(y).astype(np.float16).astype(np.float64)))
@@ -168,7 +174,7 @@ def absolute_error(_: Honest, call: OperatorCall) -> Any:
     return _answer(call, np.abs(_difference(call)).mean())
 
 
-@mutant(SQUARED, kills=("LOSS-008",), bug="generic")
+@mutant(SQUARED, kills=("LOSS-008",), bug="generic", below_noise_at=("bf16", "fp16"))
 def squares_by_expansion(_: Honest, call: OperatorCall) -> Any:
     """Squares are a^2 - 2 a b + b^2, which cancels where a and b are close."""
     a, b = (call.inputs[name].astype(np.float32) for name in ("predictions", "targets"))
@@ -225,7 +231,13 @@ def divergence_undefined_at_holes(_: Honest, call: OperatorCall) -> Any:
         return _answer(call, (np.exp(log_p) * (log_p - log_q)).sum(axis=1).mean())
 
 
-@mutant(DIVERGENCE, kills=("LOSS-009",), bug="generic")
+@mutant(
+    DIVERGENCE,
+    kills=("LOSS-009",),
+    bug="generic",
+    equivalent_at={"fp16": "The divergence is a float16 number there."},
+    below_noise_at=("bf16",),
+)
 def divergence_in_float16(honest: Honest, call: OperatorCall) -> Any:
     """Both sides' scores are rounded to float16."""
     narrow = {n: x.astype(np.float16).astype(x.dtype) for n, x in call.inputs.items()}

@@ -39,7 +39,7 @@ class _InTurn:
         return iter(self._left.pop(0))
 
 
-@mutant("config", kills=("LOGITS-001", "FAULT-001"), bug="generic")
+@mutant("config", kills=("LOGITS-001", "FAULT-001"), bug="generic", below_noise_at=("bf16",))
 def rope_base_10001(config: Any) -> Any:
     """The base of the rotation is a ten-thousandth too large: 10001 for 10000."""
     return _rope(config, theta=config.rope.theta * 1.0001)
@@ -242,13 +242,23 @@ def frequencies_in_bfloat16(honest: Honest, rope: Any, head_dim: int) -> Any:
     return tuple(rounded(exact, BF16).tolist())
 
 
-@mutant("Rotary.phases", kills=("LOGITS-001",), bug="NVIDIA/TransformerEngine#1245")
+@mutant(
+    "Rotary.phases",
+    kills=("LOGITS-001",),
+    bug="NVIDIA/TransformerEngine#1245",
+    below_noise_at=("bf16",),
+)
 def cosines_in_bfloat16(honest: Honest, self: Any, *arguments: Any) -> Any:
     """Cosines and sines are rounded to bfloat16 before they are used."""
     return tuple(rounded(part, BF16) for part in honest(self, *arguments))
 
 
-@mutant("Rotary.forward", kills=("LOGITS-001", "LOGITS-002"), bug="NVIDIA/TransformerEngine#1245")
+@mutant(
+    "Rotary.forward",
+    kills=("LOGITS-001", "LOGITS-002"),
+    bug="NVIDIA/TransformerEngine#1245",
+    equivalent_at={"bf16": "Turned vectors are bfloat16 numbers there."},
+)
 def rotation_in_bfloat16(honest: Honest, self: Any, x_BHTK: Any, phases: Any) -> Any:
     """Turned queries and keys are rounded to bfloat16."""
     return rounded(honest(self, x_BHTK, phases), BF16)

@@ -133,7 +133,12 @@ def scale_of_a_dropped(honest: Honest, call: OperatorCall) -> Any:
     return honest(_with(call, a_scale=np.ones_like(call.inputs["a_scale"])))
 
 
-@mutant(CODES, kills=("QUANT-003", "QUANT-004", "QUANT-006"), bug="generic")
+@mutant(
+    CODES,
+    kills=("QUANT-003", "QUANT-004", "QUANT-006"),
+    bug="generic",
+    equivalent_at={"bf16": "Scales are bfloat16 numbers there."},
+)
 def scales_in_bfloat16(honest: Honest, call: OperatorCall) -> Any:
     """Scales are kept in bfloat16."""
     narrow = {

@@ -78,7 +78,13 @@ def rotation_at_float16(honest: Honest, call: OperatorCall) -> Any:
     return _at(honest, call, narrow)
 
 
-@mutant("operator RotaryEmbedding", kills=EVERY, bug="NVIDIA/TransformerEngine#1245")
+@mutant(
+    "operator RotaryEmbedding",
+    kills=EVERY,
+    bug="NVIDIA/TransformerEngine#1245",
+    equivalent_at={"fp16": "The tables hold float16 numbers there."},
+    below_noise_at=("bf16",),
+)
 def rotation_tables_in_float16(honest: Honest, call: OperatorCall) -> Any:
     """The tables of cosines and sines are kept in float16."""
     tables = {name: call.inputs[name] for name in ("cos_cache", "sin_cache")}
@@ -174,7 +180,12 @@ def rotation_as_a_matrix_product(honest: Honest, call: OperatorCall) -> Any:
     return {"Y": y}
 
 
-@mutant("operator RotaryEmbedding", kills=EVERY, bug="NVIDIA/TransformerEngine#1245")
+@mutant(
+    "operator RotaryEmbedding",
+    kills=EVERY,
+    bug="NVIDIA/TransformerEngine#1245",
+    equivalent_at={"bf16": "Turned vectors are bfloat16 numbers there."},
+)
 def rotation_answered_in_bfloat16(honest: Honest, call: OperatorCall) -> Any:
     """The turned channels are rounded to bfloat16."""
     y = np.array(honest(call)["Y"])

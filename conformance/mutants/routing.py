@@ -155,7 +155,9 @@ def softmax_over_tokens(honest: Honest, call: OperatorCall) -> Any:
     return _answer(call, _softmax(_wide(call)[0], axis=0), honest(call)["indices"])
 
 
-@mutant(ROUTER, kills=ALL, bug="generic")
+@mutant(
+    ROUTER, kills=ALL, bug="generic", equivalent_at={"bf16": "Weights are bfloat16 numbers there."}
+)
 def router_weights_in_bfloat16(honest: Honest, call: OperatorCall) -> Any:
     """The weights are numbers of 8 bits."""
 

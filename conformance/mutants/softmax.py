@@ -96,7 +96,7 @@ def classes_behind_the_last_block_not_counted(honest: Honest, call: OperatorCall
     return {"output": (y / counted).astype(x.dtype)}
 
 
-@mutant(SOFTMAX, kills=ids("SOFTMAX", 1, 2, 4, 5), bug="generic")
+@mutant(SOFTMAX, kills=ids("SOFTMAX", 1, 2, 5), bug="generic")
 def small_probabilities_are_zero(honest: Honest, call: OperatorCall) -> Any:
     """An exponential below exp(-20) counts as 0."""
     x = call.inputs["input"]
