@@ -67,7 +67,7 @@ def guarded(what: str, call: Callable[[], _T]) -> _T:
     itself from a case. Only the user's Ctrl-C passes.
     """
     try:
-        with evidence.candidate_time():
+        with evidence.time_of("candidate"):
             return call()
     except (CandidateCrashed, CandidateTimeout) as error:
         raise type(error)(f"{what}: {error}") from error
@@ -101,14 +101,16 @@ class RememberedOracle:
         shapes = repr([array.shape for array in inputs]).encode()
         key = hashlib.sha256(shapes + b"".join(array.tobytes() for array in inputs)).digest()
         if key not in self._answers:
-            self._answers[key] = self._oracle.logits(*inputs)
+            with evidence.time_of("oracle"):
+                self._answers[key] = self._oracle.logits(*inputs)
             while len(self._answers) > self._keep:
                 self._answers.popitem(last=False)
         return self._answers[key]
 
     def hidden_states(self, *inputs: Ints) -> dict[str, Array]:
         """Return the residual stream (B, T, D) after each layer; it is not kept."""
-        return self._oracle.hidden_states(*inputs)
+        with evidence.time_of("oracle"):
+            return self._oracle.hidden_states(*inputs)
 
 
 class CheckedModel:
@@ -160,12 +162,14 @@ class CheckedModel:
     @functools.cached_property
     def ensemble(self) -> Noise:
         """The noise of honest implementations of this model under the claimed contract."""
-        return self._measure_noise()
+        with evidence.time_of("oracle"):
+            return self._measure_noise()
 
     @functools.cached_property
     def type_noise(self) -> Mapping[str, float]:
         """The RMS error at each precision that there is, the widest first."""
-        return self._measure_types()
+        with evidence.time_of("oracle"):
+            return self._measure_types()
 
     @functools.cached_property
     def noise(self) -> NoiseUnit:
@@ -175,7 +179,8 @@ class CheckedModel:
     @functools.cache  # noqa: B019  # a model lives as long as the run
     def noise_on(self, corpus: str) -> NoiseUnit:
         """Return the noise unit on another corpus, ``long`` or ``far``, where more is rounded."""
-        return self._measure_noise(corpus).unit
+        with evidence.time_of("oracle"):
+            return self._measure_noise(corpus).unit
 
     def logits(
         self, tokens_BT: Ints, mask_BT: Ints | None = None, at_BT: Ints | None = None
@@ -305,7 +310,8 @@ class RememberedTruths:
     def of(self, call: OperatorCall) -> dict[str, Expected]:
         """Return the exact outputs of a call; the same call object is computed once."""
         if id(call) not in self._answers:
-            self._answers[id(call)] = (call, standard.expected(call, self._contract))
+            with evidence.time_of("oracle"):
+                self._answers[id(call)] = (call, standard.expected(call, self._contract))
             while len(self._answers) > self._keep:
                 self._answers.popitem(last=False)
         return self._answers[id(call)][1]

@@ -41,7 +41,8 @@ class Sink:
     """What was raised for those drawn inputs that ended the candidate's process."""
     failing_since: float = 0.0
     """When the first of them failed, in seconds of the monotonic clock."""
-    candidate_seconds: float = 0.0
+    seconds: dict[str, float] = field(default_factory=dict)
+    """What the time went to, as far as it was told: ``candidate`` and ``oracle``."""
     answers: list[Answer] | None = None
     """What the candidate answered, in order, where it is kept at all."""
     notes: list[str] = field(default_factory=list)
@@ -111,12 +112,16 @@ def current() -> Sink:
 
 
 @contextmanager
-def candidate_time() -> Iterator[None]:
-    """Count the time inside the ``with`` block as the candidate's own."""
+def time_of(whom: str) -> Iterator[None]:
+    """Count the time inside the ``with`` block as the candidate's or the oracle's own.
+
+    Args:
+        whom: ``candidate`` or ``oracle``; one is never called inside the other.
+    """
     start = time.perf_counter()
     try:
         yield
     finally:
         sink = _sink.get()
         if sink is not None:
-            sink.candidate_seconds += time.perf_counter() - start
+            sink.seconds[whom] = sink.seconds.get(whom, 0.0) + time.perf_counter() - start

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from conformance import candidate as candidates
-from conformance import models, mutants
+from conformance import evidence, models, mutants
 from conformance.oracles import ensemble, matched_filter
 
 if TYPE_CHECKING:
@@ -65,10 +65,12 @@ def _kept(name: str, make: Callable[[], Array]) -> Array:
     """Return an array that is made, or read from the folder where it has been made before."""
     folder = _memory.get()
     if folder is None:
-        return make()
+        with evidence.time_of("oracle"):
+            return make()
     file = folder / f"{name}.npy"
     if not file.exists():
-        np.save(file, make())
+        with evidence.time_of("oracle"):
+            np.save(file, make())
     kept: Array = np.load(file, mmap_mode="r")
     return kept
 
@@ -122,8 +124,8 @@ class Presence:
 def of_the_decoder() -> list[Mutant]:
     """Return the mutants whose fault shows in the logits of one pass."""
     known = mutants.all_mutants().values()
-    kinds = ((m, m.replaces.partition(" ")[0]) for m in known if not m.equivalent)
-    return [m for m, kind in kinds if kind != "operator" and kind not in _ELSEWHERE]
+    there = (m for m in known if not m.equivalent and m.operator is None)
+    return [m for m in there if m.replaces not in _ELSEWHERE]
 
 
 def effects(

@@ -265,6 +265,8 @@ class CaseResult:
     """Seconds, the oracle's and the judge's included."""
     candidate_seconds: float = 0.0
     """The candidate's own share of them."""
+    oracle_seconds: float = 0.0
+    """The oracle's, the ensembles of honest candidates and the known faults included."""
     flaky: bool = False
     measurements: tuple[Measurement, ...] = ()
     notes: tuple[str, ...] = ()

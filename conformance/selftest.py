@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from conformance import matrix, models, mutants, proof, schema
-from conformance.matrix import page, record
+from conformance.matrix import Row, page, record
 from conformance.records import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from conformance.matrix import Row
+    from conformance.matrix import Cell
 
 PRECISIONS = ("fp32", "fp16", "bf16")
 
@@ -79,40 +79,60 @@ def whole(folder: Path, precisions: Sequence[str] = PRECISIONS, jobs: int = 1) -
     Args:
         folder: where the two files go.
         precisions: names of precision contracts.
-        jobs: how many precisions are tried at a time, each in a process of its own.
+        jobs: how many halves are tried at a time, each in a process of its own.
     """
+    tasks = [(precision, half) for half in matrix.HALVES for precision in precisions]
     if jobs == 1:
-        tried = [_at(precision) for precision in precisions]
+        cells = [_tried(*task) for task in tasks]
     else:
         fresh = multiprocessing.get_context("spawn")  # torch and ONNX Runtime do not survive forks
         with ProcessPoolExecutor(jobs, fresh) as processes:
-            tried = list(processes.map(_at, precisions))
-    document = record.document(part for part, _ in tried)
+            cells = list(processes.map(_tried, *zip(*tasks, strict=True)))
+    found = dict(zip(tasks, cells, strict=True))
+    parts: list[dict[str, Any]] = []
+    problems: list[str] = []
+    for precision in precisions:
+        rows = _joined(named for half in matrix.HALVES for named in found[precision, half])
+        graphs = list(matrix.exported()) if precision == PRECISIONS[0] else []
+        parts.append(record.part(precision, rows, graphs))
+        problems += [f"{precision}: {line}" for line in _problems(precision, rows, graphs)]
+    document = record.document(parts)
     schema.validate("kill-matrix", json.loads(schema.dump(document)))
     models.write_atomically(folder / "kill-matrix.json", schema.dump(document))
     models.write_atomically(folder / "kill-matrix.html", page.render(document).encode())
-    problems = [line for _, lines in tried for line in lines]
     return Trial(not problems, (*problems, proof.score(document)))
 
 
-def _at(precision: str) -> tuple[dict[str, Any], list[str]]:
-    """Try every mutant at a precision; return its part of the record, and what went wrong."""
-    rows: list[Row] = []
-    for row in matrix.rows(precision=precision, honest=matrix.HONEST[precision]):
-        rows.append(row)
+def _tried(precision: str, half: str) -> list[tuple[str, tuple[Cell, ...]]]:
+    """Try every mutant of one half at a precision; rows by name, since mutants cannot be sent."""
+    found = []
+    for row in matrix.rows(precision=precision, honest=matrix.HONEST[precision], halves=[half]):
+        found.append((row.name, row.cells))
         _say(f"{precision} {row.name}: {', '.join(row.killed_by) or 'passes'}")
-    graphs = list(matrix.exported()) if precision == PRECISIONS[0] else []
+    return found
+
+
+def _joined(named: Iterable[tuple[str, tuple[Cell, ...]]]) -> list[Row]:
+    """Return the rows of both halves, each honest candidate's in one."""
+    joined: dict[str, tuple[Cell, ...]] = {}
+    for name, cells in named:
+        joined[name] = joined.get(name, ()) + cells
+    known = mutants.all_mutants()
+    return [Row(name, known.get(name), cells) for name, cells in joined.items()]
+
+
+def _problems(precision: str, rows: Sequence[Row], graphs: Sequence[Row]) -> list[str]:
+    """Return what a sound suite would not have let happen."""
     problems = record.false_alarms(rows, precision)
     if precision == PRECISIONS[0]:
         problems += [f"not caught: {line}" for row in [*rows, *graphs] for line in missed(row)]
-    problems += [
+    return problems + [
         f"survived: {row.name}"
         for row in rows
         if row.mutant
         and not row.mutant.survives  # that it does is known, and why
         and record.fate(row, precision) == record.SURVIVED
     ]
-    return record.part(precision, rows, graphs), [f"{precision}: {line}" for line in problems]
 
 
 def _say(line: str) -> None:

@@ -154,6 +154,32 @@ def test_the_page_tells_which_check_killed_what_by_how_much_and_where_the_bug_wa
     assert 'href="https://github.com/owner/repository/issues/7"' in shown
 
 
+def only_here(monkeypatch: pytest.MonkeyPatch, found: list[matrix.Row]) -> None:
+    """Let the suite know the mutants of some rows alone."""
+    known = {row.name: row.mutant for row in found if row.mutant}
+    monkeypatch.setattr(mutants, "all_mutants", lambda: known)
+
+
+def at(halves: list[str]) -> bool:
+    return list(halves) == ["operators"]
+
+
+def test_an_honest_candidate_has_one_row_of_both_halves():
+    parts = [
+        ("pytorch", (cell(Verdict.PASS),)),
+        ("pytorch", (cell(Verdict.PASS, 0.1, "ROPE-002"),)),
+    ]
+    (joined,) = selftest._joined(parts)
+    assert [one.requirement for one in joined.cells] == ["ATTN-002", "ROPE-002"]
+
+
+def test_every_mutant_stands_in_one_half_of_the_matrix():
+    names = ("scale-missing", "version-untold", "rope-base-10001")
+    for half, expected in (("operators", names[:1]), ("decoder", names[1:])):
+        found = matrix.rows(only=names, honest=(), declared=True, halves=[half])
+        assert [row.name for row in found] == list(expected)
+
+
 @pytest.mark.parametrize(
     ("found", "problem"),
     [
@@ -166,7 +192,8 @@ def test_the_page_tells_which_check_killed_what_by_how_much_and_where_the_bug_wa
 def test_the_whole_matrix_passes_where_nothing_survives_and_nothing_honest_is_failed(
     monkeypatch, tmp_path, found, problem
 ):
-    monkeypatch.setattr(matrix, "rows", lambda **_: iter(found))
+    only_here(monkeypatch, found)
+    monkeypatch.setattr(matrix, "rows", lambda *, halves, **_: iter(found if at(halves) else []))
     monkeypatch.setattr(matrix, "exported", lambda: iter([]))
     trial = selftest.whole(tmp_path, ["fp32"])
     assert trial.passed == (not problem)
@@ -176,7 +203,12 @@ def test_the_whole_matrix_passes_where_nothing_survives_and_nothing_honest_is_fa
 
 def test_a_blunt_check_is_noticed_at_sixteen_bits_too(monkeypatch, tmp_path):
     rows = {"fp32": [HONEST, KILLED], "bf16": [HONEST, row("scale-missing", cell(Verdict.PASS))]}
-    monkeypatch.setattr(matrix, "rows", lambda *, precision, **_: iter(rows[precision]))
+    only_here(monkeypatch, rows["fp32"])
+    monkeypatch.setattr(
+        matrix,
+        "rows",
+        lambda *, precision, halves, **_: iter(rows[precision] if at(halves) else []),
+    )
     monkeypatch.setattr(matrix, "exported", lambda: iter([]))
     trial = selftest.whole(tmp_path, ["fp32", "bf16"])
     assert not trial.passed

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EXPORTED",
+    "HALVES",
     "HONEST",
     "Cell",
     "Row",
@@ -35,6 +36,8 @@ __all__ = [
     "smallest_kill",
 ]
 
+HALVES = ("decoder", "operators")
+"""Parts that share neither inputs nor mutants, the longer one first."""
 _TYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 HONEST = {
     "fp32": (
@@ -108,6 +111,7 @@ def rows(
     *,
     declared: bool = False,
     without: Collection[str] = (),
+    halves: Collection[str] = HALVES,
 ) -> Iterator[Row]:
     """Judge honest candidates, then mutants, by all requirements, one row at a time.
 
@@ -117,9 +121,11 @@ def rows(
         honest: honest candidates; one whose runtime is not installed is left out.
         declared: whether to try a mutant only on the requirements that it names.
         without: requirements that are left out.
+        halves: which parts of the matrix; an honest candidate has a row in each.
     """
     standard = spec.load()
-    requirements = [r for r in standard.requirements.values() if r.id not in without]
+    every = standard.requirements.values()
+    requirements = [r for r in every if r.id not in without and _half(r.operator) in halves]
     corpora = _Corpora(standard)
     for text in honest:
         try:
@@ -128,7 +134,8 @@ def rows(
             continue
     for name, mutant in mutants.all_mutants().items():
         exported = mutant.replaces == "graph"  # the suite exports fp32 graphs alone
-        if (only is None or name in only) and (precision == "fp32" or not exported):
+        here = _half(mutant.operator) in halves and (precision == "fp32" or not exported)
+        if here and (only is None or name in only):
             columns = reached(mutant, requirements)
             if declared:
                 columns = [r for r in columns if r.id in mutant.kills]
@@ -144,6 +151,11 @@ def exported(only: Collection[str] = EXPORTED) -> Iterator[Row]:
         wanted = [standard.requirements[i] for i in mutant.kills]
         columns = [r for r in wanted if "hidden_states" not in r.needs]  # which no graph answers
         yield corpora.row(f"mutant:{name}?export=onnx", mutant, columns)
+
+
+def _half(operator: str | None) -> str:
+    """Return which half of the matrix a requirement or a mutant of that operator belongs to."""
+    return HALVES[operator is not None]
 
 
 def known_faults(name: str) -> Mapping[str, str]:
@@ -185,10 +197,9 @@ def reached(mutant: Mutant, requirements: Sequence[Requirement]) -> list[Require
     A fault in one operator cannot be seen by a check of another, nor by one of the decoder, which
     has operators of its own; those cells are not run.
     """
-    kind, _, operator = mutant.replaces.partition(" ")
-    if kind == "operator":
-        return [r for r in requirements if (r.operator or "").partition("-")[0] == operator]
-    if kind == "info":
+    if mutant.operator is not None:
+        return [r for r in requirements if (r.operator or "").partition("-")[0] == mutant.operator]
+    if mutant.replaces == "info":
         return [r for r in requirements if r.operator is None and not r.needs]
     return [r for r in requirements if r.operator is None and r.needs]
 

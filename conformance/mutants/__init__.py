@@ -60,6 +60,12 @@ class Mutant:
     below_noise_at: tuple[str, ...] = ()
     """Precision contracts under which it is too small to be told from honest rounding."""
 
+    @property
+    def operator(self) -> str | None:
+        """The operator that it replaces; None where it replaces a part of a model."""
+        kind, _, name = self.replaces.partition(" ")
+        return name if kind == "operator" else None
+
     def proof(self, precision: str) -> str:
         """Return why it is no fault under a precision contract; empty where it is one."""
         return self.equivalent or self.equivalent_at.get(precision, "")

@@ -9,7 +9,7 @@ from conformance.records import Outcome, Verdict
 from conformance.verdicts import NOT_SELECTED, outcome_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from conformance.records import CaseResult, Measurement, Report, RequirementResult
 
@@ -213,6 +213,28 @@ def number(value: float) -> str:
     if _GROUPED[0] <= abs(value) < _GROUPED[1]:
         return f"{float(f'{value:.3g}'):,.0f}"
     return f"{value:.3g}"
+
+
+def run_time(report: Report) -> str:
+    """Return how long a run took, and who took it."""
+    return _time(report.run.duration, [case for r in report.requirements for case in r.cases])
+
+
+def requirement_time(result: RequirementResult, report: Report) -> str:
+    """Return how long a requirement took, its share of the run, and who took it."""
+    taken = sum(case.duration for case in result.cases)
+    share = taken / report.run.duration if report.run.duration else 0.0
+    return f"{share:.0%} of the run: {_time(taken, result.cases)}"
+
+
+def _time(total: float, cases: Sequence[CaseResult]) -> str:
+    own = sum(case.candidate_seconds for case in cases)
+    oracle = sum(case.oracle_seconds for case in cases)
+    rest = max(0.0, total - own - oracle)
+    return (
+        f"{seconds(total)}, of which candidate {seconds(own)}, oracle {seconds(oracle)}, "
+        f"inputs and judging {seconds(rest)}"
+    )
 
 
 def seconds(duration: float) -> str:

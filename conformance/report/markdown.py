@@ -166,6 +166,5 @@ def _foot(report: Report) -> str:
     counted = f"{passed} passed of {len(report.requirements)} in the profile"
     how = "; ".join(_facts.assurance(report))
     standard = escape(line(report.suite.get("spec", "unknown"), _NAME))
-    return (
-        f"{how}. {counted}; {_facts.seconds(run.duration)}, seed {run.seed}, standard {standard}."
-    )
+    took = _facts.run_time(report)
+    return f"{how}. {counted}, seed {run.seed}, standard {standard}. Took {took}."

@@ -44,7 +44,8 @@ def headline(report: Report) -> str:
         lines.append(f"{verdict.lower()}: {line(reason, _REASON)} ({', '.join(ids)})")
     run = report.run
     how = "; ".join(_facts.assurance(report))
-    lines.append(f"{how}; {_facts.seconds(run.duration)}, seed {run.seed}")
+    lines.append(f"{how}; seed {run.seed}")
+    lines.append(f"took {_facts.run_time(report)}")
     first, *others = map(line, lines)
     told = [wrapped(other, "  ", "    ", _WIDEST) for other in others]
     return "\n".join([first, *told])

@@ -36,13 +36,23 @@ def run(candidate: str) -> tuple[str, ...]:
         report = RunFolder(Path(folder)).read()
     cases = [case for result in report.requirements for case in result.cases]
     own = sum(case.candidate_seconds for case in cases)
+    oracle = sum(case.oracle_seconds for case in cases)
     checks = sum(case.duration for case in cases)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    return (candidate, report.outcome, f"{wall:.1f}", f"{checks:.1f}", f"{own:.1f}", f"{peak:.0f}")
+    seconds = (f"{taken:.1f}" for taken in (wall, checks, own, oracle))
+    return (candidate, report.outcome, *seconds, f"{peak:.0f}")
 
 
 def main() -> None:
-    heads = ("candidate", "outcome", "wall s", "checks s", "candidate's own s", "peak MiB so far")
+    heads = (
+        "candidate",
+        "outcome",
+        "wall s",
+        "checks s",
+        "candidate s",
+        "oracle s",
+        "peak MiB so far",
+    )
     print(tabulate([run(c) for c in sys.argv[1:] or ["onnxruntime"]], heads))
     print(f"\nlist requirements: {min(timed('list', 'requirements') for _ in range(3)):.2f} s")
 

@@ -153,7 +153,7 @@ def _run(report: Report) -> list[tuple[str, Content]]:
         ("profile", f"{report.profile}: {len(report.requirements)} requirements, {musts} MUST"),
         ("cases", str(cases)),
         ("started", element("time", run.started.replace("T", " ").replace("Z", " UTC"))),
-        ("took", _facts.seconds(run.duration)),
+        ("took", _facts.run_time(report)),
         ("seed", str(run.seed)),
         ("command", command(shlex.join(["llm-conformance", "run", *run.argv]))),
     ]

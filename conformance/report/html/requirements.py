@@ -40,7 +40,11 @@ def section(report: Report) -> Markup:
         "section",
         element("h2", "Requirements", id="requirements"),
         _form(report),
-        element("div", *map(_requirement, report.requirements), class_=_columns(report)),
+        element(
+            "div",
+            *(_requirement(result, report) for result in report.requirements),
+            class_=_columns(report),
+        ),
         element("p", "No requirement matches.", id="no-match", hidden=True),
         aria_labelledby="requirements",
     )
@@ -95,7 +99,7 @@ def _choices(name: str, values: Iterable[tuple[str, str]]) -> Markup:
     return element("fieldset", element("legend", name), *boxes)
 
 
-def _requirement(result: RequirementResult) -> Markup:
+def _requirement(result: RequirementResult, report: Report) -> Markup:
     own, worst = result.requirement, _facts.figure(result)
     summary = element(
         "summary",
@@ -109,7 +113,7 @@ def _requirement(result: RequirementResult) -> Markup:
     return element(
         "details",
         summary,
-        element("div", definitions(_about(result)), _cases(result), class_="body"),
+        element("div", definitions(_about(result, report)), _cases(result), class_="body"),
         id=own.id,
         class_=f"requirement {css(result.verdict)}",
         data_verdict=css(result.verdict),
@@ -137,7 +141,7 @@ def _headroom(worst: Measurement | None) -> Content:
     return join(told, element("small", " headroom"))
 
 
-def _about(result: RequirementResult) -> list[tuple[str, Content]]:
+def _about(result: RequirementResult, report: Report) -> list[tuple[str, Content]]:
     own = result.requirement
     told = result.reason or (_facts.reason(result) if result.verdict in _facts.UNEVALUATED else "")
     return [
@@ -148,6 +152,7 @@ def _about(result: RequirementResult) -> list[tuple[str, Content]]:
         ("since", f"standard {own.since}"),
         ("waiver", result.waiver),
         ("reason", line(told, _MESSAGE)),
+        ("took", _facts.requirement_time(result, report) if result.cases else ""),
     ]
 
 
