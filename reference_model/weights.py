@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     Weights = Mapping[str, NDArray[Any]]
 
 _NORM_MEAN_SQUARE = 13 / 12  # of a uniform number between 0.5 and 1.5
+_RUNGS = 20
+"""Rungs of the ladder of margins; the smallest is 2**-20 of a row's deviation."""
 _OUTLIER_MEAN_SQUARE = 102.0  # of a factor drawn from 8, 9, 10, 11, 12
 
 
@@ -54,6 +56,10 @@ class Design:
     """Of the logits."""
     outliers: int = 0
     """Channels per norm whose weight is multiplied by 8 to 12, as is seen in trained models."""
+    ladder: bool = False
+    """Whether the head's rows stand in pairs that differ little, each pair twice as much as the
+    one before. Where such a pair leads, the margin of the most probable token is as small: margins
+    come in all sizes, and those that are lost tell how precisely the head computes."""
 
 
 def make_weights(
@@ -75,6 +81,8 @@ def make_weights(
             weights[name] = _norm(_stream(seed, name), shape[0], deviations[kind], design.outliers)
         else:
             weights[name] = _normal(_stream(seed, name), shape, deviations[kind])
+    if design.ladder:
+        weights[layout.HEAD] = _ladder(weights[layout.HEAD])
     return weights
 
 
@@ -158,6 +166,14 @@ def _norm(stream: np.random.Philox, dim: int, gain: float, outliers: int) -> NDA
     value_D[chosen] *= 8 + (stream.random_raw(outliers) % np.uint64(5)).astype(np.int64)
     scaled: NDArray[np.float32] = (value_D.astype(np.float64) * (gain / 2**32)).astype(np.float32)
     return scaled
+
+
+def _ladder(head_VD: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a head with each odd row near the even one before: from 2**-20 of a row to a half."""
+    near_D, far_D = head_VD[::2].astype(np.float64), head_VD[1::2].astype(np.float64)
+    rungs = -_RUNGS + np.arange(len(far_D)) % _RUNGS
+    head_VD[1::2] = (near_D[: len(far_D)] + np.ldexp(far_D, rungs[:, None])).astype(np.float32)
+    return head_VD
 
 
 def _little_endian(tensor: NDArray[Any]) -> bytes:

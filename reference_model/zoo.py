@@ -77,7 +77,7 @@ _MQA_TIED = SuiteModel(
 
 _MHA_SCALED = SuiteModel(
     name="llama-mha-scaled",
-    summary="multi-head attention, Llama 3 frequency scaling, outlier norm channels",
+    summary="multi-head attention, Llama 3 frequency scaling, outlier channels, ladder of margins",
     config=ModelConfig(
         vocab=512,
         dim=128,
@@ -90,8 +90,8 @@ _MHA_SCALED = SuiteModel(
         max_positions=4096,
     ),
     seed=3,
-    digest="e69a2d6a206bfafdeb255a7333b2394c8d77d01969629811e4e24f9a721063c3",
-    design=Design(outliers=2),
+    digest="57a4988f47479d25c38d568a8f9dfa3f24090b32b7860a7a6aa9f6bcf540dfa8",
+    design=Design(outliers=2, ladder=True),
 )
 
 MODELS: Mapping[str, SuiteModel] = MappingProxyType(

@@ -71,3 +71,18 @@ def test_reference_model_in_fp32_has_about_one_unit_of_noise(name):
     error = (output.logits_BTV.numpy() - expected_BTV)[judged]
     assert 0.7 < np.sqrt(np.mean(error**2)) / unit.rms < 1.4
     assert np.abs(error).max() / unit.max < 2.5
+
+
+def test_a_ladder_of_margins_has_every_size_and_fp32_loses_the_small_ones_alone():
+    model = MODELS["llama-mha-scaled"]
+    oracle, inputs, arrays, output = answers(model.config, model.weights(), torch.float32)
+    judged = inputs.judged_BT
+    exact_NV, answer_NV = oracle.logits(*arrays)[judged], output.logits_BTV.numpy()[judged]
+    margin_N = np.diff(np.sort(exact_NV, axis=1)[:, -2:], axis=1)[:, 0]
+    sizes, _ = np.histogram(np.log10(margin_N), bins=np.arange(-7, 1))
+    assert (sizes >= 10).all()
+    lost_N = answer_NV.argmax(axis=1) != exact_NV.argmax(axis=1)
+    unit = noise(oracle, inputs, FP32).unit
+    assert lost_N.any()
+    assert margin_N[lost_N].max() < 4 * unit.rms
+    assert lost_N[margin_N < unit.rms / 4].mean() > 0.1

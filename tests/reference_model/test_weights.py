@@ -74,6 +74,14 @@ def test_outlier_channels_stand_out_by_eight_to_twelve():
             assert all(8 - 1e-6 < f < 12 + 1e-6 for f in sorted(factor)[-2:])
 
 
+def test_rows_of_a_ladder_stand_in_pairs_that_differ_twice_as_much_as_the_pair_before():
+    model = MODELS["llama-mha-scaled"]
+    head = model.weights()[layout.HEAD].astype(np.float64)
+    apart = (head[1::2] - head[::2]).std(axis=1) / head.std()
+    rungs = apart.reshape(-1)[:240].reshape(12, 20).mean(axis=0)  # 256 pairs: 12 whole ladders
+    assert np.allclose(np.log2(rungs), np.arange(-20, 0), atol=0.2)
+
+
 def test_the_digest_sees_names_types_shapes_order_and_every_bit():
     base = {"a": np.arange(6, dtype=np.float32), "b": np.ones(2, np.float32)}
     flipped = base["a"].copy()
