@@ -123,7 +123,9 @@ class ConformanceSession:
             with _without_warnings():
                 opening = open_subject(self.selection, self.spec, self.profile)
                 self.subject = self._open.enter_context(opening)
-            planned = plan(self.spec, self.profile, self.subject.info.claims, self.only)
+            second = self.subject.against and self.subject.against.info.claims
+            claims = self.subject.info.claims
+            planned = plan(self.spec, self.profile, claims, self.only, second)
             case = self.replayed.case if self.replayed else ""
             ledger = Ledger(planned, self.subject.models, case)
             if self.controller:
