@@ -127,6 +127,8 @@ class CheckedModel:
         self.package, self.oracle, self.contract = package, oracle, contract
         self.who = who
         """The candidate's name, where there are two."""
+        self.kept: str | None = None
+        """Digest of the logits of the corpus that the run keeps."""
         self._load, self._measure_noise, self._measure_types = load, measure_noise, measure_types
         self.vocab = int(package.config["vocab_size"])
         self.max_positions = int(package.config["max_position_embeddings"])

@@ -102,6 +102,7 @@ def _subject(report: Report) -> list[tuple[str, object]]:
         ("requirements listed", sorted(r.requirement.id for r in report.requirements)),
         ("models", ", ".join(f"{name} ({digest})" for name, digest in sorted(models.items()))),
         ("precision contract", report.contract),
+        ("contract held against", report.against and report.against.contract),
     ]
 
 

@@ -17,8 +17,7 @@ _OPTIONS = {
     "against": ("CANDIDATE", "a second candidate, which the first is held against"),
     "profile": (
         "NAME",
-        "the profile to check against (default: decoder; equivalence with --llm-against, release "
-        "with --llm-model)",
+        "the profile (default: decoder; equivalence with --llm-against, release with --llm-model)",
     ),
     "claims": ("FILE", "what the candidate supports, instead of what its adapter says"),
     "out": ("DIR", "the run folder (default: conformance-results/<candidate>-<profile>)"),

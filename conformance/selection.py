@@ -45,7 +45,7 @@ class Selection:
 
     @property
     def profile_name(self) -> str:
-        """The profile; a second candidate, or a model of the user's own, says which unless he does."""
+        """The profile; unless named, a second candidate or a model of one's own implies it."""
         implied = "equivalence" if self.against else "release" if self.model else "decoder"
         return self.profile or implied
 

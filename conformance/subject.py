@@ -27,16 +27,18 @@ from conformance.errors import (
 from conformance.oracles.corpus import TOKENS
 from conformance.package import CONFIG
 from conformance.raised import clean, error_text
-from conformance.records import CandidateInfo, Claims, ModelRecord
+from conformance.records import Against, CandidateInfo, Claims, ModelRecord, NoiseUnit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from conformance.candidate import Candidate
     from conformance.package import ModelPackage
     from conformance.records import Contract, Profile, Spec
     from conformance.selection import Selection
+
+    Learnt = tuple[str, dict[str, Any] | None, list[str], str | None]
 
 _GIB = 1 << 30
 _LINE_CHARACTERS = 200
@@ -66,9 +68,47 @@ class Subject:
                 digest=model.package.digest,
                 build="exported by the suite" if model.package.built else "supplied",
                 noise=model.__dict__.get("noise"),
+                answer=model.kept,
             )
             for name, model in self.models.items()
         )
+
+    def claims(self) -> tuple[Claims, Claims | None]:
+        """Return what the candidate claims, and what the second one does, where there is one."""
+        return self.info.claims, None if self.against is None else self.against.info.claims
+
+    def second(self) -> Against | None:
+        """Return the second candidate as a report names it."""
+        other = self.against
+        if other is None:
+            return None
+        records = other.model_records()
+        return Against(other.text, presentable(other.info), other.contract, records)
+
+    def learnt(self) -> list[Learnt]:
+        """Return what is known of each model now: its unit, built files and kept answer.
+
+        As plain values, which one process can send another; the second candidate's come last.
+        """
+        mine = [
+            (
+                one.name,
+                None if one.noise is None else dataclasses.asdict(one.noise),
+                sorted(self.models[one.name].package.built),
+                one.answer,
+            )
+            for one in self.model_records()
+        ]
+        return mine + (self.against.learnt() if self.against else [])
+
+    def learn(self, learnt: Sequence[Learnt]) -> None:
+        """Take over what another process has learnt of the models."""
+        places = [*self.models.values(), *(self.against.models.values() if self.against else ())]
+        for model, (_, unit, built, answer) in zip(places, learnt, strict=False):
+            model.package.built.update(built)
+            model.kept = model.kept or answer
+            if unit is not None:
+                model.noise = NoiseUnit(**unit)
 
 
 @contextmanager

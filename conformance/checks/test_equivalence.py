@@ -18,6 +18,7 @@ from conformance.inputs.operators.norms import normalisations
 from conformance.inputs.operators.pairs import for_both, of_each
 from conformance.inputs.operators.rotary import rotations
 from conformance.inputs.operators.softmax import rows_of_logits
+from conformance.judge import Side
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
 def test_logits_of_both_on_the_frozen_corpus_are_exact_but_for_noise(
     model: CheckedModel, other_model: CheckedModel
 ) -> None:
-    sides = (_on_the_corpus(side) for side in (model, other_model))
-    judge.both_within_noise(*sides, model.corpus.attention_mask_BT)
+    sides = _on_the_corpus(model), _on_the_corpus(other_model)
+    judge.both_within_noise(sides, model.corpus.attention_mask_BT)
 
 
 @requirement("EQUIV-001")
@@ -45,11 +46,12 @@ def test_logits_of_both_on_the_frozen_long_rows_are_exact_but_for_noise(
     model: CheckedModel, other_model: CheckedModel
 ) -> None:
     corpus = models.corpus_named("long", model.package)
-    sides = (
-        _side(m, m.logits(*corpus.inputs), m.expected(*corpus.inputs), m.noise_on("long"))
-        for m in (model, other_model)
-    )
-    judge.both_within_noise(*sides, corpus.attention_mask_BT)
+
+    def side(m: CheckedModel) -> Side:
+        logits, exact = m.logits(*corpus.inputs), m.expected(*corpus.inputs)
+        return _side(m, logits, exact, m.noise_on("long"))
+
+    judge.both_within_noise((side(model), side(other_model)), corpus.attention_mask_BT)
 
 
 @requirement("EQUIV-002")
@@ -59,19 +61,19 @@ def test_logits_of_both_on_any_batch_are_exact_but_for_noise(
 ) -> None:
     mask_BT = (np.arange(tokens_BT.shape[1]) >= paddings_B[:, None]).astype(np.int64)
     mask_BT = mask_BT if side == "left" else np.ascontiguousarray(mask_BT[:, ::-1])
-    sides = (
-        _side(m, m.logits(tokens_BT, mask_BT), m.expected(tokens_BT, mask_BT), m.noise)
-        for m in (model, other_model)
-    )
-    judge.both_max_within_noise(*sides, mask_BT)
+
+    def answered(m: CheckedModel) -> Side:
+        return _side(m, m.logits(tokens_BT, mask_BT), m.expected(tokens_BT, mask_BT), m.noise)
+
+    judge.both_max_within_noise((answered(model), answered(other_model)), mask_BT)
 
 
 @requirement("EQUIV-003")
 def test_both_choose_the_same_tokens_but_for_ties(
     model: CheckedModel, other_model: CheckedModel
 ) -> None:
-    one, other = (_on_the_corpus(side) for side in (model, other_model))
-    judge.same_decisions(one, other, model.corpus)
+    sides = _on_the_corpus(model), _on_the_corpus(other_model)
+    judge.same_decisions(sides, model.corpus)
 
 
 @requirement("EQUIV-004")
@@ -79,23 +81,24 @@ def test_both_choose_the_same_tokens_but_for_ties(
 def test_steps_of_both_through_the_cache_are_exact_but_for_noise(
     model: CheckedModel, other_model: CheckedModel, tokens_BT: Ints, places: list[int]
 ) -> None:
-    sides = (
-        _side(m, _in_steps(m, tokens_BT, places), m.expected(tokens_BT), m.noise)
-        for m in (model, other_model)
-    )
-    judge.both_max_within_noise(*sides)
+
+    def side(m: CheckedModel) -> Side:
+        return _side(m, _in_steps(m, tokens_BT, places), m.expected(tokens_BT), m.noise)
+
+    judge.both_max_within_noise((side(model), side(other_model)))
 
 
 @requirement("EQUIV-005")
 def test_the_streams_of_both_after_each_layer_are_exact_but_for_noise(
     model: CheckedModel, other_model: CheckedModel
 ) -> None:
+
+    def side(m: CheckedModel, name: str) -> Side:
+        return _side(m, m.taps[name], m.exact_taps[name], m.ensemble.taps[name])
+
     for name in model.exact_taps:
-        sides = (
-            _side(m, m.taps[name], m.exact_taps[name], m.ensemble.taps[name])
-            for m in (model, other_model)
-        )
-        judge.both_within_noise(*sides, model.corpus.judged_BT, name)
+        sides = side(model, name), side(other_model, name)
+        judge.both_within_noise(sides, model.corpus.judged_BT, name)
 
 
 @requirement("EQUIV-006")
@@ -173,13 +176,13 @@ def _both_compute(
     )
 
 
-def _on_the_corpus(model: CheckedModel) -> judge.Side:
+def _on_the_corpus(model: CheckedModel) -> Side:
     return _side(model, model.answer_BTV, model.exact_BTV, model.noise)
 
 
-def _side(model: CheckedModel, observed: Array, expected: Array, unit: NoiseUnit) -> judge.Side:
+def _side(model: CheckedModel, observed: Array, expected: Array, unit: NoiseUnit) -> Side:
     scale_N = model.ensemble.scale_N
-    return judge.Side(model.who, observed, expected, unit, model.contract, scale_N)
+    return Side(model.who, observed, expected, unit, model.contract, scale_N)
 
 
 def _in_steps(model: CheckedModel, tokens_BT: Ints, places: list[int]) -> Array:

@@ -40,10 +40,9 @@ def run(options: argparse.Namespace) -> int:
     standard = spec.load()
     profile = spec.profile(standard, selection.profile_name)
     with open_subject(selection, standard, profile) as subject:
+        claims, against = subject.claims()
+        planned = plan.plan(standard, profile, claims, selection.only, against)
         second = None if subject.against is None else subject.against.info
-        planned = plan.plan(
-            standard, profile, subject.info.claims, selection.only, second and second.claims
-        )
         info, models = subject.info, list(subject.models)
     print(_described(info))
     if second is not None:

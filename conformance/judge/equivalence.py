@@ -51,7 +51,7 @@ class Side:
 
 
 def both_within_noise(
-    one: Side, other: Side, judged: Array | None = None, name: str = "logits"
+    sides: tuple[Side, Side], judged: Array | None = None, name: str = "logits"
 ) -> None:
     """Demand rounding noise on a corpus of each of two, and of their difference: RMS and maximum.
 
@@ -59,26 +59,25 @@ def both_within_noise(
     contracts make of the weights is exact, and no error.
 
     Args:
-        one: the candidate's answer.
-        other: the second candidate's.
+        sides: the candidate's answer, and the second candidate's.
         judged: (B, T) mask of the positions that are judged; None judges all.
         name: what is judged, where it is not the logits.
     """
-    rms = _apart(one, other, judged, name, "rms")
-    _settle((one, other), [*rms, *_apart(one, other, judged, name, "max")])
+    rms = _apart(sides, judged, name, "rms")
+    _settle(sides, [*rms, *_apart(sides, judged, name, "max")])
 
 
-def both_max_within_noise(one: Side, other: Side, judged: Array | None = None) -> None:
+def both_max_within_noise(sides: tuple[Side, Side], judged: Array | None = None) -> None:
     """Demand the same of the largest errors alone: for inputs too few for an RMS."""
-    _settle((one, other), _apart(one, other, judged, "logits", "max"))
+    _settle(sides, _apart(sides, judged, "logits", "max"))
 
 
 def _apart(
-    one: Side, other: Side, judged: Array | None, name: str, metric: str
+    sides: tuple[Side, Side], judged: Array | None, name: str, metric: str
 ) -> list[Measurement]:
     """Return one metric of both sides and of their difference, in noise units."""
     found, allowed, units = [], 0.0, []
-    for place, side in zip(_PLACES, (one, other), strict=True):
+    for place, side in zip(_PLACES, sides, strict=True):
         noise = side.contract.noise_rms if metric == "rms" else side.contract.noise_max
         limit, unit = limit_of(noise, side.contract), getattr(side.unit, metric)
         error = errors_of(side.observed, side.expected, judged, name)
@@ -89,7 +88,7 @@ def _apart(
         )
         allowed += limit * unit
         units.append(unit)
-    apart = errors_of(one.observed, _moved_to(one, other), judged, name)
+    apart = errors_of(sides[0].observed, _moved_to(*sides), judged, name)
     size, unit = (apart.rms if metric == "rms" else apart.largest), max(units)
     label = f"{metric} apart"
     difference = Measurement(
@@ -103,7 +102,8 @@ def _moved_to(one: Side, other: Side) -> Array:
     answered: Array = np.asarray(other.observed, dtype=np.float64)
     if one.expected is other.expected:
         return answered
-    return answered + (one.expected - other.expected)
+    moved: Array = answered + (one.expected - other.expected)
+    return moved
 
 
 def both_within_bounds(
@@ -153,15 +153,14 @@ def _named(metric: str, m: Measurement) -> Measurement:
     return Measurement(metric, m.observed, m.limit, m.unit, m.where, m.count)
 
 
-def same_decisions(one: Side, other: Side, corpus: Corpus) -> None:
+def same_decisions(sides: tuple[Side, Side], corpus: Corpus) -> None:
     """Demand that two choose the same tokens greedily, but for ties that their noise can break.
 
     Where they choose differently, whoever chose the less probable token is excused by as much of
     its own noise as ``same_ranking`` grants it. Ties that both break honestly are few: as many
     different choices are allowed as the noise of the two would make.
     """
-    rows = (statistics.judged(s.observed, s.expected, corpus) for s in (one, other))
-    sides = (one, other)
+    rows = (statistics.judged(s.observed, s.expected, corpus) for s in sides)
     gaps: tuple[list[float], list[float]] = ([], [])
     margins: tuple[list[float], list[float]] = ([], [])
     differ = 0

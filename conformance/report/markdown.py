@@ -89,9 +89,14 @@ def _head(report: Report) -> str:
     return (
         f"## {mark} {title}\n\n"
         f"{_code(_facts.candidate(report), 4 * _NAME)}\n\n"
-        f"{_models(report)}"
+        f"{_against(report)}{_models(report)}"
         f"{_facts.score(report)}. {_facts.meaning(report)}"
     )
+
+
+def _against(report: Report) -> str:
+    told = _facts.against(report)
+    return f"held against {_code(told, 4 * _NAME)}\n\n" if told else ""
 
 
 def _models(report: Report) -> str:

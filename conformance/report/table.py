@@ -38,6 +38,7 @@ def render(report: Report) -> str:
 def headline(report: Report) -> str:
     """Return the outcome in one paragraph, with everything that it must never be read without."""
     lines = [_facts.outcome(report), f"candidate {_facts.candidate(report)}"]
+    lines += [f"held against {_facts.against(report)}"] if report.against else []
     lines += [f"models {_facts.models(report)}"] if report.models else []
     lines += [_facts.score(report)]
     for (verdict, reason), ids in _facts.not_evaluated(report).items():

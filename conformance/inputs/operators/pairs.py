@@ -53,9 +53,7 @@ def of_each(
     both = (operators, other_operators)
     coarse, fine = (f(both, key=_roundoff).dtype for f in (max, min))
     shared = _in_type(_in_type(call, coarse, fine), fine, coarse)
-    one, other = (
-        _in_type(shared, coarse, fine) if o.dtype == fine else shared for o in both
-    )
+    one, other = (_in_type(shared, coarse, fine) if o.dtype == fine else shared for o in both)
     return one, other
 
 
