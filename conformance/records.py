@@ -359,3 +359,28 @@ class Report:
     environment: Mapping[str, str]
     diagnoses: tuple[Diagnosis, ...] = ()
     against: Against | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Distance:
+    """How far two answers to the frozen corpus are apart."""
+
+    units: float
+    """RMS, in noise units; NaN where an answer holds one, and where nothing was measured."""
+    why: str = ""
+    """Why nothing was measured, where that is so."""
+    model: str = ""
+    """The model on which they are farthest apart."""
+    unit_of: str = ""
+    """The contract whose noise unit it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class SideBySide:
+    """Several runs on the same inputs."""
+
+    reports: tuple[Report, ...]
+    exact: tuple[Distance, ...]
+    """Of each run, from the exact logits."""
+    distances: tuple[tuple[Distance, ...], ...]
+    """Of each run from each other."""
