@@ -10,12 +10,13 @@ import dataclasses
 import inspect
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from conformance import precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    import numpy as np
     from hypothesis import strategies as st
 
     from conformance.checked import CheckedOperators
@@ -62,8 +63,9 @@ def _roundoff(operators: CheckedOperators) -> float:
 
 
 def _in_type(call: OperatorCall, old: np.dtype[Any], new: np.dtype[Any]) -> OperatorCall:
-    inputs = {
-        name: array.astype(new) if array.dtype == old else array
-        for name, array in call.inputs.items()
-    }
+    with np.errstate(over="ignore", under="ignore"):  # what one type lacks, both are not given
+        inputs = {
+            name: array.astype(new) if array.dtype == old else array
+            for name, array in call.inputs.items()
+        }
     return dataclasses.replace(call, inputs=inputs)
