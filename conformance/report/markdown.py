@@ -48,7 +48,10 @@ def render_several(runs: SideBySide) -> str:
     """Return several runs side by side as Markdown of at most ``LIMIT`` bytes."""
     names = [_code(name) for name in _several.names(runs)]
     page = _Page(LIMIT - 1_000)
-    page.add("head", [f"## {escape(_several.title(runs))}\n\n{_several.inputs(runs)}"])
+    page.add(
+        "head",
+        [f"## {escape(line(_several.title(runs)))}\n\n{escape(line(_several.inputs(runs)))}"],
+    )
     about = [
         (
             name,
