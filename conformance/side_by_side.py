@@ -2,14 +2,16 @@
 
 The distance of two runs is the RMS difference of the logits that they kept of the frozen corpus, in
 noise units, the wider of the two; of several models the largest is taken. It judges nobody: what is
-right is said by the distance from the exact logits alone. Nothing here runs a candidate.
+right is said by the distance from the exact logits alone. Nothing here runs a candidate. Shape
+letters: N judged tokens, V vocabulary.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,13 +21,17 @@ from conformance.errors import UsageError
 from conformance.records import Distance, SideBySide
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from conformance.records import ModelRecord, Report
 
+    Array = NDArray[Any]
+
+ITSELF = Distance(0.0)
 _ON_THE_CORPUS = "LOGITS-001"
-_NOT_KEPT = "no logits were kept by one of the two runs"
 
 
 def side_by_side(runs: Sequence[tuple[Path, Report]]) -> SideBySide:
@@ -40,6 +46,7 @@ def side_by_side(runs: Sequence[tuple[Path, Report]]) -> SideBySide:
     _, first = runs[0]
     for _, other in runs[1:]:
         _check_same_inputs(first, other)
+    left = [_kept(folder, report) for folder, report in runs]
     return SideBySide(
         reports=tuple(report for _, report in runs),
         exact=tuple(_from_exact(report) for _, report in runs),
@@ -98,28 +105,45 @@ def _from_exact(report: Report) -> Distance:
     return Distance(math.nan if any(map(math.isnan, found)) else max(found))
 
 
-def _distance(one: tuple[Path, Report], other: tuple[Path, Report]) -> Distance:
-    (here, mine), (there, theirs) = one, other
-    if not mine.models:
-        return Distance(math.nan, f"profile {mine.profile} has no models")
-    worst = Distance(-math.inf)
-    for a, b in zip(mine.models, theirs.models, strict=True):
-        found = _of_model(here, a, there, b)
-        if found.why:
-            return found
-        worst = max(worst, found, key=lambda d: math.inf if math.isnan(d.units) else d.units)
-    return worst
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What is left of a run: its report, and the logits (N, V) of each model."""
+
+    report: Report
+    logits: Mapping[str, Array]
+    why: str = ""
+    """Why there are none, where there are none."""
 
 
-def _of_model(here: Path, a: ModelRecord, there: Path, b: ModelRecord) -> Distance:
-    if a.answer is None or b.answer is None or a.noise is None or b.noise is None:
-        return Distance(math.nan, _NOT_KEPT)
-    x_NV, y_NV = kept.load(here, a.answer), kept.load(there, b.answer)
-    if x_NV is None or y_NV is None:
-        return Distance(math.nan, f"the logits of {a.name} that were kept are not there any more")
+def _kept(run: Path, report: Report) -> _Kept:
+    who, found = report.run.candidate, {}
+    if not report.models:
+        return _Kept(report, {}, f"profile {report.profile} has no models")
+    for model in report.models:
+        if model.answer is None or model.noise is None:
+            why = f"{who} kept no logits of {model.name}: none were asked for, or they were large"
+            return _Kept(report, {}, why)
+        logits_NV = kept.load(run, model.answer)
+        if logits_NV is None:
+            why = f"the logits of {model.name} that {who} kept are not there any more"
+            return _Kept(report, {}, why)
+        found[model.name] = logits_NV
+    return _Kept(report, found)
+
+
+def _distance(one: _Kept, other: _Kept) -> Distance:
+    why = one.why or other.why
+    if why:
+        return Distance(math.nan, why)
+    pairs = zip(one.report.models, other.report.models, strict=True)
+    found = [_apart(a, one.logits[a.name], b, other.logits[b.name]) for a, b in pairs]
+    return max(found, key=lambda d: math.inf if math.isnan(d.units) else d.units)
+
+
+def _apart(a: ModelRecord, x_NV: Array, b: ModelRecord, y_NV: Array) -> Distance:
     if x_NV.shape != y_NV.shape:
-        return Distance(math.nan, f"the logits of {a.name} have different shapes")
-    unit = max(a.noise, b.noise, key=lambda noise: noise.rms)
+        return Distance(math.nan, f"the logits of {a.name} that were kept have different shapes")
+    unit = max((n for n in (a.noise, b.noise) if n is not None), key=lambda noise: noise.rms)
     with np.errstate(invalid="ignore", over="ignore"):
         rms = float(np.sqrt(np.mean(np.square(x_NV - y_NV))))
     return Distance(rms / unit.rms, model=a.name, unit_of=unit.contract)

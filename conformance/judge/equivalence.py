@@ -187,7 +187,7 @@ def _gap(side: Side, gaps: list[float], place: str) -> Measurement:
     limit = 2 * limit_of(side.contract.noise_max, side.contract)
     where = f"token {worst} of those judged"
     label = f"gap of a choice of the {place}"
-    return Measurement(label, gaps[worst], limit, "of the noise there", where, len(gaps))
+    return Measurement(label, gaps[worst], limit, "times the noise there", where, len(gaps))
 
 
 def _spread(side: Side) -> float:

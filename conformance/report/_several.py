@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from typing import TYPE_CHECKING
 
@@ -19,8 +20,9 @@ MEANING = (
     "independent, at most about 1.5 from each other. Nobody is judged by another candidate: the "
     "distance from the exact logits alone says who is right."
 )
-_NEAR, _FAR = 1.0, 1e6
-"""Distances in noise units at which the scale of a heat map begins and ends."""
+STEPS = (1, 2, 10, 100, 10_000, 1_000_000)
+"""Distances in noise units at which the colours of a heat map change: within the first two lie
+honest candidates of one precision, from the exact logits and from each other."""
 
 
 def names(several: SideBySide) -> list[str]:
@@ -83,27 +85,26 @@ def described(found: Distance) -> str:
 
 
 def heat(found: Distance) -> int | None:
-    """Return the step of a colour scale, 0 near to 6 far, logarithmic; None where not measured."""
+    """Return the step of the colour scale, 0 the nearest; None where nothing was measured."""
     if found.why:
         return None
-    if math.isnan(found.units) or found.units >= _FAR:
-        return _STEPS
-    if found.units <= _NEAR * math.sqrt(2) * 1.5:  # what honest pairs show
-        return 0 if found.units <= _NEAR else 1
-    power = math.log10(found.units / _NEAR)
-    return min(_STEPS, 2 + int(power * (_STEPS - 2) / math.log10(_FAR)))
+    if math.isnan(found.units):
+        return len(STEPS)
+    return bisect.bisect_left(STEPS, found.units)
 
 
-_STEPS = 6
+def legend() -> list[str]:
+    """Return what each step of the colour scale stands for, the nearest first."""
+    return [*(f"to {step:,g}" for step in STEPS), "beyond"]
+
+
+def are_apart(several: SideBySide) -> bool:
+    """Return whether any distance between two runs was measured."""
+    found = [one for i, row in enumerate(several.distances) for one in row[i + 1 :]]
+    return any(not one.why for one in found)
 
 
 def unevaluated(several: SideBySide) -> list[str]:
-    """Return in sentences what has no distance, and why."""
-    told = names(several)
-    reasons = {
-        f"{told[i]} and {told[j]}: {found.why}"
-        for i, row in enumerate(several.distances)
-        for j, found in enumerate(row)
-        if found.why and i < j
-    }
-    return sorted(reasons)
+    """Return in sentences why distances were not measured, each reason once."""
+    found = [one for i, row in enumerate(several.distances) for one in row[i + 1 :]]
+    return list(dict.fromkeys(one.why for one in found if one.why))

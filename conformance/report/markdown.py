@@ -68,8 +68,9 @@ def render_several(runs: SideBySide) -> str:
         (name, *("" if i == j else _several.distance(one) for j, one in enumerate(found)))
         for i, (name, found) in enumerate(zip(names, runs.distances, strict=True))
     ]
-    page.add("distances", [f"### Noise units apart\n\n{_several.MEANING}"])
-    page.add("distances", _grid(("", *names), apart), joined="\n")
+    if _several.are_apart(runs):
+        page.add("distances", [f"### Noise units apart\n\n{_several.MEANING}"])
+        page.add("distances", _grid(("", *names), apart), joined="\n")
     page.add("reasons", [f"- not evaluated: {_code(t)}" for t in _several.unevaluated(runs)], "\n")
     verdicts = [
         (escape(one.requirement.id), *(" ".join(_several.cell(r)).strip() for r in results))

@@ -44,20 +44,28 @@ def render_several(runs: SideBySide) -> str:
         for name, report in zip(names, runs.reports, strict=True)
     ]
     apart = [
-        (name, _several.distance(exact), *map(_several.distance, found))
-        for name, exact, found in zip(names, runs.exact, runs.distances, strict=True)
+        (
+            name,
+            _several.distance(exact),
+            *("" if i == j else _several.distance(one) for j, one in enumerate(found)),
+        )
+        for i, (name, exact, found) in enumerate(
+            zip(names, runs.exact, runs.distances, strict=True)
+        )
     ]
     verdicts = [
         (one.requirement.id, *(" ".join(_several.cell(result)).strip() for result in results))
         for one, results in _several.rows(runs)
     ]
+    measured = _several.are_apart(runs)
+    meaning = f"{_several.MEANING} " if measured else ""
     parts = [
-        _several.title(runs),
+        line(_several.title(runs)),
         _grid(about, ("run", "precision", "outcome", "passed")),
-        _grid(apart, ("noise units apart", _several.EXACT, *numbers)),
+        *([_grid(apart, ("noise units apart", _several.EXACT, *numbers))] * measured),
         *[wrapped(f"not evaluated: {text}", "", "  ") for text in _several.unevaluated(runs)],
         _grid(verdicts, ("requirement", *numbers)),
-        wrapped(f"{_several.MEANING} {_several.inputs(runs)}", "", "", _WIDEST),
+        wrapped(line(f"{meaning}{_several.inputs(runs)}"), "", "", _WIDEST),
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -67,10 +67,24 @@ def test_every_candidate_requirement_and_distance_stands_on_the_page(golden, nam
 
 
 @pytest.mark.parametrize("name", SEVERAL)
-def test_what_was_not_measured_is_told_with_its_reason_and_has_no_number(golden, name):
-    text = reports.render_several(side_by_side(golden, apart=Distance(math.nan, "none kept")), name)
-    assert "none kept" in text
+def test_what_was_not_measured_has_its_reason_and_no_number(golden, name):
+    lost = Distance(math.nan, "none kept")
+    two = side_by_side(golden)
+    three = SideBySide(
+        (*two.reports, two.reports[0]),
+        (*two.exact, lost),
+        ((NONE, FAR, lost), (FAR, NONE, lost), (lost, lost, NONE)),
+    )
+    text = reports.render_several(three, name)
+    assert text.count("none kept") >= 1
     assert "\N{EN DASH}" in text
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_without_any_distance_the_reason_is_told_once(golden, name):
+    nothing = side_by_side(golden, apart=Distance(math.nan, "profile x has no models"))
+    text = plain(reports.render_several(nothing, name))
+    assert text.count("profile x has no models") == 1
 
 
 @pytest.mark.parametrize("name", SEVERAL)

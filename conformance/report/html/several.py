@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from conformance.records import Distance, Report, RequirementResult, SideBySide
 
 _NAME = 120
-_LEGEND = ("at most 1", "to about 2", "to 10", "to 100", "to 10,000", "to 1,000,000", "beyond")
 _ABOUT = ("candidate", "version", "device", "precision", "outcome", "passed", "from exact")
 
 
@@ -82,13 +81,14 @@ def _distances(several: SideBySide) -> Markup:
         element("tbody", *rows),
         class_="grid",
     )
+    measured = _several.are_apart(several)
     left_out = [element("li", text) for text in _several.unevaluated(several)]
     return _section(
         "distances",
         "How far they are apart",
-        element("p", _several.MEANING, class_="prose"),
-        _legend(),
-        scroller("Distances between candidates in noise units", table),
+        element("p", _several.MEANING, class_="prose") if measured else None,
+        _legend() if measured else None,
+        scroller("Distances between candidates in noise units", table) if measured else None,
         element("h3", "Not evaluated") if left_out else None,
         element("ul", *left_out, class_="prose") if left_out else None,
     )
@@ -106,7 +106,7 @@ def _cell(found: Distance, between: str, kind: str = "") -> Markup:
 
 
 def _legend() -> Markup:
-    steps = (element("li", text, class_=f"heat{i}") for i, text in enumerate(_LEGEND))
+    steps = (element("li", text, class_=f"heat{i}") for i, text in enumerate(_several.legend()))
     return element("ul", *steps, class_="scale", aria_label="colours, in noise units")
 
 
