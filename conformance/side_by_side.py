@@ -51,10 +51,8 @@ def side_by_side(runs: Sequence[tuple[Path, Report]]) -> SideBySide:
         reports=tuple(report for _, report in runs),
         exact=tuple(_from_exact(report) for _, report in runs),
         distances=tuple(
-            tuple(
-                _distance(one, other) if i != j else Distance(0.0) for j, other in enumerate(runs)
-            )
-            for i, one in enumerate(runs)
+            tuple(_distance(one, other) if i != j else ITSELF for j, other in enumerate(left))
+            for i, one in enumerate(left)
         ),
     )
 
