@@ -95,7 +95,7 @@ def heat(found: Distance) -> int | None:
 
 def legend() -> list[str]:
     """Return what each step of the colour scale stands for, the nearest first."""
-    return [*(f"to {step:,g}" for step in STEPS), "beyond"]
+    return [*(f"to {step:,}" for step in STEPS), "beyond"]
 
 
 def are_apart(several: SideBySide) -> bool:
