@@ -129,6 +129,11 @@ def test_what_is_infinite_by_one_contract_alone_has_no_difference():
         rhos(1.0, 1.0, bounds)
 
 
+def test_what_is_infinite_by_the_second_contract_alone_has_none_either():
+    bounds = bounded(1.0, 0.5), bounded(math.inf, 0.0)
+    assert rhos(1.0, math.inf, bounds)["rho apart"] == 0
+
+
 TOKENS = 24
 CORPUS = Corpus(*(np.ones((1, TOKENS), np.int64) for _ in range(3)))
 
@@ -151,6 +156,23 @@ def test_a_tie_within_the_noise_may_be_broken_either_way():
 def test_a_choice_beyond_the_noise_is_laid_to_the_one_that_chose_the_less_probable():
     with pytest.raises(Nonconformity, match=r"b moved$"):
         judge.same_decisions((choosing(0.1, set(), "a"), choosing(0.1, {3}, "b")), CORPUS)
+
+
+def test_a_choice_of_the_more_probable_token_is_not_blamed():
+    with evidence.collect() as sink, pytest.raises(Nonconformity):
+        judge.same_decisions((choosing(0.1, {3}), choosing(0.1, set())), CORPUS)
+    gaps = {m.metric: m.observed for m in sink.measurements}
+    assert gaps["gap of a choice of the first"] == pytest.approx(0.1 / 1e-5)
+    assert gaps["gap of a choice of the second"] == 0
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_an_answer_of_nan_chooses_nothing(place):
+    sides = choosing(0.1, set()), choosing(0.1, set())
+    sides[place].observed[0, 4, 2] = math.nan
+    with evidence.collect() as sink, pytest.raises(Nonconformity):
+        judge.same_decisions(sides, CORPUS)
+    assert math.isnan(sink.measurements[place].observed)
 
 
 def test_two_that_would_each_pass_can_choose_differently_too_often():
