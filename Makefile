@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: all certify check docs format matrix test wheel clean
+.PHONY: all certify check docs format ledger matrix test wheel clean
 
 all: check test certify
 
@@ -30,6 +30,10 @@ docs: $(READY)
 matrix: $(READY)
 	$(BIN)/llm-conformance selftest --matrix --out reports
 	$(BIN)/python -m conformance.proof reports/kill-matrix.json
+
+# Every runtime that is here against every profile of the ledger; writes reports/<standard>. Hours.
+ledger: $(READY)
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m conformance.publishing
 
 # The tests of the suite itself, a process for each core; more threads would wait for each other.
 test: $(READY)

@@ -124,8 +124,13 @@ class CheckedModel:
         contract: Contract,
         measure_noise: Callable[..., Noise],
         measure_types: Callable[[], Mapping[str, float]],
+        who: str = "",
     ) -> None:
         self.package, self.oracle, self.contract = package, oracle, contract
+        self.who = who
+        """The candidate's name, where there are two."""
+        self.kept: str | None = None
+        """Digest of the logits of the corpus that the run keeps."""
         self._load, self._measure_noise, self._measure_types = load, measure_noise, measure_types
         self.vocab = int(package.config["vocab_size"])
         self.max_positions = int(package.config["max_position_embeddings"])
@@ -133,7 +138,11 @@ class CheckedModel:
     @functools.cached_property
     def candidate(self) -> Model:
         """The candidate's own model, loaded when it is first asked for."""
-        return guarded(f"load({self.package.name})", self._load)
+        return guarded(self.named(f"load({self.package.name})"), self._load)
+
+    def named(self, what: str) -> str:
+        """Return what a message is about, with the candidate where there are two."""
+        return f"{self.who}: {what}" if self.who else what
 
     def load(self) -> None:
         """Let the candidate load the package, where it has not yet."""
@@ -194,7 +203,7 @@ class CheckedModel:
         """
         inputs = [array.copy() for array in _filled(tokens_BT, mask_BT, at_BT)]
         model = self.candidate
-        answer = guarded("logits", lambda: method_of(model, "logits")(*inputs))
+        answer = guarded(self.named("logits"), lambda: method_of(model, "logits")(*inputs))
         return self.formed(answer, tokens_BT.shape)
 
     def expected(
@@ -208,14 +217,15 @@ class CheckedModel:
         """The candidate's residual stream after each layer on the corpus, (B, T, D)."""
         inputs = [array.copy() for array in self.corpus.inputs]
         model = self.candidate
-        answer = guarded("hidden_states", lambda: method_of(model, "hidden_states")(*inputs))
+        what = self.named("hidden_states")
+        answer = guarded(what, lambda: method_of(model, "hidden_states")(*inputs))
         if not isinstance(answer, dict) or not set(self.exact_taps) <= set(answer):
             got = sorted(map(repr, answer)) if isinstance(answer, dict) else type(answer).__name__
             raise MalformedOutput(
-                f"hidden_states answered {got}; wanted a dict with {', '.join(self.exact_taps)}"
+                f"{what} answered {got}; wanted a dict with {', '.join(self.exact_taps)}"
             )
         return {
-            name: _formed(name, answer[name], exact.shape, self.contract.output)
+            name: _formed(self.named(name), answer[name], exact.shape, self.contract.output)
             for name, exact in self.exact_taps.items()
         }
 
@@ -227,13 +237,13 @@ class CheckedModel:
     def start(self, batch: int) -> CheckedSession:
         """Start a session of the candidate's, with an empty key/value cache."""
         model = self.candidate
-        session = guarded("start", lambda: method_of(model, "start")(batch))
+        session = guarded(self.named("start"), lambda: method_of(model, "start")(batch))
         return CheckedSession(session, self)
 
     def formed(self, answer: Any, shape: tuple[int, ...]) -> Array:
         """Return the candidate's logits, once their type and shape are right."""
         wanted = (*shape, self.vocab)
-        logits_BTV = _formed("logits", answer, wanted, self.contract.output, _AXES)
+        logits_BTV = _formed(self.named("logits"), answer, wanted, self.contract.output, _AXES)
         evidence.answered(logits_BTV, lambda _: np.asarray(self.noise.max))
         return logits_BTV
 
@@ -247,7 +257,8 @@ class CheckedSession:
     def append(self, tokens_BT: Ints, mask_BS: Ints, at_BT: Ints) -> Array:
         """Feed T more tokens and return their logits (B, T, V)."""
         inputs = [array.copy() for array in (tokens_BT, mask_BS, at_BT)]
-        answer = guarded("append", lambda: method_of(self._session, "append")(*inputs))
+        what = self._model.named("append")
+        answer = guarded(what, lambda: method_of(self._session, "append")(*inputs))
         return self._model.formed(answer, tokens_BT.shape)
 
     def copy(self) -> CheckedSession:
@@ -263,16 +274,21 @@ class CheckedSession:
         self._do("reorder", list(rows))
 
     def _do(self, name: str, *arguments: Any) -> Any:
-        return guarded(name, lambda: method_of(self._session, name)(*arguments))
+        what = self._model.named(name)
+        return guarded(what, lambda: method_of(self._session, name)(*arguments))
 
 
 class CheckedOperators:
     """A candidate's operators, and the oracle's."""
 
     def __init__(
-        self, candidate: Candidate, contract: Contract, truths: RememberedTruths | None = None
+        self,
+        candidate: Candidate,
+        contract: Contract,
+        truths: RememberedTruths | None = None,
+        who: str = "",
     ) -> None:
-        self._candidate, self.contract = candidate, contract
+        self._candidate, self.contract, self.who = candidate, contract, who
         self._truths = truths or RememberedTruths(contract)
         self.dtype = precision.dtype(contract.input)
 
@@ -280,11 +296,12 @@ class CheckedOperators:
         """Ask the candidate for the outputs of one operator call, by formal name."""
         copies = {name: _copied(array) for name, array in call.inputs.items()}
         own = dataclasses.replace(call, inputs=copies, attributes=dict(call.attributes))
-        answer = guarded(call.operator, lambda: method_of(self._candidate, "operator")(own))
+        what = f"{self.who}: {call.operator}" if self.who else call.operator
+        answer = guarded(what, lambda: method_of(self._candidate, "operator")(own))
         if not isinstance(answer, dict) or set(answer) != set(call.outputs):
             got = sorted(map(repr, answer)) if isinstance(answer, dict) else type(answer).__name__
             raise MalformedOutput(
-                f"{call.operator}-{call.opset} answered {got}; wanted a dict with {call.outputs}"
+                f"{what}-{call.opset} answered {got}; wanted a dict with {call.outputs}"
             )
         truth = self.expected(call)
         outputs = {

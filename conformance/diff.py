@@ -94,15 +94,20 @@ def _check_comparable(old: Report, new: Report) -> None:
 
 def _subject(report: Report) -> list[tuple[str, object]]:
     """Return what two runs have to share."""
-    standard = f"{report.suite.get('spec')} ({report.suite.get('spec_digest', 'none')[:12]})"
     models = {model.name: model.digest[:12] for model in report.models}
     return [
         ("profile", report.profile),
-        ("standard (requirement set)", standard),
+        ("standard (requirement set)", standard_of(report)),
         ("requirements listed", sorted(r.requirement.id for r in report.requirements)),
         ("models", ", ".join(f"{name} ({digest})" for name, digest in sorted(models.items()))),
         ("precision contract", report.contract),
+        ("contract held against", report.against and report.against.contract),
     ]
+
+
+def standard_of(report: Report) -> str:
+    """Return the standard that a run was held against: its version, and which data that was."""
+    return f"{report.suite.get('spec')} ({report.suite.get('spec_digest', 'none')[:12]})"
 
 
 def _told(one: object, other: object) -> str:

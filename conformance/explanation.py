@@ -43,13 +43,19 @@ def history(mutant: Mutant) -> str:
     return "Made again and again." if mutant.bug == "generic" else f"Historic bug: {mutant.bug}."
 
 
+def needs(requirement: Requirement) -> str:
+    """Return what a requirement needs: capabilities, and a second candidate."""
+    told = ", ".join(requirement.needs) or "no capability"
+    return f"{told}; of two candidates (--against)" if requirement.two_candidates else told
+
+
 def render(requirement: Requirement) -> str:
     """Return what a requirement means, for a terminal."""
     rows = [
         ("level", requirement.level.value),
         ("source", requirement.source),
         ("since", requirement.since),
-        ("needs", ", ".join(requirement.needs) or "no capability"),
+        ("needs", needs(requirement)),
         ("oracle", f"{requirement.oracle.value}: {ORACLES[requirement.oracle]}"),
     ]
     rows += [("operator", f"ONNX {requirement.operator}")] if requirement.operator else []

@@ -41,6 +41,23 @@ def model(subject: Subject, request: pytest.FixtureRequest) -> CheckedModel:
 
 
 @pytest.fixture(scope="session")
+def other_model(subject: Subject, model: CheckedModel) -> CheckedModel:
+    """The same model in the second candidate, which the first is held against."""
+    return _second(subject).models[model.package.name]
+
+
+@pytest.fixture(scope="session")
+def other_operators(subject: Subject) -> CheckedOperators:
+    """The second candidate's operators."""
+    return _second(subject).operators
+
+
+def _second(subject: Subject) -> Subject:
+    assert subject.against is not None, "planned without a second candidate"
+    return subject.against
+
+
+@pytest.fixture(scope="session")
 def package(model: CheckedModel) -> ModelPackage:
     """The model package that the candidate loads."""
     return model.package

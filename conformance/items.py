@@ -31,7 +31,9 @@ WATCH = pytest.StashKey[Watch]()
 """What the suite's code was when the run began."""
 _MESSAGE_CHARACTERS = 4000
 _FIXTURES = "conformance.fixtures"
-_OURS = frozenset({"subject", "candidate", "model", "package", "operators"})
+_OURS = frozenset(
+    {"subject", "candidate", "model", "other_model", "package", "operators", "other_operators"}
+)
 
 
 class _Undecided(Exception):  # noqa: N818  # reads as the fact that it states

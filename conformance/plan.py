@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from conformance.records import Claims, Profile, Requirement, Spec
 
 
+ALONE = "it is about two candidates, and --against names no second one"
+
+
 @dataclass(frozen=True, slots=True)
 class Planned:
     """What a run will do about one requirement."""
@@ -34,7 +37,11 @@ class Planned:
 
 
 def plan(
-    spec: Spec, profile: Profile, claims: Claims, only: Collection[str] = ()
+    spec: Spec,
+    profile: Profile,
+    claims: Claims,
+    only: Collection[str] = (),
+    against: Claims | None = None,
 ) -> tuple[Planned, ...]:
     """Plan every requirement of a profile for a candidate with these claims.
 
@@ -43,24 +50,32 @@ def plan(
         profile: the profile of the run.
         claims: what the candidate says that it supports.
         only: ids to which the run is restricted; empty for no restriction.
+        against: what the second candidate says that it supports; None where there is none.
 
     Raises:
-        UsageError: an id in ``only`` or a claimed capability is unknown, or the claimed precision
-            is none of the profile's.
+        UsageError: an id in ``only`` or a claimed capability is unknown, or a claimed precision is
+            none of the profile's.
     """
-    _check_known("capability", claims.capabilities, spec.capabilities)
+    for said in (claims, against):
+        if said is not None:
+            _check_claims(said, spec, profile)
     _check_known("requirement", only, spec.requirements)
     outside = sorted(set(only) - set(profile.requirements))
     if outside:
         raise UsageError(f"{', '.join(outside)}: not part of profile {profile.name}")
+    return tuple(
+        _planned(spec.requirements[name], profile, claims, only, against)
+        for name in profile.requirements
+    )
+
+
+def _check_claims(claims: Claims, spec: Spec, profile: Profile) -> None:
+    _check_known("capability", claims.capabilities, spec.capabilities)
     if claims.precision not in profile.precisions:
         raise UsageError(
             f"the candidate claims {claims.precision!r}; profile {profile.name} is stated for "
             f"{', '.join(profile.precisions)}"
         )
-    return tuple(
-        _planned(spec.requirements[name], profile, claims, only) for name in profile.requirements
-    )
 
 
 def describe(
@@ -97,18 +112,26 @@ def _what(planned: Planned, deciding: Sequence[Check], models: int) -> str:
 
 
 def _planned(
-    requirement: Requirement, profile: Profile, claims: Claims, only: Collection[str]
+    requirement: Requirement,
+    profile: Profile,
+    claims: Claims,
+    only: Collection[str],
+    against: Claims | None,
 ) -> Planned:
     if only and requirement.id not in only:
         return Planned(requirement, Verdict.NOT_RUN, NOT_SELECTED)
     if requirement.untestable:
         return Planned(requirement, Verdict.NOT_APPLICABLE, requirement.untestable)
-    missing = unclaimed(requirement, claims)
+    if requirement.two_candidates and against is None:
+        return Planned(requirement, Verdict.NOT_APPLICABLE, ALONE)
+    missing, by = unclaimed(requirement, claims), ""
+    if not missing and requirement.two_candidates and against is not None:
+        missing, by = unclaimed(requirement, against), " by the second candidate"
     if missing in profile.demands:
-        reason = f"profile {profile.name} demands {missing}, which is not claimed"
+        reason = f"profile {profile.name} demands {missing}, which is not claimed{by}"
         return Planned(requirement, Verdict.FAIL, reason)
     if missing:
-        return Planned(requirement, Verdict.NOT_APPLICABLE, f"{missing} is not claimed")
+        return Planned(requirement, Verdict.NOT_APPLICABLE, f"{missing} is not claimed{by}")
     return Planned(requirement, None)
 
 

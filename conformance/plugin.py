@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
 _OPTIONS = {
     "candidate": ("CANDIDATE", "the runtime or model to check: adapter[:target][?key=value&...]"),
+    "against": ("CANDIDATE", "a second candidate, which the first is held against"),
     "profile": (
         "NAME",
-        "the profile to check against (default: decoder; release with --llm-model)",
+        "the profile (default: decoder; equivalence with --llm-against, release with --llm-model)",
     ),
     "claims": ("FILE", "what the candidate supports, instead of what its adapter says"),
     "out": ("DIR", "the run folder (default: conformance-results/<candidate>-<profile>)"),

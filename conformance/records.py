@@ -73,6 +73,8 @@ class Requirement:
     """The ONNX operator that the sentence is about, such as ``Attention-23``."""
     suite_model: bool = False
     """Whether it can be decided only on a model of the suite's own, not on a release."""
+    two_candidates: bool = False
+    """Whether it is about two candidates, the second of them named by ``--against``."""
     untestable: str | None = None
     inputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, compare=False)
     """What its checks are run on, by case: the inputs that a known fault shows on."""
@@ -313,6 +315,19 @@ class ModelRecord:
     build: str
     """``supplied``, or ``exported by the suite`` where the candidate's file was made by us."""
     noise: NoiseUnit | None = None
+    answer: str | None = None
+    """SHA-256 of the kept logits of the frozen corpus; None where none were kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """The second candidate of a run, which the first was held against."""
+
+    text: str
+    """As it was written on the command line."""
+    candidate: CandidateInfo
+    contract: Contract
+    models: tuple[ModelRecord, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,3 +360,29 @@ class Report:
     requirements: tuple[RequirementResult, ...]
     environment: Mapping[str, str]
     diagnoses: tuple[Diagnosis, ...] = ()
+    against: Against | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Distance:
+    """How far two answers to the frozen corpus are apart."""
+
+    units: float
+    """RMS, in noise units; NaN where an answer holds one, and where nothing was measured."""
+    why: str = ""
+    """Why nothing was measured, where that is so."""
+    model: str = ""
+    """The model on which they are farthest apart."""
+    unit_of: str = ""
+    """The contract whose noise unit it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class SideBySide:
+    """Several runs on the same inputs."""
+
+    reports: tuple[Report, ...]
+    exact: tuple[Distance, ...]
+    """Of each run, from the exact logits."""
+    distances: tuple[tuple[Distance, ...], ...]
+    """Of each run from each other."""

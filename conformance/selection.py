@@ -28,6 +28,8 @@ class Selection:
     """A run as it was asked for. The field names are those of the options."""
 
     candidate: str
+    against: str = ""
+    """A second candidate, which the first is held against."""
     profile: str = ""
     model: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
@@ -43,8 +45,9 @@ class Selection:
 
     @property
     def profile_name(self) -> str:
-        """The profile; a model of the user's own is a release unless he says otherwise."""
-        return self.profile or ("release" if self.model else "decoder")
+        """The profile; unless named, a second candidate or a model of one's own implies it."""
+        implied = "equivalence" if self.against else "release" if self.model else "decoder"
+        return self.profile or implied
 
     @property
     def folder(self) -> Path:
@@ -55,7 +58,8 @@ class Selection:
         """
         if self.out:
             return Path(self.out)
-        words = [self.candidate, self.profile_name]
+        words = [self.candidate, *(["against", self.against] if self.against else [])]
+        words += [self.profile_name]
         words += _few([Path(folder).resolve().name for folder in self.model])
         words += ["only", *_few(self.only)] if self.only else []
         words += ["replay"] if self.replay else []

@@ -29,6 +29,7 @@ from conformance import (
     identity,
     inputs,
     items,
+    kept,
     proof,
     spec,
 )
@@ -40,7 +41,7 @@ from conformance.items import ERROR, SINK, WATCH, case_id, requirement_of
 from conformance.ledger import Ledger
 from conformance.plan import plan
 from conformance.progress import Progress
-from conformance.records import NoiseUnit, Outcome, Report, Run
+from conformance.records import Outcome, Report, Run
 from conformance.report import json as record
 from conformance.report import table
 from conformance.run_folder import UNFINISHED, RunFolder
@@ -123,7 +124,8 @@ class ConformanceSession:
             with _without_warnings():
                 opening = open_subject(self.selection, self.spec, self.profile)
                 self.subject = self._open.enter_context(opening)
-            planned = plan(self.spec, self.profile, self.subject.info.claims, self.only)
+            claims, against = self.subject.claims()
+            planned = plan(self.spec, self.profile, claims, self.only, against)
             case = self.replayed.case if self.replayed else ""
             ledger = Ledger(planned, self.subject.models, case)
             if self.controller:
@@ -242,11 +244,7 @@ class ConformanceSession:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """Take over what an xdist worker learnt of the models: noise units, files built."""
-        for name, unit, built in getattr(node, "workeroutput", {}).get(_MODELS, []):
-            model = self.subject.models[name]
-            model.package.built.update(built)
-            if unit is not None:
-                model.noise = NoiseUnit(**unit)
+        self.subject.learn(getattr(node, "workeroutput", {}).get(_MODELS, []))
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(
@@ -255,8 +253,9 @@ class ConformanceSession:
         """Write the report, and let the exit code be the outcome's, whatever others make of it."""
         if not hasattr(self, "ledger"):
             return (yield)
+        self._keep_answers()
         if not self.controller:
-            self.config.workeroutput[_MODELS] = self._learnt()  # type: ignore[attr-defined]
+            self.config.workeroutput[_MODELS] = self.subject.learnt()  # type: ignore[attr-defined]
             return (yield)
         if exitstatus == pytest.ExitCode.INTERRUPTED or self.interrupts.seen:
             self.missing = _INTERRUPTED
@@ -283,14 +282,10 @@ class ConformanceSession:
             return EXIT_SUITE_FAULT
         return EXIT_CODES[outcome] or int(self.others_failed)
 
-    def _learnt(self) -> list[tuple[str, dict[str, Any] | None, list[str]]]:
-        """Return name, noise unit and built files of each model, as xdist can carry them."""
-        records = {model.name: model for model in self.subject.model_records()}
-        units = {name: one.noise and dataclasses.asdict(one.noise) for name, one in records.items()}
-        return [
-            (name, units[name] or None, sorted(model.package.built))
-            for name, model in self.subject.models.items()
-        ]
+    def _keep_answers(self) -> None:
+        for subject in filter(None, (self.subject, self.subject.against)):
+            for model in subject.models.values():
+                model.kept = kept.keep(model, self.folder.path)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the result table below pytest's own output."""
@@ -318,6 +313,7 @@ class ConformanceSession:
             outcome=outcome_of(results, partial=partial or broken),
             requirements=results,
             environment=identity.environment(),
+            against=self.subject.second(),
         )
 
     def _run(self, *, partial: bool) -> Run:

@@ -196,7 +196,7 @@ def _requirement(standard: Spec, requirement: Requirement) -> str:
         f"**{requirement.level.value}.** {requirement.statement}",
         "",
         f"- Source: {requirement.source} (since {requirement.since})",
-        f"- Profiles: {', '.join(profiles)}; needs: {', '.join(requirement.needs) or 'nothing'}",
+        f"- Profiles: {', '.join(profiles)}; needs: {explanation.needs(requirement)}",
     ]
     if requirement.operator:
         lines.append(f"- ONNX operator: {_operator(requirement.operator)}")

@@ -7,13 +7,13 @@ import functools
 import re
 import sys
 from collections.abc import Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from conformance import candidate as candidates
-from conformance import models, schema, worker
+from conformance import models, schema, spec, worker
 from conformance.checked import CheckedModel, CheckedOperators, RememberedOracle
 from conformance.errors import (
     CandidateFault,
@@ -27,17 +27,18 @@ from conformance.errors import (
 from conformance.oracles.corpus import TOKENS
 from conformance.package import CONFIG
 from conformance.raised import clean, error_text
-from conformance.records import CandidateInfo, Claims, ModelRecord
-from conformance.spec import contract_of
+from conformance.records import Against, CandidateInfo, Claims, ModelRecord, NoiseUnit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from conformance.candidate import Candidate
     from conformance.package import ModelPackage
     from conformance.records import Contract, Profile, Spec
     from conformance.selection import Selection
+
+    Learnt = tuple[str, dict[str, Any] | None, list[str], str | None]
 
 _GIB = 1 << 30
 _LINE_CHARACTERS = 200
@@ -48,12 +49,16 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 class Subject:
     """What the checks' fixtures hand out."""
 
+    text: str
+    """The candidate as it was written on the command line."""
     info: CandidateInfo
     contract: Contract
     models: Mapping[str, CheckedModel]
     operators: CheckedOperators
     fault: CandidateFault | None = None
     """Why it could not be opened, where it could not: then it has not described itself either."""
+    against: Subject | None = None
+    """The second candidate, where the run has two."""
 
     def model_records(self) -> tuple[ModelRecord, ...]:
         """Return the models as they were used; units that nobody asked for stay unmeasured."""
@@ -63,29 +68,94 @@ class Subject:
                 digest=model.package.digest,
                 build="exported by the suite" if model.package.built else "supplied",
                 noise=model.__dict__.get("noise"),
+                answer=model.kept,
             )
             for name, model in self.models.items()
         )
 
+    def claims(self) -> tuple[Claims, Claims | None]:
+        """Return what the candidate claims, and what the second one does, where there is one."""
+        return self.info.claims, None if self.against is None else self.against.info.claims
+
+    def second(self) -> Against | None:
+        """Return the second candidate as a report names it."""
+        other = self.against
+        if other is None:
+            return None
+        records = other.model_records()
+        return Against(other.text, presentable(other.info), other.contract, records)
+
+    def learnt(self) -> list[Learnt]:
+        """Return what is known of each model now: its unit, built files and kept answer.
+
+        As plain values, which one process can send another; the second candidate's come last.
+        """
+        mine = [
+            (
+                one.name,
+                None if one.noise is None else dataclasses.asdict(one.noise),
+                sorted(self.models[one.name].package.built),
+                one.answer,
+            )
+            for one in self.model_records()
+        ]
+        return mine + (self.against.learnt() if self.against else [])
+
+    def learn(self, learnt: Sequence[Learnt]) -> None:
+        """Take over what another process has learnt of the models."""
+        places = [*self.models.values(), *(self.against.models.values() if self.against else ())]
+        for model, (_, unit, built, answer) in zip(places, learnt, strict=False):
+            model.package.built.update(built)
+            model.kept = model.kept or answer
+            if unit is not None:
+                model.noise = NoiseUnit(**unit)
+
 
 @contextmanager
-def open_subject(selection: Selection, spec: Spec, profile: Profile) -> Iterator[Subject]:
-    """Open the candidate and the models of a run.
+def open_subject(selection: Selection, standard: Spec, profile: Profile) -> Iterator[Subject]:
+    """Open the candidate, the second one where there is one, and the models of a run.
 
     Raises:
         UsageError, CandidateUnavailable, PackageError, FormatError: nothing can be evaluated.
     """
+    _check_number(selection, standard, profile)
     packages = _packages(selection, profile)
-    with _opened(selection, profile) as candidate:
-        claims = _claims(selection) or candidate.info.claims
-        info = dataclasses.replace(candidate.info, claims=claims)
-        contract = contract_of(spec, claims)
-        yield Subject(
-            info=info,
-            contract=contract,
-            models={p.name: _checked(candidate, p, contract) for p in packages},
-            operators=CheckedOperators(candidate, contract),
-            fault=candidate.fault if isinstance(candidate, _Unopened) else None,
+    claims = _claims(selection)
+    oracles: dict[tuple[str, str], RememberedOracle] = {}
+    with ExitStack() as stack:
+
+        def opened(text: str, claims: Claims | None) -> Subject:
+            candidate = stack.enter_context(_opened(text, selection, profile))
+            info = dataclasses.replace(candidate.info, claims=claims or candidate.info.claims)
+            contract = spec.contract_of(standard, info.claims)
+            who = text if selection.against else ""
+            return Subject(
+                text=text,
+                info=info,
+                contract=contract,
+                models={p.name: _checked(candidate, p, contract, oracles, who) for p in packages},
+                operators=CheckedOperators(candidate, contract, who=who),
+                fault=candidate.fault if isinstance(candidate, _Unopened) else None,
+            )
+
+        subject = opened(selection.candidate, claims)
+        if selection.against:
+            subject = dataclasses.replace(subject, against=opened(selection.against, None))
+        yield subject
+
+
+def _check_number(selection: Selection, standard: Spec, profile: Profile) -> None:
+    """Refuse one candidate where two are compared, and two where one is judged."""
+    if spec.compares(standard, profile) and not selection.against:
+        raise UsageError(
+            f"profile {profile.name} compares two candidates: name the second with --against "
+            "CANDIDATE"
+        )
+    if selection.against and not spec.compares(standard, profile):
+        comparing = [p.name for p in standard.profiles.values() if spec.compares(standard, p)]
+        raise UsageError(
+            f"profile {profile.name} judges one candidate: leave out --against, or choose a "
+            f"profile that compares two ({', '.join(comparing)})"
         )
 
 
@@ -115,12 +185,22 @@ def _check_room(package: ModelPackage) -> None:
         )
 
 
-def _checked(candidate: Candidate, package: ModelPackage, contract: Contract) -> CheckedModel:
+def _checked(
+    candidate: Candidate,
+    package: ModelPackage,
+    contract: Contract,
+    oracles: dict[tuple[str, str], RememberedOracle],
+    who: str,
+) -> CheckedModel:
+    key = package.name, contract.weight  # two candidates of one type are held against one truth
+    if key not in oracles:
+        oracles[key] = RememberedOracle(models.oracle(package, contract))
     return CheckedModel(
         load=lambda: candidate.load(package),
         package=package,
-        oracle=RememberedOracle(models.oracle(package, contract)),
+        oracle=oracles[key],
         contract=contract,
+        who=who,
         measure_noise=functools.partial(models.noise, package, contract),
         measure_types=functools.partial(models.type_noise, package, contract),
     )
@@ -146,28 +226,26 @@ def _claims(selection: Selection) -> Claims | None:
 
 
 @contextmanager
-def _opened(selection: Selection, profile: Profile) -> Iterator[Candidate]:
-    """Open the candidate, isolated where asked; one that breaks on opening fails its cases."""
-    opening = candidates.open_candidate(selection.candidate)
+def _opened(text: str, selection: Selection, profile: Profile) -> Iterator[Candidate]:
+    """Open a candidate, isolated where asked; one that breaks on opening fails its cases."""
+    opening = candidates.open_candidate(text)
     if selection.isolate:
         memory = selection.memory_limit
         limits = worker.Limits(
             call_s=selection.call_limit,
             memory_bytes=None if memory is None else int(memory * _GIB),
         )
-        opening = worker.isolated(
-            selection.candidate, limits, open_package="conformance.models:open_package"
-        )
+        opening = worker.isolated(text, limits, open_package="conformance.models:open_package")
     try:
         candidate = opening.__enter__()
     except (CandidateUnavailable, UsageError, KeyboardInterrupt):
         raise
     except BaseException as error:  # noqa: BLE001  # whatever vendor code raises on opening
-        yield _Unopened(selection.candidate, profile, error)
+        yield _Unopened(text, profile, error)
         return
     fault = _misdescribed(candidate)
     try:
-        yield candidate if fault is None else _Unopened(selection.candidate, profile, fault)
+        yield candidate if fault is None else _Unopened(text, profile, fault)
     finally:
         _close(opening)
 

@@ -23,6 +23,11 @@ _NOISE = (
     "compute the same function, its channels, units and heads permuted so that sums are taken in "
     "another order, in the contract's types and on the frozen corpus."
 )
+_SUM = (
+    " Two that are each within their bound differ by no more than the sum of the bounds (the "
+    "triangle inequality): a candidate is never judged by another alone, and the difference tells "
+    "which of the two moved."
+)
 _EXACT = "No arithmetic lies between the two sides, so there is nothing to round."
 
 TOLERANCES = {
@@ -80,6 +85,28 @@ TOLERANCES = {
         "The bound holds for any order of summation in the contract's types (Higham 2002, section "
         "3.1; Higham and Mary 2019: exceeded with a probability of at most 1e-9 for a case). Where "
         "it is zero, and where the exact value is infinite or NaN, equality is demanded.",
+    ),
+    "both_within_noise": Tolerance(
+        "Of each candidate, the error against fp64 within its contract's noise_rms and noise_max; "
+        "of the two, the difference of their errors within the sum of both limits.",
+        _NOISE + _SUM,
+    ),
+    "both_max_within_noise": Tolerance(
+        "Of each candidate, the largest error against fp64 within its contract's noise_max; of the "
+        "two, the largest difference within the sum of both limits.",
+        _NOISE + _SUM,
+    ),
+    "both_within_bounds": Tolerance(
+        "Of each candidate, each number within the bound that its contract gives; of the two, each "
+        "difference within the sum of both bounds.",
+        "The bounds are those of within_bounds." + _SUM,
+    ),
+    "same_decisions": Tolerance(
+        "Where two choose different tokens, the one that chose the less probable is off by no more "
+        "than twice noise_max of its noise there; and no more choices differ than the noise of the "
+        "two makes.",
+        "The number of different choices is a sum of independent chances, of the one and of the "
+        "other, bounded at 1e-6 (Poisson): less than each may have of its own, added up.",
     ),
     "bitwise_equal": Tolerance(
         "The same numbers, bit for bit.",

@@ -32,9 +32,17 @@ def test_profiles_name_models_of_the_suite():
 
 def test_release_holds_every_requirement_that_needs_no_operators():
     decidable = {
-        r.id for r in SPEC.requirements.values() if "operators" not in r.needs and not r.suite_model
+        r.id
+        for r in SPEC.requirements.values()
+        if "operators" not in r.needs and not r.suite_model and not r.two_candidates
     }
     assert set(SPEC.profiles["release"].requirements) == decidable
+
+
+def test_a_profile_is_of_one_candidate_or_of_two_throughout():
+    for profile in SPEC.profiles.values():
+        kinds = {SPEC.requirements[name].two_candidates for name in profile.requirements}
+        assert len(kinds) == 1, profile.name
 
 
 def test_operators_are_named_with_the_version_that_is_called():

@@ -19,6 +19,7 @@ def options_of(verb):
 
 
 SELECTION = {
+    "--against",
     "--candidate",
     "--profile",
     "--model",
@@ -67,7 +68,15 @@ def test_the_fixtures_that_checks_are_written_against():
         for name, value in vars(fixtures).items()
         if isinstance(value, pytest.FixtureDef) or hasattr(value, "_fixture_function")
     }
-    assert defined == {"candidate", "model", "operators", "package", "subject"}
+    assert defined == {
+        "candidate",
+        "model",
+        "operators",
+        "other_model",
+        "other_operators",
+        "package",
+        "subject",
+    }
 
 
 def test_the_adapters():
@@ -110,6 +119,7 @@ def test_the_kinds_of_files_that_can_be_validated():
         "counterexample",
         "hf-config",
         "kill-matrix",
+        "product",
         "profile",
         "report",
         "requirements",

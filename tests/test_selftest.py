@@ -51,7 +51,7 @@ def test_a_blunt_judge_is_noticed_and_the_result_kept(monkeypatch, capsys):
 @pytest.mark.usefixtures("few")
 def test_a_judge_that_is_too_strict_is_noticed(monkeypatch, capsys):
     strict = Measurement("rho", 2.0, 1.0, "bounds", "Y[0]", 1)
-    monkeypatch.setattr(judge.values, "_rho", lambda *_: strict)
+    monkeypatch.setattr(judge.values, "rho_of", lambda *_: strict)
     assert cli.main(["selftest"]) == 3
     assert "honest candidate failed: mutant: NORM-001 FAIL" in capsys.readouterr().out
 

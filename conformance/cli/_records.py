@@ -33,3 +33,9 @@ def read_report(run: str) -> Report:
         return record.parse(file.read_bytes())
     except FormatError as error:
         raise error.in_file(str(file)) from None
+
+
+def folder_of(run: str) -> Path:
+    """Return the folder that a run's other files stand in."""
+    path = Path(run)
+    return path if path.is_dir() else path.parent

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 
+_PROFILE = "the profile (default: decoder; equivalence with --against, release with --model)"
+
+
 def add_selection(parser: argparse.ArgumentParser, unshown: Collection[str] = ()) -> None:
     """Declare the options of a selection.
 
@@ -28,7 +31,8 @@ def add_selection(parser: argparse.ArgumentParser, unshown: Collection[str] = ()
         parser.add_argument(f"--{name}", metavar=value, help=told, action=action)
 
     add("candidate", "CANDIDATE", "adapter[:target][?key=value&...], such as onnxruntime")
-    add("profile", "PROFILE", "the profile (default: decoder; release with --model)")
+    add("against", "CANDIDATE", "a second candidate, which the first is held against")
+    add("profile", "PROFILE", _PROFILE)
     add("model", "DIR", "a model folder of your own; may be repeated", "append")
     add("only", "ID", "only this requirement; may be repeated", "append")
     add("claims", "FILE", "what the candidate supports, instead of what its adapter says")

@@ -9,6 +9,8 @@ from conformance.cli._selection import add_selection, selected
 if TYPE_CHECKING:
     import argparse
 
+    from conformance.records import CandidateInfo
+
 _OF_RUNS = ("seed", "replay", "call-limit", "memory-limit")
 
 EXAMPLES = (
@@ -22,6 +24,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_selection(parser, unshown=_OF_RUNS)
 
 
+def _described(info: CandidateInfo) -> str:
+    claims = ", ".join(sorted(info.claims.capabilities)) or "nothing"
+    who = f"{info.name} {info.version} ({info.runtime}) on {info.device}"
+    return f"{who}; {info.claims.precision}; claims {claims}"
+
+
 def run(options: argparse.Namespace) -> int:
     """Open the candidate, and print what a run of the selection would do."""
     from conformance import catalogue, plan, spec  # noqa: PLC0415  # `list` answers without them
@@ -32,12 +40,14 @@ def run(options: argparse.Namespace) -> int:
     standard = spec.load()
     profile = spec.profile(standard, selection.profile_name)
     with open_subject(selection, standard, profile) as subject:
-        planned = plan.plan(standard, profile, subject.info.claims, selection.only)
+        claims, against = subject.claims()
+        planned = plan.plan(standard, profile, claims, selection.only, against)
+        second = None if subject.against is None else subject.against.info
         info, models = subject.info, list(subject.models)
-    claims = ", ".join(sorted(info.claims.capabilities))
-    print(f"{info.name} {info.version} ({info.runtime}) on {info.device}")
-    print(f"profile {profile.name}, {info.claims.precision}; claims {claims or 'nothing'}")
-    print(f"models {', '.join(models)}\n")
+    print(_described(info))
+    if second is not None:
+        print(f"held against {_described(second)}")
+    print(f"profile {profile.name}\nmodels {', '.join(models)}\n")
     past = RunFolder(selection.folder).durations()
     print(plan.describe(planned, catalogue.all_checks(), past, models=len(models)))
     return 0

@@ -9,11 +9,12 @@ changes no verdict, and an honest candidate gets none, since only failures are l
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import time
 from typing import TYPE_CHECKING
 
-from conformance import counterexamples
+from conformance import counterexamples, spec
 from conformance.diagnosis import logits, replay
 from conformance.errors import CandidateFault, ConformanceError
 from conformance.raised import error_text
@@ -51,7 +52,7 @@ def diagnose(
             continue
         for one in _of_case(subject, failing[0], folder):
             found.append(one)
-            explained |= logits.explained_by(one)
+            explained |= logits.explained_by(one) | _of_the_same_two(one.requirement)
     return tuple(found)
 
 
@@ -61,6 +62,9 @@ def _of_case(subject: Subject, case: CaseResult, folder: Path) -> Iterator[Diagn
     What goes wrong in the search itself costs the diagnosis, and never the report of a failure.
     """
     try:
+        if spec.load().requirements[case.requirement].two_candidates:
+            yield from _of_two(subject, case)
+            return
         if case.counterexample:
             example = counterexamples.load(str(folder / case.counterexample))
             found = replay.diagnose(subject, case, example.inputs)
@@ -76,3 +80,20 @@ def _of_case(subject: Subject, case: CaseResult, folder: Path) -> Iterator[Diagn
         return
     if found is not None:
         yield found
+
+
+def _of_the_same_two(requirement: str) -> set[str]:
+    """Return, of a requirement of two candidates, those that one look at their logits explains."""
+    known = spec.load().requirements
+    if not known[requirement].two_candidates:
+        return set()
+    return {r.id for r in known.values() if r.two_candidates and "logits" in r.needs}
+
+
+def _of_two(subject: Subject, case: CaseResult) -> Iterator[Diagnosis]:
+    """Yield what explains the logits of the corpus of whichever candidate moved, by its name."""
+    names = [part for part in case.id.split("/") if part in subject.models]
+    for side in filter(None, (subject, subject.against)):
+        found = logits.diagnose(side.models[names[0]], case) if names else None
+        if found is not None:
+            yield dataclasses.replace(found, text=f"{side.text}: {found.text}")

@@ -15,19 +15,31 @@ from conformance.judge.end_to_end import (
     same_loss,
     same_ranking,
 )
+from conformance.judge.equivalence import (
+    Side,
+    both_max_within_noise,
+    both_within_bounds,
+    both_within_noise,
+    same_decisions,
+)
 from conformance.judge.noise import max_within_noise, related, within_noise
 from conformance.judge.values import all_finite, all_zero, bitwise_equal, within_bounds
 
 __all__ = [
+    "Side",
     "accepted",
     "all_finite",
     "all_zero",
     "bitwise_equal",
+    "both_max_within_noise",
+    "both_within_bounds",
+    "both_within_noise",
     "follows_schema",
     "free_of_faults",
     "in_its_type",
     "max_within_noise",
     "related",
+    "same_decisions",
     "same_distribution",
     "same_gain",
     "same_loss",

@@ -111,7 +111,7 @@ def same_ranking(
         Measurement(
             "changed top tokens",
             float(changed),
-            float(_budget(np.array(margins), spread)),
+            float(budget(chances(np.array(margins), spread))),
             "tokens",
             "",
             count,
@@ -119,13 +119,17 @@ def same_ranking(
     )
 
 
-def _budget(margins_N: Array, deviation: float) -> int:
-    """Return how many top tokens honest noise may change: a Poisson bound on the sum of chances.
+def chances(margins_N: Array, deviation: float) -> float:
+    """Return how many top tokens honest noise changes on average: the sum of their chances.
 
     Two logits of independent normal errors change places with the chance that their difference,
     of sqrt(2) deviations, exceeds the margin.
     """
-    mean = sum(0.5 * math.erfc(margin / (2 * deviation)) for margin in margins_N)
+    return sum(0.5 * math.erfc(margin / (2 * deviation)) for margin in margins_N)
+
+
+def budget(mean: float) -> int:
+    """Return how many top tokens honest noise may change: a Poisson bound on the sum of chances."""
     count, term = 0, math.exp(-mean)
     tail = 1 - term
     while tail > _FALSE_ALARM:

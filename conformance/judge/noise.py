@@ -43,7 +43,7 @@ def within_noise(
         judged: (B, T) mask of the positions that are judged; None judges all.
         name: what is judged, where it is not the logits.
     """
-    error = _errors(observed, expected, judged, name)
+    error = errors_of(observed, expected, judged, name)
     limit = limit_of(contract.noise_rms, contract)
     rms = Measurement("rms", error.rms / unit.rms, limit, "noise units", error.where, error.count)
     settle(rms, _largest(error, unit.max, limit_of(contract.noise_max, contract)))
@@ -57,7 +57,7 @@ def max_within_noise(
     judged: Array | None = None,
 ) -> None:
     """Demand that the largest error is rounding noise: for inputs too few for an RMS."""
-    error = _errors(observed, expected, judged)
+    error = errors_of(observed, expected, judged)
     settle(_largest(error, unit.max, limit_of(contract.noise_max, contract)))
 
 
@@ -65,7 +65,7 @@ def related(
     one: Array, other: Array, unit: NoiseUnit, contract: Contract, judged: Array | None = None
 ) -> None:
     """Demand that two answers of the candidate agree: each may be off by the noise, so sqrt(2)."""
-    error = _errors(one, np.asarray(other, dtype=np.float64), judged)
+    error = errors_of(one, np.asarray(other, dtype=np.float64), judged)
     limit = math.sqrt(2) * limit_of(contract.noise_max, contract)
     settle(_largest(error, unit.max, limit))
 
@@ -92,9 +92,10 @@ class _Errors:
         return math.sqrt(self.squares / self.count) if self.count else math.nan
 
 
-def _errors(
+def errors_of(
     observed: Array, expected: Array, judged: Array | None, name: str = "logits"
 ) -> _Errors:
+    """Return the error of one array against another, folded over the positions that are judged."""
     comparable(observed, expected, types=False)
     total = _Errors()
     for row, block, truth in _rows(observed, expected, judged):

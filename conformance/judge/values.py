@@ -30,10 +30,11 @@ def within_bounds(outputs: Mapping[str, Array], expected: Mapping[str, Expected]
         outputs: the candidate's outputs by formal name.
         expected: the oracle's, each an fp64 value with its bound, of the same shapes.
     """
-    settle(*(_rho(name, outputs[name], e.value, e.bound) for name, e in expected.items()))
+    settle(*(rho_of(name, outputs[name], e.value, e.bound) for name, e in expected.items()))
 
 
-def _rho(name: str, observed: Array, expected: Array, bound: Array) -> Measurement:
+def rho_of(name: str, observed: Array, expected: Array, bound: Array) -> Measurement:
+    """Return the largest ratio of error to bound; a bound of zero demands equality."""
     comparable(observed, expected, types=False)
     if np.isinf(bound).any():
         raise SpecError(f"the oracle's bound of {name} is infinite: it would pass any answer")

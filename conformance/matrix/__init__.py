@@ -8,6 +8,7 @@ A check that kills no mutant checks nothing, and a check that fails an honest ca
 from __future__ import annotations
 
 import re
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -173,11 +174,17 @@ class _Corpora:
 
     def cells(self, text: str, requirements: Sequence[Requirement]) -> tuple[Cell, ...]:
         """Judge a candidate by requirements, under the contract that it claims."""
-        with candidates.open_candidate(text) as candidate:
-            contract = spec.contract_of(self._standard, candidate.info.claims)
+        with ExitStack() as stack:
+            candidate = stack.enter_context(candidates.open_candidate(text))
+            claims, against = candidate.info.claims, None
+            contract = spec.contract_of(self._standard, claims)
             if contract not in self._found:
                 self._found[contract] = Corpus(contract, self._models)
-            return tuple(self._found[contract].judge(candidate, requirements))
+            if any(r.two_candidates for r in requirements):
+                honest = f"mutant?dtype={_TYPES[claims.precision]}"
+                other = stack.enter_context(candidates.open_candidate(honest))
+                against = other, spec.contract_of(self._standard, other.info.claims)
+            return tuple(self._found[contract].judge(candidate, requirements, against))
 
     def row(self, text: str, mutant: Mutant, requirements: Sequence[Requirement]) -> Row:
         """Judge a mutant by requirements, the slow one only where it is named or none failed."""
@@ -195,8 +202,10 @@ def reached(mutant: Mutant, requirements: Sequence[Requirement]) -> list[Require
     """Return the requirements whose checks can come upon a mutant's fault at all.
 
     A fault in one operator cannot be seen by a check of another, nor by one of the decoder, which
-    has operators of its own; those cells are not run.
+    has operators of its own; those cells are not run. Nor are those of two candidates unless the
+    mutant names them: beside an honest candidate they fail what the others do, and little else.
     """
+    requirements = [r for r in requirements if not r.two_candidates or r.id in mutant.kills]
     if mutant.operator is not None:
         return [r for r in requirements if (r.operator or "").partition("-")[0] == mutant.operator]
     if mutant.replaces == "info":

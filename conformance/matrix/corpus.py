@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from conformance import catalogue, evidence, faults, inputs, models
 from conformance.checked import CheckedModel, CheckedOperators, RememberedOracle, RememberedTruths
 from conformance.plan import unclaimed
-from conformance.records import CandidateInfo, Measurement, Verdict
+from conformance.records import Measurement, Verdict
 from conformance.verdicts import combine, verdict_of
 
 if TYPE_CHECKING:
@@ -92,13 +92,27 @@ class Corpus:
         self._truths = RememberedTruths(contract, _KEEP)
         self._cases: dict[str, list[_Case]] = {}
 
-    def judge(self, candidate: Candidate, requirements: Collection[Requirement]) -> list[Cell]:
-        """Run the checks of some requirements on a candidate."""
-        operators = CheckedOperators(candidate, self.contract, self._truths)
-        loaded = {name: self._checked(candidate, p) for name, p in self._packages.items()}
+    def judge(
+        self,
+        candidate: Candidate,
+        requirements: Collection[Requirement],
+        against: tuple[Candidate, Contract] | None = None,
+    ) -> list[Cell]:
+        """Run the checks of some requirements on a candidate.
+
+        Args:
+            candidate: the candidate.
+            requirements: those whose checks are run, where it claims what they need.
+            against: an honest candidate with the contract that it claims, for requirements that are
+                about two.
+        """
+        fixtures = self._fixtures(candidate, self.contract)
+        if against is not None:
+            other = self._fixtures(*against, who="the honest one")
+            fixtures |= {f"other_{name}": value for name, value in other.items()}
         with faults.remembered(self._answers):
             return [
-                self._cell(requirement, candidate.info, operators, loaded)
+                self._cell(requirement, fixtures)
                 for requirement in requirements
                 if not unclaimed(requirement, candidate.info.claims)
             ]
@@ -108,32 +122,31 @@ class Corpus:
         for name, original in self._originals.items():
             shutil.copytree(original, self._folder / name, dirs_exist_ok=True)
 
-    def _cell(
-        self,
-        requirement: Requirement,
-        info: CandidateInfo,
-        operators: CheckedOperators,
-        loaded: Mapping[str, CheckedModel],
-    ) -> Cell:
+    def _fixtures(self, candidate: Candidate, contract: Contract, who: str = "") -> dict[str, Any]:
+        """Return what checks are given of a candidate; all its models as ``model``."""
+        truths = self._truths if contract == self.contract else None
+        return {
+            "candidate": candidate.info,
+            "operators": CheckedOperators(candidate, contract, truths, who),
+            "model": {
+                name: self._checked(candidate, package, contract, who)
+                for name, package in self._packages.items()
+            },
+        }
+
+    def _cell(self, requirement: Requirement, fixtures: Mapping[str, Any]) -> Cell:
         found: list[tuple[str, Verdict, Measurement | None, str]] = []
-        for case in self._cases_of(requirement.id, operators, loaded):
-            fixtures = {"candidate": info, "operators": operators}
-            if case.model is not None:
-                fixtures["model"] = loaded[case.model]
-            found.append((case.check.name, *_decide(case, _named(case, fixtures))))
+        for case in self._cases_of(requirement.id, fixtures):
+            offered = _on_model(fixtures, case.model)
+            found.append((case.check.name, *_decide(case, _named(case, offered))))
         return _folded(requirement.id, found)
 
-    def _cases_of(
-        self,
-        requirement: str,
-        operators: CheckedOperators,
-        loaded: Mapping[str, CheckedModel],
-    ) -> list[_Case]:
+    def _cases_of(self, requirement: str, fixtures: Mapping[str, Any]) -> list[_Case]:
         if requirement not in self._cases:
             self._cases[requirement] = [
-                self._frozen(check, model, parameters, operators, loaded)
+                self._frozen(check, model, parameters, fixtures)
                 for check in catalogue.deciding(requirement)
-                for model in (loaded if check.per_model else [None])
+                for model in (self._packages if check.per_model else [None])
                 for parameters in check.parametrisations()
             ]
         return self._cases[requirement]
@@ -143,24 +156,34 @@ class Corpus:
         check: Check,
         model: str | None,
         parameters: Mapping[str, Any],
-        operators: CheckedOperators,
-        loaded: Mapping[str, CheckedModel],
+        fixtures: Mapping[str, Any],
     ) -> _Case:
-        arguments: dict[str, Any] = {"operators": operators, **parameters}
-        if model is not None:
-            arguments["model"] = loaded[model]
+        arguments = {**_on_model(fixtures, model), **parameters}
         drawn = inputs.examples(check.function, arguments, EXAMPLES, _SEED)
         return _Case(check, model, parameters, drawn)
 
-    def _checked(self, candidate: Candidate, package: ModelPackage) -> CheckedModel:
+    def _checked(
+        self, candidate: Candidate, package: ModelPackage, contract: Contract, who: str
+    ) -> CheckedModel:
+        measured = functools.partial(models.noise, package, contract)
         return CheckedModel(
             load=lambda: candidate.load(package),
             package=package,
-            oracle=self._oracles[package.name],
-            contract=self.contract,
-            measure_noise=functools.partial(self._noise_of, package),
+            oracle=self._oracle_of(package, contract),
+            contract=contract,
+            measure_noise=(
+                functools.partial(self._noise_of, package)
+                if contract == self.contract
+                else measured
+            ),
             measure_types=functools.partial(self._types_of, package),
+            who=who,
         )
+
+    def _oracle_of(self, package: ModelPackage, contract: Contract) -> RememberedOracle:
+        if contract.weight == self.contract.weight:
+            return self._oracles[package.name]
+        return RememberedOracle(models.oracle(package, contract))
 
     def _types_of(self, package: ModelPackage) -> Mapping[str, float]:
         if package.name not in self._types:
@@ -171,6 +194,14 @@ class Corpus:
         if (package.name, corpus) not in self._noise:
             self._noise[package.name, corpus] = models.noise(package, self.contract, corpus)
         return self._noise[package.name, corpus]
+
+
+def _on_model(fixtures: Mapping[str, Any], model: str | None) -> dict[str, Any]:
+    """Return fixtures with one of the models, of one candidate or of two."""
+    return {
+        name: value if name.rpartition("_")[2] != "model" else value.get(model)
+        for name, value in fixtures.items()
+    }
 
 
 def _folded(

@@ -71,7 +71,11 @@ def minus_infinity_clamped(honest: Honest, call: OperatorCall) -> Any:
     return honest(dataclasses.replace(call, inputs={"input": kept}))
 
 
-@mutant("operator LogSoftmax", kills=("SOFTMAX-003", "SOFTMAX-006", "SOFTMAX-007"), bug="generic")
+@mutant(
+    "operator LogSoftmax",
+    kills=("SOFTMAX-003", "SOFTMAX-006", "SOFTMAX-007", "EQUIV-009"),
+    bug="generic",
+)
 def log_of_softmax(_: Honest, call: OperatorCall) -> Any:
     """Log-softmax is the logarithm of a softmax that has underflowed."""
     x = call.inputs["input"]
@@ -90,7 +94,7 @@ def log_probabilities_of_the_wrong_sum(honest: Honest, call: OperatorCall) -> An
     return {name: (y + off).astype(y.dtype) for name, y in honest(call).items()}
 
 
-@mutant("operator Swish", kills=("MLP-001", "ACT-006"), bug="generic")
+@mutant("operator Swish", kills=("MLP-001", "ACT-006", "EQUIV-013"), bug="generic")
 def silu_as_quick_gelu(honest: Honest, call: OperatorCall) -> Any:
     """SiLU is x * sigmoid(1.702 x), the quick form of GELU."""
     return honest(dataclasses.replace(call, attributes={"alpha": 1.702}))

@@ -42,7 +42,7 @@ def cache_puts_new_tokens_first(honest: Honest, past: Any, k_BGTK: Any, v_BGTK: 
     return honest(newest, *past)
 
 
-@mutant("extend", kills=("CACHE-001",), bug="generic")
+@mutant("extend", kills=("CACHE-001", "EQUIV-004"), bug="generic")
 def cache_puts_new_values_first(honest: Honest, past: Any, k_BGTK: Any, v_BGTK: Any) -> Any:
     """New values go before the old ones, and new keys behind."""
     keys, _ = honest(past, k_BGTK, v_BGTK)

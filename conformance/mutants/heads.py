@@ -139,7 +139,7 @@ def scale_missing(honest: Honest, call: OperatorCall) -> Any:
     return honest(dataclasses.replace(call, attributes={"scale": 1.0, **call.attributes}))
 
 
-@mutant("operator Attention", kills=("ATTN-002",), bug="ggml-org/llama.cpp#8197")
+@mutant("operator Attention", kills=("ATTN-002", "EQUIV-007"), bug="ggml-org/llama.cpp#8197")
 def given_scale_ignored(honest: Honest, call: OperatorCall) -> Any:
     """The scale that the call gives is ignored, and the default taken."""
     attributes = {key: value for key, value in call.attributes.items() if key != "scale"}

@@ -37,7 +37,7 @@ def first_row_is_padding(honest: Honest, call: OperatorCall) -> Any:
     return honest(dataclasses.replace(call, inputs={**call.inputs, "data": data}))
 
 
-@mutant("operator Gather", kills=("EMBED-001", "EMBED-002"), bug="generic")
+@mutant("operator Gather", kills=("EMBED-001", "EMBED-002", "EQUIV-006"), bug="generic")
 def rows_scaled(honest: Honest, call: OperatorCall) -> Any:
     """Rows are multiplied by the root of their width, as Gemma does."""
     root = math.sqrt(call.inputs["data"].shape[1])

@@ -111,7 +111,7 @@ def class_0_ignored(honest: Honest, call: OperatorCall) -> Any:
     return honest(_labelled(call, np.where(labels == 0, call.attributes["ignore_index"], labels)))
 
 
-@mutant(LOSS, kills=(MEAN, WEIGHTED, NO_LABELS), bug="generic")
+@mutant(LOSS, kills=(MEAN, WEIGHTED, NO_LABELS, "EQUIV-012"), bug="generic")
 def sum_for_mean(honest: Honest, call: OperatorCall) -> Any:
     """The sum is answered where the mean is asked for."""
     return _answer(honest, call, parts(call).loss, 1)

@@ -62,7 +62,9 @@ def norm_weight_ignored(honest: Honest, self: Any, x_BTD: Any) -> Any:
     return honest(self, x_BTD) / self.weight
 
 
-@mutant("RMSNorm.forward", kills=("LOGITS-001", "LOGITS-002", "TAP-001"), bug="generic")
+@mutant(
+    "RMSNorm.forward", kills=("LOGITS-001", "LOGITS-002", "TAP-001", "EQUIV-005"), bug="generic"
+)
 def norm_subtracts_the_mean(honest: Honest, self: Any, x_BTD: Any) -> Any:
     """The norms subtract the mean first, as LayerNorm does."""
     return honest(self, x_BTD - x_BTD.mean(-1, keepdim=True))
@@ -95,7 +97,7 @@ def feed_forward_without_its_norm(honest: Honest, self: Any, x_BTD: Any, *others
 RMS = ("NORM-001", "NORM-002", "NORM-003", "NORM-004")
 
 
-@mutant("operator RMSNormalization", kills=("NORM-001", "NORM-003"), bug="generic")
+@mutant("operator RMSNormalization", kills=("NORM-001", "NORM-003", "EQUIV-010"), bug="generic")
 def epsilon_ignored(honest: Honest, call: OperatorCall) -> Any:
     """The epsilon that the call gives is ignored, and the default 1e-5 taken."""
     attributes = {key: value for key, value in call.attributes.items() if key != "epsilon"}

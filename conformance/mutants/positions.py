@@ -45,7 +45,11 @@ def rope_base_10001(config: Any) -> Any:
     return _rope(config, theta=config.rope.theta * 1.0001)
 
 
-@mutant("config", kills=("LOGITS-001", "LOGITS-002", "ROPE-003"), bug="generic")
+@mutant(
+    "config",
+    kills=("LOGITS-001", "LOGITS-002", "ROPE-003", "EQUIV-001", "EQUIV-002", "EQUIV-003"),
+    bug="generic",
+)
 def rope_base_ignored(config: Any) -> Any:
     """The base is 10000, whatever the checkpoint says."""
     return _rope(config, theta=10000.0)

@@ -37,7 +37,7 @@ def rotation_pairs_swapped(honest: Honest, call: OperatorCall) -> Any:
     return honest(_asked(call, interleaved=1 - call.attributes.get("interleaved", 0)))
 
 
-@mutant("operator RotaryEmbedding", kills=EVERY, bug="generic")
+@mutant("operator RotaryEmbedding", kills=(*EVERY, "EQUIV-011"), bug="generic")
 def rotation_sign_flipped(honest: Honest, call: OperatorCall) -> Any:
     """Pairs are turned by minus the angle."""
     return honest(_with(call, sin_cache=-call.inputs["sin_cache"]))

@@ -1,8 +1,9 @@
 """Reports: the record of a run rendered as text, one module a format.
 
 Importable without torch and without pytest: a report is read on machines that have neither.
-A module (or folder) here is a format, found by its name, with ``render(report) -> str``; those
-whose names start with an underscore are what the formats share.
+A module (or folder) here is a format, found by its name, with ``render(report) -> str``, and with
+``render_several(runs) -> str`` where it can tell of several side by side; those whose names start
+with an underscore are what the formats share.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from typing import TYPE_CHECKING
 from conformance.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
-    from conformance.records import Report
+    from types import ModuleType
+
+    from conformance.records import Report, SideBySide
 
 
 def formats() -> list[str]:
@@ -29,8 +32,28 @@ def render(report: Report, format: str) -> str:  # noqa: A002  # the word of the
     Raises:
         UsageError: there is no format of that name.
     """
-    known = formats()
-    if format not in known:
-        raise UsageError(f"there is no report format {format!r}.{did_you_mean(format, known)}")
-    text: str = importlib.import_module(f"{__name__}.{format}").render(report)
+    text: str = _module(format).render(report)
     return text
+
+
+def render_several(runs: SideBySide, format: str) -> str:  # noqa: A002  # the same
+    """Return several runs side by side as text in a format.
+
+    Raises:
+        UsageError: there is no format of that name, or it tells of one run alone.
+    """
+    module = _module(format)
+    if not hasattr(module, "render_several"):
+        able = [name for name in formats() if hasattr(_module(name), "render_several")]
+        raise UsageError(
+            f"format {format} tells of one run; several stand side by side in {', '.join(able)}"
+        )
+    text: str = module.render_several(runs)
+    return text
+
+
+def _module(name: str) -> ModuleType:
+    known = formats()
+    if name not in known:
+        raise UsageError(f"there is no report format {name!r}.{did_you_mean(name, known)}")
+    return importlib.import_module(f"{__name__}.{name}")

@@ -11,7 +11,14 @@ from conformance.verdicts import NOT_SELECTED, outcome_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from conformance.records import CaseResult, Measurement, Report, RequirementResult
+    from conformance.records import (
+        CandidateInfo,
+        CaseResult,
+        Contract,
+        Measurement,
+        Report,
+        RequirementResult,
+    )
 
 UNEVALUATED = (
     Verdict.NOT_APPLICABLE,
@@ -38,15 +45,25 @@ def outcome(report: Report) -> str:
 
 def precision(report: Report) -> str:
     """Return the claimed precision, with every term that is claimed otherwise than it has it."""
-    weaker = [
-        f"{_spoken(name)} {_spoken(v)}" for name, v in report.candidate.claims.contract.items()
-    ]
-    return f"{report.contract.name} with {', '.join(weaker)}" if weaker else report.contract.name
+    own = _precision(report.contract, report.candidate)
+    if report.against is None:
+        return own
+    other = _precision(report.against.contract, report.against.candidate)
+    return own if own == other else f"{own}, against {other}"
+
+
+def _precision(contract: Contract, candidate: CandidateInfo) -> str:
+    weaker = [f"{_spoken(name)} {_spoken(v)}" for name, v in candidate.claims.contract.items()]
+    return f"{contract.name} with {', '.join(weaker)}" if weaker else contract.name
 
 
 def contract(report: Report) -> list[tuple[str, str]]:
     """Return the terms of the precision contract, grouped, as label and text."""
-    c = report.contract
+    return [("claimed", precision(report)), *terms(report.contract)]
+
+
+def terms(c: Contract) -> list[tuple[str, str]]:
+    """Return the terms of a contract, grouped, as label and text."""
     types = (
         f"{c.input} in, {c.weight} weights, {c.output} out; {c.accumulation} sums, {c.score} "
         f"scores, {c.probability} attention weights, {c.intermediate} between, {c.phase} angles"
@@ -63,7 +80,6 @@ def contract(report: Report) -> list[tuple[str, str]]:
     if c.noise_rms is not None:
         limits = f"{c.noise_rms:g} noise units (RMS), {c.noise_max:g} (largest error)"
     return [
-        ("claimed", precision(report)),
         ("types", types),
         ("rules", rules),
         ("policies", policies),
@@ -87,7 +103,16 @@ def diagnosis(report: Report, requirement: str) -> str:
 
 def candidate(report: Report) -> str:
     """Return who was tested, in one line."""
-    info = report.candidate
+    return described(report.candidate)
+
+
+def against(report: Report) -> str:
+    """Return who it was held against, in one line; empty where nobody was."""
+    return "" if report.against is None else described(report.against.candidate)
+
+
+def described(info: CandidateInfo) -> str:
+    """Return a candidate in one line."""
     told = f"{info.name} {info.version} on {info.device}"
     more = set(info.runtime.split()) - set(told.split())  # most runtimes only repeat the three
     return f"{told} ({info.runtime})" if more else told

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from conformance import formats, schema
 from conformance.records import (
+    Against,
     CandidateInfo,
     CaseResult,
     Claims,
@@ -44,7 +45,7 @@ def document(report: Report) -> dict[str, Any]:
         "candidate": report.candidate.document(),
         "contract": dataclasses.asdict(report.contract),
         "profile": report.profile,
-        "models": [dataclasses.asdict(model) for model in report.models],
+        "models": [_model_document(model) for model in report.models],
         "run": {**dataclasses.asdict(report.run), "argv": list(report.run.argv)},
         "outcome": report.outcome.value,
         "counts": counts(report.requirements),
@@ -58,6 +59,21 @@ def document(report: Report) -> dict[str, Any]:
             if r.verdict not in evaluated
         ],
         "environment": dict(report.environment),
+        **({} if report.against is None else {"against": _against_document(report.against)}),
+    }
+
+
+def _model_document(model: ModelRecord) -> dict[str, Any]:
+    told = dataclasses.asdict(model)
+    return {name: value for name, value in told.items() if name != "answer" or value is not None}
+
+
+def _against_document(against: Against) -> dict[str, Any]:
+    return {
+        "text": against.text,
+        "candidate": against.candidate.document(),
+        "contract": dataclasses.asdict(against.contract),
+        "models": [_model_document(model) for model in against.models],
     }
 
 
@@ -106,6 +122,7 @@ def parse(data: bytes) -> Report:
         requirements=tuple(map(_result, read["requirements"])),
         environment=read["environment"],
         diagnoses=tuple(map(_diagnosis, read["diagnoses"])),
+        against=_against(read["against"]) if "against" in read else None,
     )
 
 
@@ -126,6 +143,15 @@ def _candidate(read: Mapping[str, Any]) -> CandidateInfo:
         None if operators is None else frozenset(operators),
     )
     return CandidateInfo(**{**read, "claims": said})
+
+
+def _against(read: Mapping[str, Any]) -> Against:
+    return Against(
+        text=read["text"],
+        candidate=_candidate(read["candidate"]),
+        contract=Contract(**read["contract"]),
+        models=tuple(map(_model, read["models"])),
+    )
 
 
 def _diagnosis(read: Mapping[str, Any]) -> Diagnosis:

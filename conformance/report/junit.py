@@ -102,7 +102,8 @@ def _measured(measurement: Measurement) -> str:
 
 def _outcome(root: ET.Element, report: Report) -> None:
     suite = ET.SubElement(root, "testsuite", name="outcome")
-    told = f"{_facts.outcome(report)}. {_facts.meaning(report)} {_facts.score(report)}."
+    against = f" Held against {_facts.against(report)}." if report.against else ""
+    told = f"{_facts.outcome(report)}.{against} {_facts.meaning(report)} {_facts.score(report)}."
     verdict = _OUTCOMES[report.outcome]
     case = CaseResult(_facts.outcome(report), "outcome", verdict, 0.0, message=told)
     _case(suite, case, kind=report.outcome.value)

@@ -11,13 +11,13 @@ import html
 from typing import TYPE_CHECKING
 
 from conformance.records import Outcome, Verdict
-from conformance.report import _facts
+from conformance.report import _facts, _several
 from conformance.report._text import cut, line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from conformance.records import CaseResult, Report, RequirementResult
+    from conformance.records import CaseResult, Report, RequirementResult, SideBySide
 
 LIMIT = 900_000
 """Bytes of UTF-8: below GitHub's 1 MiB, because other steps of a job write to the summary too."""
@@ -42,6 +42,48 @@ def render(report: Report) -> str:
     page.add("reasons", _not_evaluated(report), joined="\n")
     page.add("foot", [_foot(report)])
     return page.text()
+
+
+def render_several(runs: SideBySide) -> str:
+    """Return several runs side by side as Markdown of at most ``LIMIT`` bytes."""
+    names = [_code(name) for name in _several.names(runs)]
+    page = _Page(LIMIT - 1_000)
+    page.add(
+        "head",
+        [f"## {escape(line(_several.title(runs)))}\n\n{escape(line(_several.inputs(runs)))}"],
+    )
+    about = [
+        (
+            name,
+            _code(_facts.precision(report)),
+            f"{_MARKS[report.outcome]} {report.outcome.value}",
+            _several.score(report),
+            _several.distance(exact),
+        )
+        for name, report, exact in zip(names, runs.reports, runs.exact, strict=True)
+    ]
+    heads = ("candidate", "precision", "outcome", "passed", "noise units from exact")
+    page.add("candidates", _grid(heads, about), joined="\n")
+    apart = [
+        (name, *("" if i == j else _several.distance(one) for j, one in enumerate(found)))
+        for i, (name, found) in enumerate(zip(names, runs.distances, strict=True))
+    ]
+    if _several.are_apart(runs):
+        page.add("distances", [f"### Noise units apart\n\n{_several.MEANING}"])
+        page.add("distances", _grid(("", *names), apart), joined="\n")
+    page.add("reasons", [f"- not evaluated: {_code(t)}" for t in _several.unevaluated(runs)], "\n")
+    verdicts = [
+        (escape(one.requirement.id), *(" ".join(_several.cell(r)).strip() for r in results))
+        for one, results in _several.rows(runs)
+    ]
+    page.add("requirements", ["### Requirements"])
+    page.add("requirements", _grid(("requirement", *names), verdicts), joined="\n")
+    return page.text()
+
+
+def _grid(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return [f"| {' | '.join(cells)} |" for cells in lines]
 
 
 class _Page:
@@ -89,9 +131,14 @@ def _head(report: Report) -> str:
     return (
         f"## {mark} {title}\n\n"
         f"{_code(_facts.candidate(report), 4 * _NAME)}\n\n"
-        f"{_models(report)}"
+        f"{_against(report)}{_models(report)}"
         f"{_facts.score(report)}. {_facts.meaning(report)}"
     )
+
+
+def _against(report: Report) -> str:
+    told = _facts.against(report)
+    return f"held against {_code(told, 4 * _NAME)}\n\n" if told else ""
 
 
 def _models(report: Report) -> str:

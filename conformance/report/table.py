@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from tabulate import tabulate
 
 from conformance.records import Outcome
-from conformance.report import _facts
+from conformance.report import _facts, _several
 from conformance.report._text import line, terminal_width, visible, wrapped
 from conformance.verdicts import NOT_SELECTED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from conformance.records import CaseResult, Report, RequirementResult
+    from conformance.records import CaseResult, Report, RequirementResult, SideBySide
 
 _WIDEST = 140
 """Columns of a terminal that are written to; a statement is cut to what the others leave."""
@@ -35,9 +35,49 @@ def render(report: Report) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def render_several(runs: SideBySide) -> str:
+    """Return several runs side by side: outcomes, distances in noise units, verdicts."""
+    names = [f"{i}  {line(name)}" for i, name in enumerate(_several.names(runs), 1)]
+    numbers = [str(i) for i in range(1, len(names) + 1)]
+    about = [
+        (name, _facts.precision(report), report.outcome.value, _several.score(report))
+        for name, report in zip(names, runs.reports, strict=True)
+    ]
+    apart = [
+        (
+            name,
+            _several.distance(exact),
+            *("" if i == j else _several.distance(one) for j, one in enumerate(found)),
+        )
+        for i, (name, exact, found) in enumerate(
+            zip(names, runs.exact, runs.distances, strict=True)
+        )
+    ]
+    verdicts = [
+        (one.requirement.id, *(" ".join(_several.cell(result)).strip() for result in results))
+        for one, results in _several.rows(runs)
+    ]
+    measured = _several.are_apart(runs)
+    meaning = f"{_several.MEANING} " if measured else ""
+    parts = [
+        line(_several.title(runs)),
+        _grid(about, ("run", "precision", "outcome", "passed")),
+        *([_grid(apart, ("noise units apart", _several.EXACT, *numbers))] * measured),
+        *[wrapped(f"not evaluated: {text}", "", "  ") for text in _several.unevaluated(runs)],
+        _grid(verdicts, ("requirement", *numbers)),
+        wrapped(line(f"{meaning}{_several.inputs(runs)}"), "", "", _WIDEST),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _grid(rows: Sequence[tuple[str, ...]], heads: Sequence[str]) -> str:
+    return tabulate(rows, heads, tablefmt="simple", disable_numparse=True)
+
+
 def headline(report: Report) -> str:
     """Return the outcome in one paragraph, with everything that it must never be read without."""
     lines = [_facts.outcome(report), f"candidate {_facts.candidate(report)}"]
+    lines += [f"held against {_facts.against(report)}"] if report.against else []
     lines += [f"models {_facts.models(report)}"] if report.models else []
     lines += [_facts.score(report)]
     for (verdict, reason), ids in _facts.not_evaluated(report).items():

@@ -64,6 +64,11 @@ def profile(spec: Spec, name: str) -> Profile:
     return spec.profiles[name]
 
 
+def compares(spec: Spec, profile: Profile) -> bool:
+    """Return whether a profile is about two candidates."""
+    return any(spec.requirements[name].two_candidates for name in profile.requirements)
+
+
 def requirement(spec: Spec, identifier: str) -> Requirement:
     """Return a requirement by id.
 

@@ -6,6 +6,7 @@ import dataclasses
 import math
 
 from conformance.records import (
+    Against,
     CandidateInfo,
     CaseResult,
     Claims,
@@ -176,6 +177,15 @@ def diagnoses() -> tuple[Diagnosis, ...]:
 
 
 CAUSE = "rope-pairs-interleaved"
+
+
+def of_two(hostile: str = f"{SCRIPT} {IMAGE} {QUOTES} {CLOSERS}") -> Report:
+    """Return the golden report as one of two candidates."""
+    report = golden(hostile)
+    second = dataclasses.replace(report.candidate, name=f"second {hostile}")
+    contract = dataclasses.replace(CONTRACT, name="bf16", output="bfloat16")
+    against = Against(f"second {hostile}", second, contract, report.models)
+    return dataclasses.replace(report, against=against)
 
 
 def conformant() -> Report:

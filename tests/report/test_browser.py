@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from chromium import DESK, VIEWS, complaints_of_axe, started
 from conformance import report as reports
 from conformance.matrix import page as matrix_page
+from conformance.records import Distance, SideBySide
 
 pytestmark = pytest.mark.browser
 
@@ -244,4 +246,32 @@ def test_the_kill_matrix_is_shown_without_complaint(browser, matrix_address, vie
     assert not complaints_of_axe(page)
     page.close()
     assert asked == [matrix_address]
+    assert not said
+
+
+@pytest.fixture(scope="module")
+def several_address(golden, tmp_path_factory):
+    report, far = golden.golden("acme"), Distance(14.0, model="llama-gqa", unit_of="fp32")
+    lost = Distance(math.nan, "acme kept no logits")
+    rows = ((Distance(0.0), far, lost), (far, Distance(0.0), lost), (lost, lost, Distance(0.0)))
+    exact = Distance(1.04), Distance(math.nan), Distance(5e7)
+    file = tmp_path_factory.mktemp("page") / "several.html"
+    page = reports.render_several(SideBySide((report,) * 3, exact, rows), "html")
+    file.write_text(page, encoding="utf-8")
+    return file.as_uri()
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_runs_side_by_side_are_shown_without_complaint(browser, several_address, view):
+    colors, size = VIEWS[view]
+    page = browser.new_page(color_scheme=colors, viewport=size)
+    asked, said = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: said.append(message.text))
+    page.goto(several_address)
+    assert "acme kept no logits" in page.locator("main").inner_text()
+    assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+    assert not complaints_of_axe(page)
+    page.close()
+    assert asked == [several_address]
     assert not said

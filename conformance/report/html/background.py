@@ -26,20 +26,29 @@ def section(report: Report) -> Markup:
         "section",
         element("h2", "Models and environment", id="background"),
         element("p", _NOISE_UNIT, class_="prose"),
-        _models(report),
+        _models("Models", report.models),
+        *_of_second(report),
         element("h3", "Environment"),
         element("div", definitions(report.environment.items()), class_="card environment"),
         aria_labelledby="background",
     )
 
 
-def _models(report: Report) -> Markup:
-    if not report.models:
+def _of_second(report: Report) -> list[Markup]:
+    """Return the noise units by which the second candidate was judged, where there is one."""
+    if report.against is None:
+        return []
+    title = "Models, for the second candidate"
+    return [element("h3", title), _models(title, report.against.models)]
+
+
+def _models(title: str, models: tuple[ModelRecord, ...]) -> Markup:
+    if not models:
         return element("p", "No model was used.")
     heads = (element("th", head, scope="col") for head in _HEADS)
-    rows = map(_model, report.models)
+    rows = map(_model, models)
     table = element("table", element("thead", element("tr", *heads)), element("tbody", *rows))
-    return scroller("Models", table)
+    return scroller(title, table)
 
 
 def _model(model: ModelRecord) -> Markup:

@@ -14,7 +14,7 @@ from conformance.verdicts import counts
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from conformance.records import Report
+    from conformance.records import CandidateInfo, Report
 
 _NAME = 200
 """Characters of a name at the top; the card below it has the whole."""
@@ -46,11 +46,20 @@ def header(report: Report) -> Markup:
         element("p", eyebrow, class_="eyebrow"),
         element("h1", mark, element("span", element("b", f"{verdict}:"), f" {scope}")),
         element("p", element("b", name), f" on {line(info.device, _NAME)}", class_="who"),
+        _against(report),
         element("p", f"{_facts.score(report)}. {_facts.meaning(report)}", class_="lede"),
         element("p", f"Assurance: {'; '.join(_facts.assurance(report))}.", class_="lede"),
         _tiles(report),
         class_=f"hero {report.outcome.value}",
     )
+
+
+def _against(report: Report) -> Markup | None:
+    if report.against is None:
+        return None
+    other = report.against.candidate
+    name = element("b", line(f"{other.name} {other.version}", _NAME))
+    return element("p", "held against ", name, f" on {line(other.device, _NAME)}", class_="who")
 
 
 def _tiles(report: Report) -> Markup:
@@ -96,16 +105,25 @@ def command(text: str) -> Markup:
 
 
 def facts(report: Report) -> Markup:
-    """Return the four cards: candidate, assurance, precision and run."""
+    """Return the cards: candidate, assurance, precision and run; of a second one, two more."""
+    second = []
+    if report.against is not None:
+        other = report.against
+        claimed: list[tuple[str, Content]] = [("claimed", other.contract.name)]
+        second = [
+            _card("Held against", _candidate(other.candidate, other.text)),
+            _card("Its precision contract", [*claimed, *_facts.terms(other.contract)]),
+        ]
     return element(
         "section",
         element("h2", "What was tested, and how", id="facts"),
         element(
             "div",
-            _card("Candidate", _candidate(report)),
+            _card("Candidate", _candidate(report.candidate, report.run.candidate)),
             _card("Assurance", _assurance(report)),
             _card("Precision contract", [*_facts.contract(report)]),
             _card("Run", _run(report)),
+            *second,
             class_="cards",
         ),
         aria_labelledby="facts",
@@ -116,15 +134,14 @@ def _card(title: str, rows: list[tuple[str, Content]]) -> Markup:
     return element("div", element("h3", title), definitions(rows), class_="card")
 
 
-def _candidate(report: Report) -> list[tuple[str, Content]]:
-    info = report.candidate
+def _candidate(info: CandidateInfo, text: str) -> list[tuple[str, Content]]:
     digests = [join(f"{name} ", element("code", value)) for name, value in info.digests.items()]
     return [
         ("name", f"{info.name} {info.version}"),
         ("runtime", info.runtime),
         ("device", info.device),
         ("claims", ", ".join(sorted(info.claims.capabilities)) or "no capability"),
-        ("asked for as", element("code", report.run.candidate)),
+        ("asked for as", element("code", text)),
         ("digests", join(*(element("p", digest) for digest in digests))),
     ]
 
