@@ -141,8 +141,7 @@ def exported(only: Collection[str] = EXPORTED) -> Iterator[Row]:
     corpora = _Corpora(standard)
     for name in only:
         mutant = mutants.all_mutants()[name]
-        wanted = [standard.requirements[i] for i in mutant.kills]
-        columns = [r for r in wanted if "hidden_states" not in r.needs]  # which no graph answers
+        columns = [standard.requirements[i] for i in mutant.kills]
         yield corpora.row(f"mutant:{name}?export=onnx", mutant, columns)
 
 
