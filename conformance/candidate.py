@@ -95,6 +95,12 @@ class Inspectable(Protocol):
     graph_file: Path | None
     """The graph; None where nothing can be shown."""
 
+    def feed(
+        self, input_ids_BT: Ints, attention_mask_BT: Ints, position_ids_BT: Ints
+    ) -> dict[str, Array]:
+        """Return the graph's inputs, by name, for tokens before which there are none."""
+        ...
+
     def showing(self, names: Sequence[str]) -> Callable[[Sequence[str], Ints, Ints, Ints], Any]:
         """Open the graph once more, with these values as outputs too.
 

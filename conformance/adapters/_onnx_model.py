@@ -73,9 +73,15 @@ class GraphModel:
 
     def logits(self, input_ids_BT: Ints, attention_mask_BT: Ints, position_ids_BT: Ints) -> Array:
         """Return the logits (B, T, V)."""
-        past = self._empty(len(input_ids_BT))
-        feed = self._feed(input_ids_BT, attention_mask_BT, position_ids_BT, past)
+        feed = self.feed(input_ids_BT, attention_mask_BT, position_ids_BT)
         return self._run(["logits"], feed)[0]
+
+    def feed(
+        self, input_ids_BT: Ints, attention_mask_BT: Ints, position_ids_BT: Ints
+    ) -> dict[str, Array]:
+        """Return the graph's inputs, by name, for tokens before which there are none."""
+        past = self._empty(len(input_ids_BT))
+        return self._feed(input_ids_BT, attention_mask_BT, position_ids_BT, past)
 
     def start(self, batch: int) -> ArraySession:
         """Return an empty session for ``batch`` rows.
@@ -130,7 +136,6 @@ class GraphModel:
         def shown(
             wanted: Sequence[str], ids_BT: Ints, mask_BT: Ints, positions_BT: Ints
         ) -> Sequence[Array]:
-            feed = self._feed(ids_BT, mask_BT, positions_BT, self._empty(len(ids_BT)))
-            return run(list(wanted), feed)
+            return run(list(wanted), self.feed(ids_BT, mask_BT, positions_BT))
 
         return shown

@@ -3,28 +3,34 @@
 A failing candidate is compared with every mutant that could fail in the same way, run in fp64.
 Where its output equals a mutant's to within rounding, that fault is its cause. Causes that the
 inputs cannot tell apart are named together. Where no single fault fits, the parameters of the model
-and pairs of faults are tried; where nothing does, what is known of the error is said. A diagnosis
-changes no verdict, and an honest candidate gets none, since only failures are looked at.
+and pairs of faults are tried; where nothing does, what is known of the error is said. Beside the
+cause stands where the error begins, in which layer and which operator. A diagnosis changes no
+verdict, and an honest candidate gets none, since only failures are looked at.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import sys
 import time
 from typing import TYPE_CHECKING
 
 from conformance import counterexamples
-from conformance.diagnosis import logits, replay
+from conformance.diagnosis import divergence, logits, replay
 from conformance.errors import CandidateFault, ConformanceError
 from conformance.raised import error_text
 from conformance.records import Diagnosis, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+    from typing import TypeVar
 
     from conformance.records import CaseResult, RequirementResult
     from conformance.subject import Subject
+
+    _T = TypeVar("_T")
 
 BUDGET_S = 60.0
 """Seconds after which no further failure is looked into."""
@@ -56,23 +62,36 @@ def diagnose(
 
 
 def _of_case(subject: Subject, case: CaseResult, folder: Path) -> Iterator[Diagnosis]:
-    """Yield the diagnosis of a case; none where the candidate cannot be asked again.
+    """Yield the diagnosis of a case; none where the candidate cannot be asked again."""
+    if case.counterexample:
+        found = _tried(case, lambda: _replayed(subject, case, folder))
+    elif case.requirement in ON_THE_CORPUS:
+        model = subject.models[case.id.split("/")[1]]
+        found = _tried(case, lambda: logits.diagnose(model, case))
+        taps = "hidden_states" in subject.info.claims.capabilities
+        begins = _tried(case, lambda: divergence.find(model, taps=taps))
+        if begins is not None:
+            unit = "noise units"
+            plain = Diagnosis(case.requirement, case.id, (), math.nan, unit, "no known fault fits")
+            found = dataclasses.replace(found or plain, divergence=begins)
+    else:
+        found = None
+    if found is not None:
+        yield found
 
-    What goes wrong in the search itself costs the diagnosis, and never the report of a failure.
-    """
+
+def _replayed(subject: Subject, case: CaseResult, folder: Path) -> Diagnosis | None:
+    example = counterexamples.load(str(folder / case.counterexample))
+    return replay.diagnose(subject, case, example.inputs)
+
+
+def _tried(case: CaseResult, search: Callable[[], _T | None]) -> _T | None:
+    """Return what a search finds; what goes wrong in it costs that, never a failure's report."""
     try:
-        if case.counterexample:
-            example = counterexamples.load(str(folder / case.counterexample))
-            found = replay.diagnose(subject, case, example.inputs)
-        elif case.requirement in ON_THE_CORPUS:
-            found = logits.diagnose(subject.models[case.id.split("/")[1]], case)
-        else:
-            found = None
+        return search()
     except (ConformanceError, CandidateFault):
-        return
+        return None
     except Exception as error:  # noqa: BLE001  # see above
         text = f"note: no diagnosis of {case.id}: {error_text(error)}"
         print(text, file=sys.stderr)  # noqa: T201  # no verdict depends on it
-        return
-    if found is not None:
-        yield found
+        return None

@@ -80,9 +80,12 @@ def _spoken(term: object) -> str:
     )
 
 
-def diagnosis(report: Report, requirement: str) -> str:
-    """Return what explains the failure of a requirement; empty where nothing is known."""
-    return "; ".join(one.text for one in report.diagnoses if one.requirement == requirement)
+def diagnosis(report: Report, requirement: str) -> dict[str, str]:
+    """Return what explains the failure of a requirement, and where it begins, as far as known."""
+    own = [one for one in report.diagnoses if one.requirement == requirement]
+    begins = [one.divergence.text for one in own if one.divergence]
+    told = {"Most like": "; ".join(one.text for one in own), "Begins": "; ".join(begins)}
+    return {label: text for label, text in told.items() if text}
 
 
 def candidate(report: Report) -> str:

@@ -12,6 +12,7 @@ from conformance.records import (
     Claims,
     Contract,
     Diagnosis,
+    Divergence,
     Level,
     Measurement,
     ModelRecord,
@@ -129,8 +130,14 @@ def _candidate(read: Mapping[str, Any]) -> CandidateInfo:
 
 
 def _diagnosis(read: Mapping[str, Any]) -> Diagnosis:
+    begins = read.get("divergence")
     return Diagnosis(
-        **{**read, "causes": tuple(read["causes"]), "distance": float(read["distance"])}
+        **{
+            **read,
+            "causes": tuple(read["causes"]),
+            "distance": float(read["distance"]),
+            "divergence": begins and Divergence(**{**begins, "error": float(begins["error"])}),
+        }
     )
 
 
