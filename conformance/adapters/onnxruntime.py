@@ -8,12 +8,14 @@ A graph has types of its own: with a ``dtype`` other than float32 operators alon
 from __future__ import annotations
 
 import dataclasses
+import functools
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from conformance import spec
+from conformance.adapters import _onnx_operators
 from conformance.adapters._onnx_model import GraphModel, Input
 from conformance.candidate import choose, not_importable
 from conformance.errors import CandidateUnavailable, did_you_mean
@@ -166,9 +168,7 @@ class _Candidate:
     """ONNX Runtime with one execution provider."""
 
     def __init__(self, opener: _Opener, version: str, claims: Claims) -> None:
-        from conformance.adapters._onnx_operators import Operators  # noqa: PLC0415
-
-        self._opener, self._operators = opener, Operators(opener)
+        self._opener, self._operators = opener, _onnx_operators.Operators(opener)
         self.info = CandidateInfo(
             name="onnxruntime",
             version=version,
@@ -186,7 +186,8 @@ class _Candidate:
         outputs = [value.name for value in session.get_outputs()]
 
         def opened(model: Any) -> Any:
-            return self._opener(model.SerializeToString(), file.parent).run
+            session = self._opener(model.SerializeToString(), file.parent)
+            return functools.partial(_onnx_operators.run, session)
 
         return GraphModel(session.run, inputs, outputs, file, opened)
 
