@@ -294,8 +294,9 @@ class Divergence:
 
     kind: str
     """``operator``: the runtime computes one wrongly. ``optimisation``: it is wrong only while
-    nobody looks. ``graph``: the graph is not the model. ``rounding``: operators and graph are
-    right. ``layer``: nothing but layers could be looked at."""
+    nobody looks. ``unrepeatable``: it was right when it was loaded again. ``graph``: the graph is
+    not the model. ``rounding``: operators and graph are right. ``unknown``: so are those that could
+    be judged. ``layer``: nothing but layers could be looked at."""
     layer: str = ""
     """The first that is wrong, such as ``layer.2``, or what belongs to none; empty if unknown."""
     node: str = ""

@@ -194,13 +194,16 @@ class _Inspection:
 
     def _of_the_graph(self, seen: _Seen) -> Divergence:
         """Return what the graph itself makes of the corpus, computed in fp64."""
-        told = seen.told(len(self._graph.nodes))
+        total = len(self._graph.nodes)
+        told = seen.told(total)
         taps = self._graph.taps
         values = self._graph.exact(self._feed, ["logits", *taps.values()])
         error = _logits(self._model, values["logits"])
         if error.ok:
-            rest = "one of the others is wrong" if seen.unjudged else "their roundings add up"
-            return Divergence("rounding", text=f"{told}, and the graph is the model: {rest}")
+            if seen.judged == total:
+                text = f"{told}, and the graph is the model: their roundings add up"
+                return Divergence("rounding", text=text)
+            return Divergence("unknown", text=f"{told}, and the graph is the model")
         text = f"{told}: the graph differs from the model"
         first = taps and _first_layer(self._model, {n: values[v] for n, v in taps.items()})
         if first:
@@ -214,7 +217,10 @@ class _Inspection:
 
     def _optimisation(self, until: float) -> Divergence:
         """Return the first node whose result has to stay hidden for the fault to be there."""
-        nodes = self._graph.nodes
+        nodes = self._graph.inner
+        if self._right(self._showing([])):
+            text = "the fault was gone when the same graph was opened again"
+            return Divergence("unrepeatable", text=text)
         cured, sick = 0, len(nodes)  # showing what follows the one cures, the other does not
         while sick - cured > 1 and time.monotonic() < until:
             middle = (cured + sick) // 2

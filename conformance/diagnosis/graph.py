@@ -38,6 +38,9 @@ class Graph:
         model = _onnx_taps.read(file)
         opsets = {one.domain: one.version for one in model.opset_import}
         self.nodes = [Node(proto, opsets, contracts) for proto in model.graph.node]
+        own = {value.name for value in model.graph.output}
+        self.inner = [node for node in self.nodes if not own.issuperset(node.outputs)]
+        """The nodes that make what is no output of the graph."""
         self._folder = str(file.parent)
         self._constants = {tensor.name: tensor for tensor in model.graph.initializer}
         try:
