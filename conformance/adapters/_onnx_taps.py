@@ -3,7 +3,8 @@
 The suite's own exports name the values ``layer.<i>``, and any exporter may. In other graphs they
 are found by structure, and only where it leaves no doubt: after layer i is the last sum through
 which all goes from the cache of layer i to that of the next, or to the logits, and which adds to a
-value through which all goes as well. A graph is an ``onnx.GraphProto``, in topological order.
+value through which all goes as well; behind it come a norm and one product, and nothing else. A
+graph is an ``onnx.GraphProto``, in topological order.
 """
 
 from __future__ import annotations
@@ -17,6 +18,39 @@ from conformance.errors import NotInBuild
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+
+_PRODUCTS = frozenset({"MatMul", "Gemm"})
+_NORM_AND_HEADS = frozenset(
+    {
+        "Add",
+        "Cast",
+        "Concat",
+        "Div",
+        "Expand",
+        "Gather",
+        "Identity",
+        "LayerNormalization",
+        "Mul",
+        "Neg",
+        "Pow",
+        "RMSNormalization",
+        "Reciprocal",
+        "ReduceMean",
+        "Reshape",
+        "RotaryEmbedding",
+        "Shape",
+        "SimplifiedLayerNormalization",
+        "Slice",
+        "Split",
+        "Sqrt",
+        "Squeeze",
+        "Sub",
+        "Transpose",
+        "Unsqueeze",
+    }
+)
+"""What may stand between the stream and the next cache or the logits, beside one product."""
 
 
 def read(file: Path) -> Any:
@@ -79,9 +113,20 @@ def _stream(graph: Any, here: str, there: str) -> str:
         for name in narrow
         if makers[name].op_type == "Add" and set(makers[name].input) & set(narrow)
     ]
-    if not sums:
+    if not sums or not _one_product(list(graph.node), makers[sums[-1]], makers[there]):
         raise NotInBuild(_refusal(f"no sum is certain to be it between {here} and {there}"))
     return sums[-1]
+
+
+def _one_product(nodes: Sequence[Any], first: Any, last: Any) -> bool:
+    """Return whether a norm and one product, or several side by side, lead from node to node."""
+    inner = _between(nodes, first, last)
+    products: Counter[str] = Counter()
+    for node in [*inner, last]:
+        before = max(products[name] for name in node.input)
+        products.update(dict.fromkeys(node.output, before + (node.op_type in _PRODUCTS)))
+    known = all(node.op_type in _PRODUCTS | _NORM_AND_HEADS for node in inner)
+    return known and max(products[name] for name in last.output) == 1
 
 
 def _narrows(nodes: Sequence[Any], first: Any, last: Any) -> Iterator[str]:
