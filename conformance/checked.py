@@ -56,7 +56,7 @@ _T = TypeVar("_T")
 
 _KEPT_ANSWERS = 16
 """How many of the oracle's latest answers are kept: a check asks twice for one input at most."""
-_MAY_LACK = "hidden_states"
+MAY_LACK = "hidden_states"
 """What a model's file may not show though its runtime claims it: no profile demands it."""
 _AXES = " (batch, tokens, vocabulary)"
 _ROUNDINGS = 4
@@ -79,7 +79,7 @@ def guarded(what: str, call: Callable[[], _T]) -> _T:
     except (RestartsSpent, Unsupported):
         raise
     except BaseException as error:  # see above
-        if isinstance(error, NotInBuild) and what == _MAY_LACK:
+        if isinstance(error, NotInBuild) and what == MAY_LACK:
             raise
         raise CandidateRaised(f"{what} raised {error_text(error)}") from error
 
@@ -208,7 +208,7 @@ class CheckedModel:
         """The candidate's residual stream after each layer on the corpus, (B, T, D)."""
         inputs = [array.copy() for array in self.corpus.inputs]
         model = self.candidate
-        answer = guarded(_MAY_LACK, lambda: method_of(model, "hidden_states")(*inputs))
+        answer = guarded(MAY_LACK, lambda: method_of(model, "hidden_states")(*inputs))
         if not isinstance(answer, dict) or not set(self.exact_taps) <= set(answer):
             got = sorted(map(repr, answer)) if isinstance(answer, dict) else type(answer).__name__
             raise MalformedOutput(

@@ -84,7 +84,9 @@ def taps(graph: Any) -> dict[str, str]:
     if named and len(named) == (layers or len(named)):
         return {name: name for name in named}
     if not layers:
-        raise NotInBuild(_refusal("there are no outputs present.<i>.value to tell layers by"))
+        raise NotInBuild(
+            _refusal("it has no outputs present.0.value, present.1.value, ... to tell layers by")
+        )
     ends = [*(f"present.{i}.value" for i in range(layers)), "logits"]
     return {f"layer.{i}": _stream(graph, *ends[i : i + 2]) for i in range(layers)}
 

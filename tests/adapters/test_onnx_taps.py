@@ -116,7 +116,7 @@ def test_a_graph_without_cache_outputs_has_no_layers_to_tell(package):
     kept = [out for out in model.graph.output if out.name == "logits"]
     del model.graph.output[:]
     model.graph.output.extend(kept)
-    with pytest.raises(NotInBuild, match=r"no outputs present\.<i>\.value"):
+    with pytest.raises(NotInBuild, match=r"no outputs present\.0\.value"):
         _onnx_taps.taps(model.graph)
 
 
