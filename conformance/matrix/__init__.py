@@ -63,6 +63,7 @@ EXPORTED = (
     "padding-mask-ignored",
     "attention-scale-of-one-more",
     "norm-epsilon-1e-6",
+    "norm-subtracts-the-mean",
     "gate-by-gelu-of-tanh",
     "cache-puts-new-values-first",
     "logits-capped",
