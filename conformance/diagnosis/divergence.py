@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 BUDGET_S = 30.0
 """Seconds after which no further operator is looked at."""
+_MEMORY = 4 << 30
+"""Bytes that all inner values of one pass may take: a runtime keeps those that are shown."""
 
 
 def find(model: CheckedModel, *, taps: bool) -> Divergence | None:
@@ -44,12 +46,25 @@ def find(model: CheckedModel, *, taps: bool) -> Divergence | None:
     """
     if model.contract.noise_rms is None or _logits(model, model.answer_BTV).ok:
         return None
-    if getattr(model.candidate, "graph_file", None) is not None:
+    if getattr(model.candidate, "graph_file", None) is not None and _fits(model):
         try:
             return _Inspection(model).find(time.monotonic() + BUDGET_S)
         except (CandidateFault, NotImplementedError):  # values or operators that cannot be shown
             pass
     return _by_layers(model) if taps else None
+
+
+def _fits(model: CheckedModel) -> bool:
+    """Return whether all inner values of a pass over the corpus are held without danger.
+
+    Of the suite's models it is what their graphs make: in a layer some twenty values of the model's
+    width, eight of the feed-forward's, and six scores for each head and pair of tokens.
+    """
+    config, (rows, tokens) = model.package.config, model.corpus.input_ids_BT.shape
+    a_token = 20 * config["hidden_size"] + 8 * config["intermediate_size"]
+    a_token += 6 * config["num_attention_heads"] * tokens
+    a_token = a_token * config["num_hidden_layers"] + model.vocab
+    return bool(4 * rows * tokens * a_token <= _MEMORY)
 
 
 def _logits(model: CheckedModel, answer_BTV: Array) -> Measurement:

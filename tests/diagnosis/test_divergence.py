@@ -256,6 +256,15 @@ def test_a_time_that_is_spent_is_told_and_claims_nothing_of_the_rest(checked, fi
     assert found.text.endswith("(the time was spent), and the graph is the model")
 
 
+def test_of_a_graph_whose_values_would_fill_the_memory_the_layer_alone_is_named(
+    checked, file, monkeypatch
+):
+    monkeypatch.setattr(divergence, "_MEMORY", 1 << 20)
+    wrong = [kernel(op_softmax.Softmax, in_bfloat16)]
+    found = divergence.find(checked(lambda: graph_of(file, wrong)), taps=True)
+    assert (found.kind, found.layer) == ("layer", "layer.0")
+
+
 def test_without_a_graph_the_first_layer_is_named(checked, package):
     with open_candidate("mutant:gate-by-gelu-of-tanh") as candidate:
         found = divergence.find(checked(lambda: candidate.load(package)), taps=True)
