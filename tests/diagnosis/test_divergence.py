@@ -11,7 +11,7 @@ import onnx
 import pytest
 import torch
 from onnx.reference import ReferenceEvaluator
-from onnx.reference.ops import op_cos, op_div, op_matmul, op_softmax, op_transpose
+from onnx.reference.ops import op_cos, op_div, op_matmul, op_sigmoid, op_softmax, op_transpose
 
 from conformance import models, spec
 from conformance.adapters import onnx_reference
@@ -65,13 +65,14 @@ def file(package):
     return package.file("model.onnx")
 
 
-def graph_of(file, kernels=(), shown_kernels=None):
+def graph_of(file, kernels=(), shown_kernels=None, like=None):
     """Return a runtime's model of a graph: the reference evaluator with kernels of its own.
 
     Args:
         file: the graph.
         kernels: classes that take the place of the evaluator's.
         shown_kernels: returns the kernels where inner values are shown, from the changed graph.
+        like: a graph with the same inputs that the evaluator can load, where it cannot this one.
     """
 
     def evaluator(model, own):
@@ -81,7 +82,9 @@ def graph_of(file, kernels=(), shown_kernels=None):
         return evaluator(model, shown_kernels(model) if shown_kernels else kernels).run
 
     with onnx_reference.open("", {}) as candidate:
-        honest = candidate.load(dataclasses.make_dataclass("Package", ["file"])(lambda _: file))
+        honest = candidate.load(
+            dataclasses.make_dataclass("Package", ["file"])(lambda _: like or file)
+        )
     run = evaluator(onnx.load(file), kernels).run
     return GraphModel(run, honest._inputs, ["logits", *honest._present], file, opened)
 
@@ -254,6 +257,24 @@ def test_a_time_that_is_spent_is_told_and_claims_nothing_of_the_rest(checked, fi
     found = divergence.find(checked(lambda: graph_of(file, [late])), taps=True)
     assert found.kind == "unknown"
     assert found.text.endswith("(the time was spent), and the graph is the model")
+
+
+def test_operators_that_nobody_knows_are_told_and_not_taken_for_right(checked, file, tmp_path):
+    model = onnx.load(file)
+    for node in model.graph.node:
+        node.domain = "acme" if node.op_type == "Sigmoid" else ""
+    model.opset_import.append(onnx.helper.make_opsetid("acme", 1))
+    onnx.save(model, tmp_path / "model.onnx")
+    wrong = kernel(op_sigmoid.Sigmoid, in_float16)
+    wrong.op_domain = "acme"
+    runtime = functools.partial(graph_of, tmp_path / "model.onnx", [wrong], like=file)
+    found = divergence.find(checked(runtime), taps=True)
+    assert found.kind == "unknown"
+    total = len(model.graph.node)
+    assert found.text == (
+        f"{total - LAYERS} of {total} operators compute what the graph asks (nothing judges "
+        "acme::Sigmoid); what it asks cannot be computed in fp64"
+    )
 
 
 def test_of_a_graph_whose_values_would_fill_the_memory_the_layer_alone_is_named(
