@@ -86,6 +86,30 @@ class Model(Protocol):
         ...
 
 
+class Inspectable(Protocol):
+    """A model that computes an ONNX graph and can show its inner values; for diagnosis alone.
+
+    Nothing shown is judged, and nobody has to claim it.
+    """
+
+    graph_file: Path | None
+    """The graph; None where nothing can be shown."""
+
+    def feed(
+        self, input_ids_BT: Ints, attention_mask_BT: Ints, position_ids_BT: Ints
+    ) -> dict[str, Array]:
+        """Return the graph's inputs, by name, for tokens before which there are none."""
+        ...
+
+    def showing(self, names: Sequence[str]) -> Callable[[Sequence[str], Ints, Ints, Ints], Any]:
+        """Open the graph once more, with these values as outputs too.
+
+        Returns:
+            what computes some of its outputs, in order, from token ids, mask and positions.
+        """
+        ...
+
+
 class Candidate(Protocol):
     """The runtime or model under test. ``info`` is read before anything is asked of it."""
 

@@ -10,6 +10,7 @@
     |- BuildError              load a model          the suite could not make its file
     |- CandidateUnavailable    open the candidate    not installed, no such device        exit 4
     |- Unsupported             ask the candidate     it has no kernel for this case
+    |- NotInBuild              ask the candidate     its model's file lacks it: not applicable
     |- RestartsSpent           ask the candidate     its process died too often: NOT_RUN
     |- CandidateFault          ask the candidate     the case fails, the run goes on
     |  |- CandidateRaised      ... it raised an exception
@@ -78,6 +79,13 @@ class CandidateUnavailable(ConformanceError):  # noqa: N818  # reads as the fact
 
 class Unsupported(ConformanceError):  # noqa: N818  # reads as the fact that it states
     """The candidate has no kernel for a case; raised by adapters."""
+
+
+class NotInBuild(ConformanceError):  # noqa: N818  # reads as the fact that it states
+    """A model's file does not show what its runtime could answer; raised by adapters.
+
+    It takes back a claim for one model, and only one that no profile demands: ``hidden_states``.
+    """
 
 
 class RestartsSpent(ConformanceError):  # noqa: N818  # reads as the fact that it states

@@ -115,7 +115,7 @@ def result(
     )
     if error is None:
         return case
-    if verdict is Verdict.NOT_RUN:  # whatever was drawn was not evaluated: no counterexample
+    if verdict in (Verdict.NOT_RUN, Verdict.NOT_APPLICABLE):  # nothing evaluated: nothing to show
         return dataclasses.replace(case, message=clean(_message(error), _MESSAGE_CHARACTERS))
     return _with_message(case, error, sink, selection, folder)
 

@@ -76,13 +76,17 @@ class Ledger:
         return settle(requirement, [*own, *absent], missing)
 
 
+_EXPLAINED = (Verdict.NOT_APPLICABLE, Verdict.NOT_RUN, Verdict.INCONCLUSIVE, Verdict.ERROR)
+"""Verdicts that say nothing of the candidate without their reason."""
+
+
 def settle(
     requirement: Requirement, cases: Sequence[CaseResult], missing: str
 ) -> RequirementResult:
     """Return a requirement's result from its cases; not one passed that has none."""
     verdict = combine(case.verdict for case in cases)
     reason = ""
-    if verdict in (Verdict.NOT_RUN, Verdict.INCONCLUSIVE, Verdict.ERROR):
+    if verdict in _EXPLAINED:
         reasons = [case.message for case in cases if case.verdict is verdict]
         reason = reasons[0].partition("\n")[0] if reasons else missing
     return RequirementResult(requirement, verdict, tuple(cases), reason)

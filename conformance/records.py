@@ -7,6 +7,7 @@ a *case* is one parametrisation of a check, a *verdict* belongs to a case or a r
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping  # noqa: TC003  # dataclass fields are read at run time
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
@@ -292,6 +293,25 @@ class RequirementResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Divergence:
+    """Where an error begins: what is known of it, from a layer down to one operator."""
+
+    kind: str
+    """``operator``: the runtime computes one wrongly. ``optimisation``: it is wrong only while
+    nobody looks. ``unrepeatable``: it was right when it was loaded again. ``graph``: the graph is
+    not the model. ``rounding``: operators and graph are right. ``unknown``: so are those that could
+    be judged. ``layer``: nothing but layers could be looked at."""
+    layer: str = ""
+    """The first that is wrong, such as ``layer.2``, or what belongs to none; empty if unknown."""
+    node: str = ""
+    operator: str = ""
+    error: float = math.nan
+    """How wrong it is by itself; NaN where that has no measure."""
+    unit: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Diagnosis:
     """What explains a failure: known faults whose output equals the candidate's, or symptoms."""
 
@@ -304,6 +324,7 @@ class Diagnosis:
     """How far the candidate's output is from that of the first cause; NaN where there is none."""
     unit: str
     text: str
+    divergence: Divergence | None = None
 
 
 @dataclass(frozen=True, slots=True)

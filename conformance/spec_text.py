@@ -62,7 +62,8 @@ GLOSSARY = {
 }
 
 VERDICTS = {
-    Verdict.NOT_APPLICABLE: "a needed capability is not claimed, or the sentence is untestable",
+    Verdict.NOT_APPLICABLE: "a needed capability is not claimed or not shown by a model's file, or "
+    "the sentence is untestable",
     Verdict.PASS: "every case of every check passed",
     Verdict.NOT_RUN: "deselected, never collected, or the run ended before",
     Verdict.INCONCLUSIVE: "the same input gave different results, and no answer was wrong",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from conformance.errors import CandidateFault, Nonconformity, RestartsSpent, Unsupported
+from conformance.errors import CandidateFault, Nonconformity, NotInBuild, RestartsSpent, Unsupported
 from conformance.records import Level, Outcome, Verdict
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ def verdict_of(error: BaseException | None) -> tuple[Verdict, bool]:
         return Verdict.FAIL, False
     if isinstance(error, RestartsSpent):
         return Verdict.NOT_RUN, False
+    if isinstance(error, NotInBuild):
+        return Verdict.NOT_APPLICABLE, False
     return Verdict.ERROR, False
 
 

@@ -40,7 +40,8 @@ def write_onnx(
 
     Inputs ``input_ids`` (B, T), ``attention_mask`` (B, P + T), ``position_ids`` (B, T), all int64,
     and ``past_key_values.<i>.key`` and ``.value`` (B, G, P, K); outputs ``logits`` (B, T, V),
-    ``present.<i>.key`` and ``.value`` (B, G, P + T, K). B, T and P are free, and P may be 0.
+    ``present.<i>.key`` and ``.value`` (B, G, P + T, K). B, T and P are free, and P may be 0. The
+    residual stream after each layer (B, T, D) is the inner value ``layer.<i>``, and no output.
     ``metadata`` becomes the graph's ``metadata_props``.
 
     Raises:
@@ -60,11 +61,12 @@ def write_onnx(
                 "position_ids",
                 *_names("past_key_values", layers),
             ],
-            output_names=["logits", *_names("present", layers)],
+            output_names=["logits", *_names("present", layers), *_taps(layers)],
             dynamic_shapes=_dynamic(decoder),
             optimize=True,
             verbose=False,
         )
+        _hide_taps(program.model, layers)
         _strip(program.model)
         _name_sizes(program.model)
         program.model.metadata_props.update(metadata or {})
@@ -88,12 +90,27 @@ class _Flat(nn.Module):
     ) -> tuple[Tensor, ...]:
         pairs = zip(past[::2], past[1::2], strict=True)
         cache = tuple(LayerCache(k_BGSK, v_BGSK) for k_BGSK, v_BGSK in pairs)
-        output = self.decoder(input_ids_BT, attention_mask_BS, position_ids_BT, cache)
-        return (output.logits_BTV, *(tensor for layer in output.cache for tensor in layer))
+        output = self.decoder(input_ids_BT, attention_mask_BS, position_ids_BT, cache, taps=True)
+        taps = (output.taps[name] for name in _taps(range(self.decoder.config.layers)))
+        return (output.logits_BTV, *(tensor for layer in output.cache for tensor in layer), *taps)
 
 
 def _names(prefix: str, layers: range) -> list[str]:
     return [f"{prefix}.{i}.{part}" for i in layers for part in ("key", "value")]
+
+
+def _taps(layers: range) -> list[str]:
+    return [f"layer.{i}" for i in layers]
+
+
+def _hide_taps(model: Any, layers: range) -> None:
+    """Leave the stream after each layer its name, and take it from the outputs.
+
+    So the tracer says which value it is, and a runtime is free to fuse it away.
+    """
+    hidden = set(_taps(layers))
+    kept = [value for value in model.graph.outputs if value.name not in hidden]
+    model.graph.outputs[:] = kept
 
 
 def _example(decoder: Decoder) -> tuple[Tensor, ...]:

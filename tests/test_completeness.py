@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from conformance import catalogue, evidence, items, session, spec
-from conformance.errors import Nonconformity
+from conformance import catalogue, checked, evidence, items, session, spec
+from conformance.errors import CandidateRaised, Nonconformity, NotInBuild
 from conformance.integrity import Watch
-from conformance.ledger import Ledger
+from conformance.ledger import Ledger, settle
 from conformance.plan import plan
 from conformance.records import (
     CandidateInfo,
@@ -258,6 +258,33 @@ def test_a_fault_of_the_suite_does_not_hide_a_failure_of_the_candidate(host):
     hosted.pytest_internalerror("a plugin broke")
     report, status = finish(hosted)
     assert (report.outcome, status) == (Outcome.NONCONFORMANT, 1)
+
+
+def test_only_hidden_states_may_be_missing_in_a_build():
+    def lacks():
+        raise NotInBuild("the file has none")
+
+    with pytest.raises(NotInBuild):
+        checked.guarded("hidden_states", lacks)
+    for what in ("logits", "append", "Softmax"):
+        with pytest.raises(CandidateRaised, match="the file has none"):
+            checked.guarded(what, lacks)
+
+
+def test_what_no_profile_demands_may_be_missing_in_a_build():
+    demanded = {word for profile in STANDARD.profiles.values() for word in profile.demands}
+    assert checked.MAY_LACK in STANDARD.capabilities
+    assert checked.MAY_LACK not in demanded
+
+
+def test_a_requirement_that_no_build_shows_is_not_applicable_and_says_why():
+    own = [
+        CaseResult(case, "TAP-001", Verdict.NOT_APPLICABLE, 0.1, message="no stream\nmore")
+        for case, requirement in CASES.items()
+        if requirement == "TAP-001"
+    ]
+    found = settle(STANDARD.requirements["TAP-001"], own, "missing")
+    assert (found.verdict, found.reason) == (Verdict.NOT_APPLICABLE, "no stream")
 
 
 # -- a run that died -------------------------------------------------------------------------

@@ -16,10 +16,13 @@ import sys
 from types import SimpleNamespace
 
 import numpy as np
+import onnx
 import pytest
+from onnx import helper
 
 from conformance import candidate, checked, errors, evidence, judge, models, package, schema, spec
 from conformance import plan as planning
+from conformance.adapters._onnx_model import GraphModel
 from conformance.records import Claims, Measurement, OperatorCall
 from conformance.worker import Limits, isolated
 
@@ -128,6 +131,14 @@ def no_kernel(_):
         subject.operator(call)
 
 
+def graph_without_streams(tmp_path):
+    graph = helper.make_graph([helper.make_node("Neg", ["x"], ["logits"])], "g", [], [])
+    file = tmp_path / "model.onnx"
+    onnx.save(helper.make_model(graph), file)
+    model = GraphModel(lambda *_: [], {}, ["logits"], file)
+    checked.guarded("hidden_states", lambda: model.hidden_states(1, 1, 1))
+
+
 def too_many_deaths(tmp_path):
     adapter = tmp_path / "adapter.py"
     adapter.write_text(ADAPTER, encoding="utf-8")
@@ -164,6 +175,11 @@ RAISED = {
     ),
     "CandidateUnavailable": (unknown_target, ["'gpu'"], "Did you mean|Known: numpy"),
     "Unsupported": (no_kernel, ["Einsum"], "Known: "),
+    "NotInBuild": (
+        graph_without_streams,
+        ["model\\.onnx", "no outputs present\\.0\\.value"],
+        "Name the values layer\\.0",
+    ),
     "RestartsSpent": (
         too_many_deaths,
         ["1 times", "0 restarts allowed", "code 7"],

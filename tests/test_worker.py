@@ -216,6 +216,21 @@ def test_models_answer_and_are_loaded_again_after_a_crash(model):
     assert states["none"].shape == (2, 0, 3)
 
 
+def test_inner_values_of_a_graph_cross_and_die_with_their_process(model):
+    assert model.graph_file == Path("model.onnx")
+    feed = model.feed(*tokens(5, 6))
+    assert {name: array.shape for name, array in feed.items()} == {
+        "input_ids": (1, 2),
+        "past": (1, 0),
+    }
+    shown = model.showing(["a", "b", "c"])
+    assert [int(array) for array in shown(["c", "a"], *tokens(5, 6))] == [13, 11]
+    with pytest.raises(CandidateCrashed, match="exited with code 7"):
+        shown(["a"], *tokens(666))
+    with pytest.raises(CandidateCrashed, match="has ended"):
+        shown(["a"], *tokens(5))
+
+
 def test_sessions_keep_state_and_die_with_their_process(candidate, model):
     session = model.start(1)
     assert session.append(*tokens(2, 3)).dtype == ml_dtypes.bfloat16

@@ -13,7 +13,7 @@ from conformance.adapters._onnx_graphs import Node, graph, node_of
 from conformance.errors import Unsupported
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -53,9 +53,13 @@ class Operators:
             session = self._session(node_of(call))
         except (NotImplemented, InvalidGraph) as error:
             raise Unsupported(f"ONNX Runtime has no kernel for {call.operator}: {error}") from error
-        given = {name: _value(array) for name, array in call.inputs.items()}
-        answers = session.run_with_ort_values(list(call.outputs), given)
-        return {name: _array(value) for name, value in zip(call.outputs, answers, strict=True)}
+        return dict(zip(call.outputs, run(session, call.outputs, call.inputs), strict=True))
+
+
+def run(session: Any, outputs: Sequence[str], inputs: Mapping[str, Array]) -> list[Array]:
+    """Return what a session computes, in any type: its own ``run`` knows NumPy's alone."""
+    given = {name: _value(array) for name, array in inputs.items()}
+    return [_array(value) for value in session.run_with_ort_values(list(outputs), given)]
 
 
 def _value(array: Array) -> Any:

@@ -60,8 +60,12 @@ def _graph(mutant: Mutant, options: Mapping[str, str]) -> Iterator[Candidate]:
         raise CandidateUnavailable(
             f"mutant {mutant.name!r} replaces {mutant.replaces}, which no exported graph holds"
         )
-    with onnxruntime.open("", {"threads": "1"}) as honest:
-        yield _GraphCandidate(honest, mutant)
+    # The graphs stay as long as the candidate: who shows their inner values opens them again.
+    with (
+        onnxruntime.open("", {"threads": "1"}) as honest,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        yield _GraphCandidate(honest, mutant, Path(folder))
 
 
 class _Candidate:
@@ -110,25 +114,24 @@ class _Model:
 class _GraphCandidate:
     """ONNX Runtime, which is given graphs that were edited, or exported with a fault."""
 
-    def __init__(self, honest: Candidate, mutant: Mutant) -> None:
-        self._honest, self._mutant = honest, mutant
+    def __init__(self, honest: Candidate, mutant: Mutant, folder: Path) -> None:
+        self._honest, self._mutant, self._folder = honest, mutant, folder
         self.info = dataclasses.replace(honest.info, name=f"mutant {mutant.name}")
         self.operator = honest.operator
 
     def load(self, package: ModelPackage) -> Model:
         """Load a package whose graph has the fault."""
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / "model.onnx"
-            if self._mutant.replaces == "graph":
-                import onnx  # noqa: PLC0415  # only graphs need it
+        file = Path(tempfile.mkdtemp(dir=self._folder)) / "model.onnx"
+        if self._mutant.replaces == "graph":
+            import onnx  # noqa: PLC0415  # only graphs need it
 
-                onnx.save(self._mutant.fault(onnx.load(package.file(file.name))), file)
-            else:
-                from reference_model import export  # noqa: PLC0415  # the same
+            onnx.save(self._mutant.fault(onnx.load(package.file(file.name))), file)
+        else:
+            from reference_model import export  # noqa: PLC0415  # the same
 
-                with replaced_in_model(self._mutant):
-                    export.write_onnx(package.path, file)
-            return self._honest.load(dataclasses.replace(package, path=Path(folder)))
+            with replaced_in_model(self._mutant):
+                export.write_onnx(package.path, file)
+        return self._honest.load(dataclasses.replace(package, path=file.parent))
 
 
 class _Session:

@@ -33,7 +33,7 @@ _TARGET = "numpy"
 _OPERATORS = frozenset({"operators"})
 _ROUNDED = ("accumulation", "intermediate", "score", "probability")
 _CLAIMS = {
-    "float32": Claims(frozenset({"logits", "cache", "operators"})),
+    "float32": Claims(frozenset({"logits", "cache", "operators", "hidden_states"})),
     "float64": Claims(_OPERATORS, "fp64"),
     "float16": Claims(_OPERATORS, "fp16", dict.fromkeys(_ROUNDED, "float16")),
     "bfloat16": Claims(_OPERATORS, "bf16", dict.fromkeys(_ROUNDED, "bfloat16")),
@@ -74,9 +74,11 @@ class _Candidate:
 
     def load(self, package: ModelPackage) -> GraphModel:
         """Load the package's ``model.onnx``, the suite's export where it has none."""
+        from onnx.external_data_helper import load_external_data_for_model  # noqa: PLC0415
         from onnx.helper import tensor_dtype_to_np_dtype  # noqa: PLC0415
 
-        evaluator = _evaluator(str(package.file("model.onnx")))
+        file = package.file("model.onnx")
+        evaluator = _evaluator(str(file))
         kinds = zip(evaluator.input_names, evaluator.input_types, strict=True)
         inputs = {
             name: Input(
@@ -85,7 +87,12 @@ class _Candidate:
             )
             for name, kind in kinds
         }
-        return GraphModel(evaluator.run, inputs, evaluator.output_names)
+
+        def opened(model: Any) -> Any:
+            load_external_data_for_model(model, str(file.parent))
+            return _evaluator(model).run
+
+        return GraphModel(evaluator.run, inputs, evaluator.output_names, file, opened)
 
     def operator(self, call: OperatorCall) -> dict[str, Array]:
         """Compute one operator as a graph.
@@ -107,7 +114,7 @@ def _operator(node: Node) -> Any:
     return _evaluator(graph(node))
 
 
-def _evaluator(model: str | bytes) -> Any:
+def _evaluator(model: Any) -> Any:
     from onnx.reference import ReferenceEvaluator  # noqa: PLC0415
 
     return ReferenceEvaluator(model)

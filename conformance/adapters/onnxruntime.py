@@ -8,12 +8,14 @@ A graph has types of its own: with a ``dtype`` other than float32 operators alon
 from __future__ import annotations
 
 import dataclasses
+import functools
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from conformance import spec
+from conformance.adapters import _onnx_operators
 from conformance.adapters._onnx_model import GraphModel, Input
 from conformance.candidate import choose, not_importable
 from conformance.errors import CandidateUnavailable, did_you_mean
@@ -21,6 +23,7 @@ from conformance.records import CandidateInfo, Claims
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -39,13 +42,14 @@ _LEVELS = {
 }
 _FATAL = 4
 """ONNX Runtime's log level: errors reach us as exceptions, and need not be printed too."""
+_WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
 _TYPES = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
     "tensor(double)": np.float64,
 }
 _CLAIMS = {
-    "float32": Claims(frozenset({"logits", "cache", "operators"})),
+    "float32": Claims(frozenset({"logits", "cache", "operators", "hidden_states"})),
     "float64": Claims(frozenset({"operators"}), "fp64"),
     # A graph of several nodes rounds between them. The kernel of Attention keeps scores (softcap
     # and mask included) and weights in float16, and adds up in float32: bit for bit so in 1.32.
@@ -131,8 +135,12 @@ class _Opener:
     def __init__(self, provider: str, options: Mapping[str, str]) -> None:
         self.provider, self._options = provider, options
 
-    def __call__(self, model: str | bytes) -> Any:
-        """Return an inference session for a file or the bytes of a graph.
+    def __call__(self, model: str | bytes, weights: Path | None = None) -> Any:
+        """Return an inference session.
+
+        Args:
+            model: a file, or the bytes of a graph.
+            weights: the folder with the files that such a graph has its weights in.
 
         Raises:
             CandidateUnavailable: the provider could not be started, and ONNX Runtime would have
@@ -145,6 +153,8 @@ class _Opener:
         level = _LEVELS[self._options["optimization"]]
         options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
         options.intra_op_num_threads = int(self._options["threads"] or 0)
+        if weights is not None:
+            options.add_session_config_entry(_WEIGHTS_FOLDER, str(weights))
         session = onnxruntime.InferenceSession(model, options, providers=[self.provider])
         if self.provider not in session.get_providers():
             raise CandidateUnavailable(
@@ -158,9 +168,7 @@ class _Candidate:
     """ONNX Runtime with one execution provider."""
 
     def __init__(self, opener: _Opener, version: str, claims: Claims) -> None:
-        from conformance.adapters._onnx_operators import Operators  # noqa: PLC0415
-
-        self._opener, self._operators = opener, Operators(opener)
+        self._opener, self._operators = opener, _onnx_operators.Operators(opener)
         self.info = CandidateInfo(
             name="onnxruntime",
             version=version,
@@ -171,10 +179,17 @@ class _Candidate:
 
     def load(self, package: ModelPackage) -> GraphModel:
         """Load the package's ``model.onnx``, the suite's export where it has none."""
-        session = self._opener(str(package.file("model.onnx")))
+        file = package.file("model.onnx")
+        session = self._opener(str(file))
         given = session.get_inputs()
         inputs = {value.name: Input(tuple(value.shape), _TYPES.get(value.type)) for value in given}
-        return GraphModel(session.run, inputs, [value.name for value in session.get_outputs()])
+        outputs = [value.name for value in session.get_outputs()]
+
+        def opened(model: Any) -> Any:
+            session = self._opener(model.SerializeToString(), file.parent)
+            return functools.partial(_onnx_operators.run, session)
+
+        return GraphModel(session.run, inputs, outputs, file, opened)
 
     def operator(self, call: OperatorCall) -> dict[str, Array]:
         """Compute one standard operator as a graph with that single node."""

@@ -3,29 +3,34 @@
 A failing candidate is compared with every mutant that could fail in the same way, run in fp64.
 Where its output equals a mutant's to within rounding, that fault is its cause. Causes that the
 inputs cannot tell apart are named together. Where no single fault fits, the parameters of the model
-and pairs of faults are tried; where nothing does, what is known of the error is said. A diagnosis
-changes no verdict, and an honest candidate gets none, since only failures are looked at.
+and pairs of faults are tried; where nothing does, what is known of the error is said. Beside the
+cause stands where the error begins, in which layer and which operator. A diagnosis changes no
+verdict, and an honest candidate gets none, since only failures are looked at.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 import sys
 import time
 from typing import TYPE_CHECKING
 
 from conformance import counterexamples, spec
-from conformance.diagnosis import logits, replay
+from conformance.diagnosis import divergence, logits, replay
 from conformance.errors import CandidateFault, ConformanceError
 from conformance.raised import error_text
 from conformance.records import Diagnosis, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+    from typing import TypeVar
 
     from conformance.records import CaseResult, RequirementResult
     from conformance.subject import Subject
+
+    _T = TypeVar("_T")
 
 BUDGET_S = 60.0
 """Seconds after which no further failure is looked into."""
@@ -57,29 +62,47 @@ def diagnose(
 
 
 def _of_case(subject: Subject, case: CaseResult, folder: Path) -> Iterator[Diagnosis]:
-    """Yield the diagnosis of a case; none where the candidate cannot be asked again.
+    """Yield the diagnosis of a case; none where the candidate cannot be asked again."""
+    if spec.load().requirements[case.requirement].two_candidates:
+        found = _of_two(subject, case)
+    elif case.counterexample:
+        found = [_tried(case, lambda: _replayed(subject, case, folder))]
+    elif case.requirement in ON_THE_CORPUS:
+        found = [_of_the_corpus(subject, case)]
+    else:
+        found = []
+    yield from (one for one in found if one is not None)
 
-    What goes wrong in the search itself costs the diagnosis, and never the report of a failure.
-    """
-    try:
-        if spec.load().requirements[case.requirement].two_candidates:
-            yield from _of_two(subject, case)
-            return
-        if case.counterexample:
-            example = counterexamples.load(str(folder / case.counterexample))
-            found = replay.diagnose(subject, case, example.inputs)
-        elif case.requirement in ON_THE_CORPUS:
-            found = logits.diagnose(subject.models[case.id.split("/")[1]], case)
-        else:
-            found = None
-    except (ConformanceError, CandidateFault):
-        return
-    except Exception as error:  # noqa: BLE001  # see above
-        text = f"note: no diagnosis of {case.id}: {error_text(error)}"
-        print(text, file=sys.stderr)  # noqa: T201  # no verdict depends on it
-        return
-    if found is not None:
-        yield found
+
+def _replayed(subject: Subject, case: CaseResult, folder: Path) -> Diagnosis | None:
+    example = counterexamples.load(str(folder / case.counterexample))
+    return replay.diagnose(subject, case, example.inputs)
+
+
+def _of_the_corpus(subject: Subject, case: CaseResult) -> Diagnosis | None:
+    """Return which fault the logits of the corpus show, and where it begins."""
+    model = subject.models[case.id.split("/")[1]]
+    found = _tried(case, lambda: logits.diagnose(model, case))
+    taps = "hidden_states" in subject.info.claims.capabilities
+    begins = _tried(case, lambda: divergence.find(model, taps=taps))
+    if begins is None:
+        return found
+    unit = "noise units"
+    plain = Diagnosis(case.requirement, case.id, (), math.nan, unit, "no known fault fits")
+    return dataclasses.replace(found or plain, divergence=begins)
+
+
+def _of_two(subject: Subject, case: CaseResult) -> list[Diagnosis | None]:
+    """Return what explains the logits of the corpus of whichever candidate moved, by its name."""
+    names = [part for part in case.id.split("/") if part in subject.models]
+    return [
+        _of_one(side, case, names[0]) for side in (subject, subject.against) if side and names
+    ]
+
+
+def _of_one(side: Subject, case: CaseResult, model: str) -> Diagnosis | None:
+    found = _tried(case, lambda: logits.diagnose(side.models[model], case))
+    return found and dataclasses.replace(found, text=f"{side.text}: {found.text}")
 
 
 def _of_the_same_two(requirement: str) -> set[str]:
@@ -90,10 +113,13 @@ def _of_the_same_two(requirement: str) -> set[str]:
     return {r.id for r in known.values() if r.two_candidates and "logits" in r.needs}
 
 
-def _of_two(subject: Subject, case: CaseResult) -> Iterator[Diagnosis]:
-    """Yield what explains the logits of the corpus of whichever candidate moved, by its name."""
-    names = [part for part in case.id.split("/") if part in subject.models]
-    for side in filter(None, (subject, subject.against)):
-        found = logits.diagnose(side.models[names[0]], case) if names else None
-        if found is not None:
-            yield dataclasses.replace(found, text=f"{side.text}: {found.text}")
+def _tried(case: CaseResult, search: Callable[[], _T | None]) -> _T | None:
+    """Return what a search finds; what goes wrong in it costs that, never a failure's report."""
+    try:
+        return search()
+    except (ConformanceError, CandidateFault):
+        return None
+    except Exception as error:  # noqa: BLE001  # see above
+        text = f"note: no diagnosis of {case.id}: {error_text(error)}"
+        print(text, file=sys.stderr)  # noqa: T201  # no verdict depends on it
+        return None

@@ -1,8 +1,10 @@
 """What explains a failing check: the check is run again, with each fault in the candidate's place.
 
 A check is a plain function of its inputs and of what it asks. So its counterexample can be given to
-every mutant that could fail it, in fp64, and what was answered compared with what the candidate
-answers. Where the two agree to within rounding the mutant's fault is the cause.
+every mutant that could fail it, and what was answered compared with what the candidate answers.
+Where the two agree to within rounding the mutant's fault is the cause. Mutants compute in fp64, so
+that they add no rounding; in the candidate's own type where that explains nothing, since a fault
+may be that a type's range is left.
 """
 
 from __future__ import annotations
@@ -31,11 +33,12 @@ if TYPE_CHECKING:
     from conformance.evidence import Answer
     from conformance.mutants import Mutant
     from conformance.package import ModelPackage
-    from conformance.records import CaseResult, OperatorCall
+    from conformance.records import CaseResult, Contract, OperatorCall
     from conformance.subject import Subject
 
 _WITHIN = 2.0
 """Bounds, or largest noise, by which a candidate may be off from a fault's exact answer."""
+_WIDE = "float64"
 
 
 def diagnose(subject: Subject, case: CaseResult, inputs: Mapping[str, Any]) -> Diagnosis | None:
@@ -43,18 +46,18 @@ def diagnose(subject: Subject, case: CaseResult, inputs: Mapping[str, Any]) -> D
     check, parameters = _check_of(case)
     run = functools.partial(_answers, check, {**parameters, **inputs})
     seen = run(_fixtures(subject, case))
-    if not seen or _distance(seen, _in_place(subject, case, "", run)) <= _WITHIN:
+    if not seen or _distance(seen, _in_place(subject, case, "", run, _WIDE)) <= _WITHIN:
         return None
-    found = []
-    for mutant in _suspects(case.requirement):
-        distance = _distance(seen, _in_place(subject, case, mutant.name, run))
-        if distance <= _WITHIN:
-            found.append((distance, mutant))
-    if not found:
-        return None
-    found.sort(key=lambda pair: pair[0])
     unit = "bounds" if "operators" in check.arguments() else "times the largest honest noise"
-    return _told(case, found, unit)
+    for dtype in dict.fromkeys((_WIDE, subject.contract.output)):
+        found = []
+        for mutant in _suspects(case.requirement):
+            distance = _distance(seen, _in_place(subject, case, mutant.name, run, dtype))
+            if distance <= _WITHIN:
+                found.append((distance, mutant))
+        if found:
+            return _told(case, sorted(found, key=lambda pair: pair[0]), unit)
+    return None
 
 
 def _told(case: CaseResult, found: Sequence[tuple[float, Mutant]], unit: str) -> Diagnosis:
@@ -92,25 +95,30 @@ def _fixtures(subject: Subject, case: CaseResult) -> dict[str, Any]:
 
 
 def _in_place(
-    subject: Subject, case: CaseResult, fault: str, run: Callable[[dict[str, Any]], list[Answer]]
+    subject: Subject,
+    case: CaseResult,
+    fault: str,
+    run: Callable[[dict[str, Any]], list[Answer]],
+    dtype: str,
 ) -> list[Answer]:
-    """Return what is answered with a fault, or none, in the candidate's place, in fp64."""
+    """Return what is answered with a fault, or none, in the candidate's place, in some type."""
     fixtures = _fixtures(subject, case)
-    with candidates.open_candidate(f"mutant:{fault}?dtype=float64") as faulty:
-        wide = dataclasses.replace(subject.contract, output="float64")
-        fixtures["operators"] = CheckedOperators(_Widened(faulty), wide)
+    contract = dataclasses.replace(subject.contract, output=dtype)
+    with candidates.open_candidate(f"mutant:{fault}?dtype={dtype}") as faulty:
+        own = _Widened(faulty) if dtype == _WIDE else faulty
+        fixtures["operators"] = CheckedOperators(own, contract)
         if "model" in fixtures:
-            fixtures["model"] = _in_fp64(fixtures["model"], faulty)
+            fixtures["model"] = _with(faulty, fixtures["model"], contract)
         return run(fixtures)
 
 
-def _in_fp64(model: CheckedModel, faulty: Candidate) -> CheckedModel:
+def _with(faulty: Candidate, model: CheckedModel, contract: Contract) -> CheckedModel:
     package = models.rounded(model.package, model.contract.weight)
     return CheckedModel(
         load=lambda: faulty.load(package),
         package=package,
         oracle=model.oracle,
-        contract=dataclasses.replace(model.contract, output="float64"),
+        contract=contract,
         measure_noise=lambda: model.ensemble,
         measure_types=lambda: model.type_noise,
     )

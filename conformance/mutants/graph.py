@@ -105,7 +105,7 @@ def graph_angle_through_float16(model: Any) -> Any:
     return model
 
 
-@mutant("graph", kills=("LOGITS-001", "LOGITS-002"), bug="generic")
+@mutant("graph", kills=("LOGITS-001", "LOGITS-002", "TAP-001"), bug="generic")
 def graph_scores_through_bfloat16(model: Any) -> Any:
     """A cast of the first layer's scores to bfloat16 and back is left by a conversion."""
     _cast(model, _nodes(model, "Where")[0].input[1], "BFLOAT16")
@@ -139,7 +139,7 @@ def graph_final_norm_without_weight(model: Any) -> Any:
     return model
 
 
-@mutant("graph", kills=("LOGITS-001", "LOGITS-002"), bug="generic")
+@mutant("graph", kills=("LOGITS-001", "LOGITS-002", "TAP-001"), bug="generic")
 def graph_residual_cut(model: Any) -> Any:
     """The first feed-forward is added to the stream as it was before attention."""
     sums = [n for n in _nodes(model, "Add") if not n.input[1].startswith("val_")]

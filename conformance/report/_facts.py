@@ -96,9 +96,12 @@ def _spoken(term: object) -> str:
     )
 
 
-def diagnosis(report: Report, requirement: str) -> str:
-    """Return what explains the failure of a requirement; empty where nothing is known."""
-    return "; ".join(one.text for one in report.diagnoses if one.requirement == requirement)
+def diagnosis(report: Report, requirement: str) -> dict[str, str]:
+    """Return what explains the failure of a requirement, and where it begins, as far as known."""
+    own = [one for one in report.diagnoses if one.requirement == requirement]
+    begins = [one.divergence.text for one in own if one.divergence]
+    told = {"Most like": "; ".join(one.text for one in own), "Begins": "; ".join(begins)}
+    return {label: text for label, text in told.items() if text}
 
 
 def candidate(report: Report) -> str:
@@ -166,13 +169,22 @@ def assurance(report: Report) -> tuple[str, str]:
 
 
 def not_evaluated(report: Report) -> dict[tuple[str, str], list[str]]:
-    """Return the ids of what was not evaluated, by verdict and reason."""
+    """Return the ids of what was not evaluated, by verdict and reason.
+
+    A requirement that was evaluated on some models alone is listed for the others.
+    """
     reasons: dict[tuple[str, str], list[str]] = {}
     for result in report.requirements:
+        told = [(word(case.verdict), f"{case.id}: {case.message}") for case in _left_out(result)]
         if result.verdict in UNEVALUATED:
-            key = word(result.verdict), reason(result)
+            told = [(word(result.verdict), reason(result))]
+        for key in told:
             reasons.setdefault(key, []).append(result.requirement.id)
     return reasons
+
+
+def _left_out(result: RequirementResult) -> list[CaseResult]:
+    return [case for case in result.cases if case.verdict is Verdict.NOT_APPLICABLE]
 
 
 def reason(result: RequirementResult) -> str:

@@ -13,6 +13,7 @@ from conformance.records import (
     Claims,
     Contract,
     Diagnosis,
+    Divergence,
     Level,
     Measurement,
     ModelRecord,
@@ -155,8 +156,14 @@ def _against(read: Mapping[str, Any]) -> Against:
 
 
 def _diagnosis(read: Mapping[str, Any]) -> Diagnosis:
+    begins = read.get("divergence")
     return Diagnosis(
-        **{**read, "causes": tuple(read["causes"]), "distance": float(read["distance"])}
+        **{
+            **read,
+            "causes": tuple(read["causes"]),
+            "distance": float(read["distance"]),
+            "divergence": begins and Divergence(**{**begins, "error": float(begins["error"])}),
+        }
     )
 
 

@@ -15,7 +15,7 @@ from conformance.report import _facts, _several
 from conformance.report._text import cut, line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from conformance.records import CaseResult, Report, RequirementResult, SideBySide
 
@@ -166,15 +166,15 @@ def _row(result: RequirementResult) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _failure(result: RequirementResult, likely: str) -> str:
+def _failure(result: RequirementResult, likely: Mapping[str, str]) -> str:
     cases = _facts.bad_cases(result)
     statement = escape(line(result.requirement.statement, _SENTENCE))
     summary = f"<b>{escape(result.requirement.id)} {_facts.word(result.verdict)}</b> {statement}"
     shown = [_case(case) for case in cases[:_CASES]] or [_pre(_facts.reason(result))]
     if len(cases) > _CASES:
         shown.append(f"{len(cases) - _CASES} more cases: <code>report.json</code> has them.")
-    if likely:
-        shown.insert(0, f"Most like: {_code(likely, _SENTENCE)}")
+    told = [f"{label}: {_code(text, _SENTENCE)}" for label, text in likely.items()]
+    shown = [*told, *shown]
     if result.waiver:
         shown.insert(0, f"Waived: {_code(result.waiver, _SENTENCE)}")
     body = "\n\n".join(shown)

@@ -127,9 +127,8 @@ def _failure(result: RequirementResult, report: Report) -> str:
         lines.append(f"  ... and {len(bad) - _SHOWN_FAILURES} more cases")
     if not bad:
         lines.append(f"  {line(_facts.reason(result))}")
-    likely = _facts.diagnosis(report, result.requirement.id)
-    if likely:
-        lines.append(f"  most like: {line(likely)}")
+    for label, text in _facts.diagnosis(report, result.requirement.id).items():
+        lines.append(f"  {label.lower()}: {line(text)}")
     if result.waiver:
         lines.append(f"  waived: {line(result.waiver)}")
     return "\n".join(lines)

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _MESSAGE_CHARACTERS = 4000
+_TAKES = {"start": ("batch",), "copy": (), "showing": ("names",)}
+"""Methods that make an object which the parent holds a handle of, with what each takes."""
 
 
 def main() -> None:
@@ -163,11 +165,12 @@ class _Service:
                 open_package = getattr(importlib.import_module(module), function)
                 package = open_package(header["path"], header["name"])
                 model = self._candidate.load(package)
-                return self._kept(model, built=sorted(package.built))
-            case "start":
-                return self._kept(method_of(subject, "start")(header["batch"]))
-            case "copy":
-                return self._kept(method_of(subject, "copy")())
+                graph = getattr(model, "graph_file", None)
+                told = {"graph": None if graph is None else str(graph)}
+                return self._kept(model, built=sorted(package.built), **told)
+            case "start" | "copy" | "showing" as verb:
+                given = [header[name] for name in _TAKES[verb]]
+                return self._kept(method_of(subject, verb)(*given))
             case "crop":
                 method_of(subject, "crop")(header["length"])
             case "reorder":
@@ -185,8 +188,11 @@ class _Service:
                 fields = {**header["call"], "outputs": tuple(header["call"]["outputs"])}
                 call = OperatorCall(inputs=arrays, **fields)
                 return _by_name("operator", method_of(self._candidate, "operator")(call))
-            case "hidden_states" as verb:
-                return _by_name("hidden_states", method_of(subject, verb)(*arrays.values()))
+            case "hidden_states" | "feed" as verb:
+                return _by_name(verb, method_of(subject, verb)(*arrays.values()))
+            case "shown":
+                wanted = header["wanted"]
+                return dict(zip(wanted, subject(wanted, *arrays.values()), strict=True))
             case verb:
                 return {"logits": method_of(subject, verb)(*arrays.values())}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import weakref
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -94,6 +95,7 @@ class _Model:
     def __init__(self, supervisor: Supervisor, package: ModelPackage) -> None:
         self._supervisor, self._package = supervisor, package
         self._remote: _Remote | None = None
+        self._graph_file: Path | None = None
 
     def remote(self) -> _Remote:
         """Return the model's object in the child, loaded where it is not yet."""
@@ -104,7 +106,15 @@ class _Model:
             answer = self._supervisor.ask("load", {}, seconds, path=path, name=name)
             self._remote = _Remote(self._supervisor, life, answer)
             self._package.built.update(built_in(answer))
+            graph = answer.header.get("graph")
+            self._graph_file = Path(graph) if isinstance(graph, str) else None
         return self._remote
+
+    @property
+    def graph_file(self) -> Path | None:
+        """The graph that the candidate computes, where inner values of it can be shown."""
+        self.remote()
+        return self._graph_file
 
     def _ask(self, verb: str, arrays: dict[str, Array], **fields: Any) -> Message:
         handle = self.remote().handle
@@ -123,14 +133,26 @@ class _Model:
         arrays = _tokens(input_ids_BT, attention_mask_BT, position_ids_BT)
         return dict(self._ask("hidden_states", arrays).arrays)
 
+    def feed(
+        self, input_ids_BT: Ints, attention_mask_BT: Ints, position_ids_BT: Ints
+    ) -> dict[str, Array]:
+        """Return the graph's inputs by name."""
+        arrays = _tokens(input_ids_BT, attention_mask_BT, position_ids_BT)
+        return dict(self._ask("feed", arrays).arrays)
+
+    def showing(self, names: Sequence[str]) -> _Shown:
+        """Open the graph in the child with inner values as outputs."""
+        answer = self._ask("showing", {}, names=list(names))
+        return _Shown(self._supervisor, _Remote(self._supervisor, self._supervisor.life, answer))
+
     def start(self, batch: int) -> _Session:
         """Return an empty session for ``batch`` rows."""
         answer = self._ask("start", {}, batch=int(batch))
         return _Session(self._supervisor, _Remote(self._supervisor, self._supervisor.life, answer))
 
 
-class _Session:
-    """A key/value cache in the child; it dies with that child."""
+class _Held:
+    """What a model in the child has made; it dies with that child."""
 
     def __init__(self, supervisor: Supervisor, remote: _Remote) -> None:
         self._supervisor, self._remote = supervisor, remote
@@ -143,6 +165,19 @@ class _Session:
             )
         handle, seconds = self._remote.handle, self._supervisor.limits.call_s
         return self._supervisor.ask(verb, arrays or {}, seconds, handle=handle, **fields)
+
+
+class _Shown(_Held):
+    """A graph in the child that shows inner values."""
+
+    def __call__(self, wanted: Sequence[str], *tokens: Ints) -> list[Array]:
+        """Return some of its outputs, in order, for token ids, mask and positions."""
+        found = self._ask("shown", _tokens(*tokens), wanted=list(wanted)).arrays
+        return [found[name] for name in wanted]
+
+
+class _Session(_Held):
+    """A key/value cache in the child."""
 
     def append(self, input_ids_BT: Ints, attention_mask_BS: Ints, position_ids_BT: Ints) -> Array:
         """Feed T more tokens; return their logits (B, T, V)."""

@@ -33,6 +33,7 @@ TRAVELLING = {
         errors.CandidateRaised,
         errors.CandidateUnavailable,
         errors.MalformedOutput,
+        errors.NotInBuild,
         errors.PackageError,
         errors.Unsupported,
         errors.UsageError,

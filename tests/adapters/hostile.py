@@ -13,6 +13,7 @@ import threading
 import time
 import weakref
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 
 import ml_dtypes
@@ -151,6 +152,19 @@ class Model:
 
     def start(self, batch):
         return Session(batch)
+
+    graph_file = Path("model.onnx")
+
+    def feed(self, ids, mask, positions):
+        return {"input_ids": ids, "past": np.zeros((1, 0), np.float32)}
+
+    def showing(self, names):
+        def shown(wanted, ids, *_):
+            if (ids == 666).any():
+                os._exit(7)
+            return [np.array(names.index(name) + ids.sum()) for name in wanted]
+
+        return shown
 
 
 class Candidate:

@@ -12,6 +12,7 @@ from conformance.records import (
     Claims,
     Contract,
     Diagnosis,
+    Divergence,
     Level,
     Measurement,
     ModelRecord,
@@ -103,7 +104,12 @@ def results() -> tuple[RequirementResult, ...]:
     died = case("GOLD-005", Verdict.NOT_RUN, message="the process died")
     return (
         result(1, Verdict.FAIL, *fails),
-        result(2, Verdict.PASS, case("GOLD-002", Verdict.PASS, measured(1.07, 3.0))),
+        result(
+            2,
+            Verdict.PASS,
+            case("GOLD-002", Verdict.PASS, measured(1.07, 3.0)),
+            case("GOLD-002", Verdict.NOT_APPLICABLE, id="test_a_fact/other", message=LACKING),
+        ),
         result(3, Verdict.ERROR, crash),
         result(4, Verdict.INCONCLUSIVE, doubt),
         result(5, Verdict.NOT_RUN, died, reason="the run did not finish"),
@@ -172,10 +178,20 @@ def diagnoses() -> tuple[Diagnosis, ...]:
     """Return what explains the first failure."""
     failed = next(r for r in results() if r.verdict is Verdict.FAIL)
     return (
-        Diagnosis(failed.requirement.id, "case", (CAUSE,), 1.1, "noise units", f"equals {CAUSE}"),
+        Diagnosis(
+            failed.requirement.id,
+            "case",
+            (CAUSE,),
+            1.1,
+            "noise units",
+            f"equals {CAUSE}",
+            Divergence("operator", "layer.0", "node_3", "Softmax", 31.4, "bounds", BEGINS),
+        ),
     )
 
 
+BEGINS = "the first operator that is off is node_3"
+LACKING = "the graph shows no stream"
 CAUSE = "rope-pairs-interleaved"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import html
+import json
 import re
 import subprocess
 import sys
@@ -66,6 +67,23 @@ def test_every_requirement_and_verdict_is_told(golden, name):
 @pytest.mark.parametrize("name", ["html", "json", "markdown", "table"])
 def test_what_explains_a_failure_is_told(golden, name):
     assert f"equals {golden.CAUSE}" in reports.render(golden.golden(), name)
+
+
+@pytest.mark.parametrize("name", ["html", "json", "markdown", "table"])
+def test_where_a_failure_begins_is_told(golden, name):
+    assert golden.BEGINS in reports.render(golden.golden(), name).replace("&#95;", "_")
+
+
+@pytest.mark.parametrize("name", ["html", "json", "markdown", "table"])
+def test_a_model_that_a_passed_requirement_left_out_is_told(golden, name):
+    assert golden.LACKING in reports.render(golden.golden(), name)
+
+
+def test_a_diagnosis_without_a_place_is_read_as_one(golden):
+    """As in records of before there were any."""
+    document = json.loads(reports.render(golden.golden(), "json"))
+    del document["diagnoses"][0]["divergence"]
+    assert record.parse(json.dumps(document).encode()).diagnoses[0].divergence is None
 
 
 @pytest.mark.parametrize("name", FORMATS)

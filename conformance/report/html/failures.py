@@ -10,6 +10,8 @@ from conformance.report.html.markup import Markup, element, join
 from conformance.report.html.overview import badge, command, css, definitions
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from conformance.records import CaseResult, Report, RequirementResult
 
 _CASES = 20
@@ -31,7 +33,7 @@ def section(report: Report) -> Markup | None:
     )
 
 
-def _failure(result: RequirementResult, likely: str) -> Markup:
+def _failure(result: RequirementResult, likely: Mapping[str, str]) -> Markup:
     own, cases = result.requirement, _facts.bad_cases(result)
     link = element("a", own.id, href=f"#{own.id}")
     left = len(cases) - _CASES
@@ -40,7 +42,7 @@ def _failure(result: RequirementResult, likely: str) -> Markup:
         element("h3", badge(result.verdict), " ", link, " ", own.level.value),
         element("p", own.statement, class_="statement"),
         element("p", element("b", "Waived: "), result.waiver) if result.waiver else None,
-        element("p", element("b", "Most like: "), likely) if likely else None,
+        *(element("p", element("b", f"{label}: "), text) for label, text in likely.items()),
         element("p", result.reason) if result.reason else None,
         *map(_case, cases[:_CASES]),
         element("p", f"{left} more cases: report.json has all of them.") if left > 0 else None,
