@@ -77,6 +77,7 @@ def test_the_adapters():
         "onnxruntime",
         "pytorch",
         "reference",
+        "tensorflow",
         "transformers",
     }
 
