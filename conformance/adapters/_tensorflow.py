@@ -1,10 +1,10 @@
 """What the adapter of TensorFlow and its operators share: import, devices, modes, tensors.
 
 TensorFlow is imported inside the functions, so that this module can be imported without it. What it
-keeps for a whole process is left as the user has it, but for this: its log is quiet while a
-candidate is open, TF32 is off, and it takes GPU memory as it needs it and not all at once. Its
-threads are its own. It flushes subnormal numbers to zero in each kernel and only there, so that
-NumPy and other runtimes in the process keep theirs.
+keeps for a whole process is left as the user has it, but for this: while a candidate is open TF32
+is off and its log tells errors alone (but for a line about oneDNN, which no level stops), and it
+takes GPU memory as it needs it and not all at once. Its threads are its own. It flushes subnormal
+numbers to zero in each kernel and only there: NumPy and other runtimes in the process keep theirs.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import logging
 import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from conformance.candidate import not_importable
 from conformance.errors import CandidateUnavailable, Unsupported, did_you_mean
@@ -33,8 +35,10 @@ MODES = {
     "xla": "tf.function compiled by XLA",
 }
 """How TensorFlow runs a function, and what a report calls it; the default first."""
-_QUIET = "3"
-"""The level of TensorFlow's log in C++ at which only what ends the process is printed."""
+_QUIET = "2"
+"""The level of TensorFlow's log in C++ from which errors alone are printed."""
+_ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
+"""The variable that decides, when TensorFlow is imported, by whose kernels an x86 computes."""
 
 
 def tf() -> Any:
@@ -119,6 +123,14 @@ def device_name(where: Any) -> str:
     return str(details.get("device_name", where.name))
 
 
+def runtime(mode: str) -> str:
+    """Return the runtime as a report names it, with the user's word on oneDNN if there is one."""
+    parts = [f"tensorflow {tf().__version__}", MODES[mode]]
+    if _ONEDNN in os.environ:
+        parts.append(f"{_ONEDNN}={os.environ[_ONEDNN]}")
+    return ", ".join(parts)
+
+
 @contextmanager
 def as_claimed() -> Iterator[None]:
     """Let float32 products be float32 products, quietly; settings come back at the end.
@@ -178,5 +190,4 @@ def to_tensor(array: Array) -> Any:
 
 def to_array(tensor: Any) -> Array:
     """Return a tensor as an array of the same type."""
-    array: Array = tensor.numpy()
-    return array
+    return np.asarray(tensor.numpy())  # which has a scalar for no dimensions

@@ -55,11 +55,10 @@ class _Candidate:
     def __init__(self, where: Any, options: Mapping[str, str]) -> None:
         self._where, self._dtype, self._mode = where.name, options["dtype"], options["mode"]
         self._operators = Operators(self._mode)
-        version = _tensorflow.tf().__version__
         self.info = CandidateInfo(
             name="tensorflow",
-            version=version,
-            runtime=f"tensorflow {version}, {_tensorflow.MODES[self._mode]}",
+            version=_tensorflow.tf().__version__,
+            runtime=_tensorflow.runtime(self._mode),
             device=_tensorflow.device_name(where),
             claims=_tensorflow.claims(_CAPABILITIES, self._dtype),
         )

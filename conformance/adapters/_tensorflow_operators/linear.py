@@ -26,7 +26,11 @@ def _gemm(inputs: Tensors, attributes: Attributes) -> dict[str, Any]:
 
 
 def _matmul(inputs: Tensors, _: Attributes) -> dict[str, Any]:
-    return {"Y": tf().linalg.matmul(inputs["A"], inputs["B"])}
+    a, b = inputs["A"], inputs["B"]
+    row, column = a.shape.rank == 1, b.shape.rank == 1
+    y = tf().linalg.matmul(a[None] if row else a, b[:, None] if column else b)
+    y = y[..., 0] if column else y
+    return {"Y": tf().squeeze(y, -1 if column else -2) if row else y}
 
 
 def _mul(inputs: Tensors, _: Attributes) -> dict[str, Any]:
