@@ -143,7 +143,7 @@ def _attention(q_BHTK: Any, k_BGSK: Any, v_BGSK: Any, allowed_B11TS: Any) -> Any
     groups = tf().shape(k_BGSK)[1]
     q_BGNTK = tf().reshape(q_BHTK, (batch, groups, heads // groups, tokens, dim))
     products = tf().linalg.matmul(q_BGNTK, k_BGSK[:, :, None], transpose_b=True)
-    scores = tf().cast(products * q_BHTK.shape[-1] ** -0.5, tf().float32)
+    scores = tf().cast(products, tf().float32) * q_BHTK.shape[-1] ** -0.5
     # The smallest number, not -inf: a padded token that sees no key gives all of them the same,
     # and no NaN can reach the real tokens through 0 * NaN.
     weights = tf().nn.softmax(tf().where(allowed_B11TS, scores, tf().float32.min))
