@@ -18,7 +18,6 @@ import numpy as np
 
 from conformance.candidate import not_importable
 from conformance.errors import CandidateUnavailable, Unsupported, did_you_mean
-from conformance.records import Claims
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-PRECISIONS = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
-"""The precision contract that a ``dtype`` option claims; the default first."""
 MODES = {
     "function": "tf.function",
     "eager": "eager",
@@ -60,19 +57,6 @@ def import_tensorflow() -> Any:
     except ImportError as error:
         install = "pip install 'llm-conformance[tensorflow]'"
         raise not_importable("tensorflow", install, error) from error
-
-
-def claims(capabilities: frozenset[str], dtype: str) -> Claims:
-    """Return what code that calls one TensorFlow function after the other can claim in a type.
-
-    Each function rounds its result to the type, scores and attention weights included; in every
-    type subnormal numbers may become zero.
-    """
-    narrow = {} if dtype == "float32" else dict.fromkeys(_ROUNDED, dtype)
-    return Claims(capabilities, PRECISIONS[dtype], {"flush_to_zero": True, **narrow})
-
-
-_ROUNDED = ("score", "probability", "intermediate")
 
 
 def device(target: str) -> Any:

@@ -102,6 +102,17 @@ def test_subnormals_become_zero_in_tensorflow_as_claimed_and_nowhere_else():
         assert SUBNORMAL * half > 0
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_sigmoid_is_not_claimed_in_16_bits_where_it_is_off_by_nearly_two_roundings(dtype):
+    x = np.arange(-2.5, 2.5, 1 / 64).astype(getattr(ml_dtypes, dtype, dtype))
+    expected = 1 / (1 + np.exp(-x.astype(np.float64)))
+    with tensorflow.open("", {"dtype": dtype}) as candidate:
+        assert "Sigmoid" not in candidate.info.claims.operators
+        observed = candidate.operator(OperatorCall("Sigmoid", 13, {"X": x}))["Y"]
+    rounding = float(ml_dtypes.finfo(x.dtype).eps) / 2
+    assert (np.abs(observed.astype(np.float64) - expected) / expected).max() > 1.9 * rounding
+
+
 def test_settings_of_tensorflow_come_back():
     settings, log = _tensorflow.tf().config.experimental, logging.getLogger("tensorflow")
     before = settings.tensor_float_32_execution_enabled(), log.level

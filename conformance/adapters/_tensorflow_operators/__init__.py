@@ -58,6 +58,8 @@ _OPERATORS: dict[str, tuple[Compute, dict[str, Any]]] = {
     name: row for family in _FAMILIES for name, row in family.OPERATORS.items()
 }
 """The operators that are wired, with their attributes' defaults."""
+WIRED = frozenset(_OPERATORS)
+"""Their names."""
 _KEPT = 64
 """How many traced functions are kept; XLA's programs go with them."""
 
