@@ -20,7 +20,7 @@ from conformance.schema import SCHEMAS
 
 REPORT = SCHEMAS / "examples" / "report" / "valid" / "conformant.json"
 CLAIMS = SCHEMAS / "examples" / "claims"
-RUNTIMES = {"torch", "onnxruntime", "transformers"}
+RUNTIMES = {"torch", "onnxruntime", "transformers", "tensorflow"}
 BASH = shutil.which("bash")
 ENGINE = {"pytest", "hypothesis"}
 

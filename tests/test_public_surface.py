@@ -86,6 +86,7 @@ def test_the_adapters():
         "onnxruntime",
         "pytorch",
         "reference",
+        "tensorflow",
         "transformers",
     }
 

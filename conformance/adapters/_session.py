@@ -1,8 +1,9 @@
 """A session over a runtime whose cache is plain arrays: what comes in, what goes out.
 
 For runtimes that keep no state between calls: each call takes the past keys and values and returns
-longer ones. Works on NumPy arrays and torch tensors alike, since both slice the same way. Shape
-letters: B batch, G key/value heads, S keys, K head dim, T tokens, V vocabulary.
+longer ones. Works on NumPy arrays and on tensors of all runtimes that slice the same way; rows are
+picked by a function of the runtime's where a list as index does not. Shape letters: B batch, G
+key/value heads, S keys, K head dim, T tokens, V vocabulary.
 """
 
 from __future__ import annotations
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Cache = tuple[Any, ...]
     Step = Callable[[Ints, Ints, Ints, Cache], tuple[Array, Cache]]
+    Take = Callable[[Any, Sequence[int]], Any]
+
+
+def _indexed(array: Any, rows: Sequence[int]) -> Any:
+    return array[list(rows)]
 
 
 class ArraySession:
@@ -30,10 +36,11 @@ class ArraySession:
         step: takes token ids, mask, positions and the cache; returns logits (B, T, V) and the
             longer cache.
         cache: the keys and values of no tokens, S = 0.
+        take: returns some rows of one of them, in the order given.
     """
 
-    def __init__(self, step: Step, cache: Cache) -> None:
-        self._step, self._cache = step, cache
+    def __init__(self, step: Step, cache: Cache, take: Take = _indexed) -> None:
+        self._step, self._cache, self._take = step, cache, take
 
     def append(self, input_ids_BT: Ints, attention_mask_BS: Ints, position_ids_BT: Ints) -> Array:
         """Feed T more tokens; return their logits (B, T, V)."""
@@ -44,7 +51,7 @@ class ArraySession:
 
     def copy(self) -> ArraySession:
         """Return an independent session in the same state."""
-        return ArraySession(self._step, self._cache)
+        return ArraySession(self._step, self._cache, self._take)
 
     def crop(self, length: int) -> None:
         """Forget everything after the first ``length`` tokens."""
@@ -52,4 +59,4 @@ class ArraySession:
 
     def reorder(self, rows: Sequence[int]) -> None:
         """Make row i of the cache what row ``rows[i]`` was."""
-        self._cache = tuple(array_BGSK[list(rows)] for array_BGSK in self._cache)
+        self._cache = tuple(self._take(array_BGSK, rows) for array_BGSK in self._cache)

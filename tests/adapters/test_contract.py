@@ -24,6 +24,7 @@ RUNTIMES = {
     "onnx_reference": "onnx",
     "onnxruntime": "onnxruntime",
     "pytorch": "torch",
+    "tensorflow": "tensorflow",
     "transformers": "transformers",
 }
 """The module that an adapter is for; the others need nothing that the suite has not."""
@@ -92,6 +93,7 @@ def test_the_adapters_are_those_that_are_documented():
         "onnxruntime",
         "pytorch",
         "reference",
+        "tensorflow",
         "transformers",
     ]
 
@@ -243,4 +245,4 @@ def test_importing_an_adapter_imports_no_runtime(name):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     imported = set(done.stdout.split())
     assert "conformance" in imported
-    assert not imported & {"torch", "onnx", "onnxruntime", "transformers", "reference_model"}
+    assert not imported & {*RUNTIMES.values(), "reference_model"}
