@@ -21,8 +21,12 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-PRECISIONS = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
-"""The precision contract that a ``dtype`` option claims; the default first."""
+PRECISIONS = {"float32": "fp32", "bfloat16": "bf16"}
+"""The precision contract that a ``dtype`` option claims; the default first.
+
+Not float16: jitted for the CPU, ``jax.nn.dot_product_attention`` asks for a product that XLA lacks
+there (jax 0.10). Not float64: its softmax is in float32 whatever the type.
+"""
 
 _POLICIES: dict[str, str | bool] = {
     "flush_to_zero": True,  # XLA's programs for the CPU run with the processor's flag set

@@ -2,8 +2,8 @@
 
 ``jax[:cpu|gpu|gpu:<n>][?dtype=...&jit=yes|no&shapes=padded|exact&optimization=all|least]``. What is
 under test is JAX and XLA: functions, compiler, devices and types. A program is compiled for each
-shape, so servers written in JAX pad rows, tokens and cache to a few sizes; ``shapes=exact`` compiles
-what comes. ``optimization=least`` compiles five times faster, programs that are slower to run.
+shape, so servers written in JAX pad rows, tokens and cache to a few sizes; ``shapes=exact``
+compiles what comes. ``optimization=least`` compiles five times faster, to slower programs.
 Shape letters: L layers, B batch, T tokens, S tokens seen so far, C capacity of the cache, D model,
 G key/value heads, K head dim, V vocabulary.
 """

@@ -21,6 +21,7 @@ from conformance.candidate import built_in_adapters
 from conformance.errors import CandidateUnavailable, Unsupported
 
 RUNTIMES = {
+    "jax": "jax",
     "onnx_reference": "onnx",
     "onnxruntime": "onnxruntime",
     "pytorch": "torch",
@@ -87,6 +88,7 @@ def part(batch, start, stop):
 
 def test_the_adapters_are_those_that_are_documented():
     assert built_in_adapters() == [
+        "jax",
         "mutant",
         "onnx_reference",
         "onnxruntime",
@@ -243,4 +245,4 @@ def test_importing_an_adapter_imports_no_runtime(name):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     imported = set(done.stdout.split())
     assert "conformance" in imported
-    assert not imported & {"torch", "onnx", "onnxruntime", "transformers", "reference_model"}
+    assert not imported & {*RUNTIMES.values(), "reference_model"}
