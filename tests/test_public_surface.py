@@ -81,6 +81,7 @@ def test_the_fixtures_that_checks_are_written_against():
 
 def test_the_adapters():
     assert set(candidate.built_in_adapters()) == {
+        "jax",
         "mutant",
         "onnx_reference",
         "onnxruntime",

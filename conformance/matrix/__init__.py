@@ -40,6 +40,7 @@ __all__ = [
 HALVES = ("decoder", "operators")
 """Parts that share neither inputs nor mutants, the longer one first."""
 _TYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+_NARROW = ("mutant", "pytorch", "transformers:eager", "transformers:sdpa")
 HONEST = {
     "fp32": (
         "reference",
@@ -48,6 +49,7 @@ HONEST = {
         "transformers:eager",
         "transformers:sdpa",
         "pytorch?compile=true",
+        "jax",
         "onnxruntime?optimization=disable",
         "onnxruntime?optimization=basic",
         "onnxruntime?optimization=extended",
@@ -55,13 +57,8 @@ HONEST = {
         "tensorflow",
         "tensorflow?mode=eager",
     ),
-    **{
-        precision: tuple(
-            f"{name}?dtype={_TYPES[precision]}"
-            for name in ("mutant", "pytorch", "transformers:eager", "transformers:sdpa")
-        )
-        for precision in ("fp16", "bf16")
-    },
+    "fp16": tuple(f"{name}?dtype=float16" for name in _NARROW),
+    "bf16": tuple(f"{name}?dtype=bfloat16" for name in (*_NARROW, "jax")),
 }
 """Honest candidates at each precision: a score without them is worthless."""
 EXPORTED = (

@@ -21,6 +21,7 @@ from conformance.candidate import built_in_adapters
 from conformance.errors import CandidateUnavailable, NotInBuild, Unsupported
 
 RUNTIMES = {
+    "jax": "jax",
     "onnx_reference": "onnx",
     "onnxruntime": "onnxruntime",
     "pytorch": "torch",
@@ -88,6 +89,7 @@ def part(batch, start, stop):
 
 def test_the_adapters_are_those_that_are_documented():
     assert built_in_adapters() == [
+        "jax",
         "mutant",
         "onnx_reference",
         "onnxruntime",
