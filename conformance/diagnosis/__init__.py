@@ -95,9 +95,7 @@ def _of_the_corpus(subject: Subject, case: CaseResult) -> Diagnosis | None:
 def _of_two(subject: Subject, case: CaseResult) -> list[Diagnosis | None]:
     """Return what explains the logits of the corpus of whichever candidate moved, by its name."""
     names = [part for part in case.id.split("/") if part in subject.models]
-    return [
-        _of_one(side, case, names[0]) for side in (subject, subject.against) if side and names
-    ]
+    return [_of_one(side, case, names[0]) for side in (subject, subject.against) if side and names]
 
 
 def _of_one(side: Subject, case: CaseResult, model: str) -> Diagnosis | None:
