@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import TypeVar
 
+    from conformance.checked import CheckedModel
     from conformance.records import CaseResult, RequirementResult
     from conformance.subject import Subject
 
@@ -66,10 +67,8 @@ def _of_case(subject: Subject, case: CaseResult, folder: Path) -> Iterator[Diagn
     if case.counterexample:
         found = _tried(case, lambda: _replayed(subject, case, folder))
     elif case.requirement in ON_THE_CORPUS:
-        model = subject.models[case.id.split("/")[1]]
-        found = _tried(case, lambda: logits.diagnose(model, case))
-        taps = "hidden_states" in subject.info.claims.capabilities
-        begins = _tried(case, lambda: divergence.find(model, taps=taps))
+        found = _tried(case, lambda: logits.diagnose(_model(subject, case), case))
+        begins = _tried(case, lambda: divergence.find(_model(subject, case), taps=_taps(subject)))
         if begins is not None:
             unit = "noise units"
             plain = Diagnosis(case.requirement, case.id, (), math.nan, unit, "no known fault fits")
@@ -78,6 +77,14 @@ def _of_case(subject: Subject, case: CaseResult, folder: Path) -> Iterator[Diagn
         found = None
     if found is not None:
         yield found
+
+
+def _model(subject: Subject, case: CaseResult) -> CheckedModel:
+    return subject.models[case.id.split("/")[1]]
+
+
+def _taps(subject: Subject) -> bool:
+    return "hidden_states" in subject.info.claims.capabilities
 
 
 def _replayed(subject: Subject, case: CaseResult, folder: Path) -> Diagnosis | None:
