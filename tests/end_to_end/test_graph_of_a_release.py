@@ -9,6 +9,8 @@ import pytest
 
 from reference_model.export import write_onnx
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def release(tiny, tmp_path):
