@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import TypeVar
 
+    from conformance.checked import CheckedModel
     from conformance.records import CaseResult, RequirementResult
     from conformance.subject import Subject
 
@@ -81,10 +82,13 @@ def _replayed(subject: Subject, case: CaseResult, folder: Path) -> Diagnosis | N
 
 def _of_the_corpus(subject: Subject, case: CaseResult) -> Diagnosis | None:
     """Return which fault the logits of the corpus show, and where it begins."""
-    model = subject.models[case.id.split("/")[1]]
-    found = _tried(case, lambda: logits.diagnose(model, case))
+
+    def model() -> CheckedModel:
+        return subject.models[case.id.split("/")[1]]
+
+    found = _tried(case, lambda: logits.diagnose(model(), case))
     taps = "hidden_states" in subject.info.claims.capabilities
-    begins = _tried(case, lambda: divergence.find(model, taps=taps))
+    begins = _tried(case, lambda: divergence.find(model(), taps=taps))
     if begins is None:
         return found
     unit = "noise units"

@@ -46,6 +46,8 @@ _MOVES = frozenset(
         "Reshape",
         "ScatterElements",
         "ScatterND",
+        "Shape",
+        "Size",
         "Slice",
         "Split",
         "Squeeze",
@@ -56,7 +58,7 @@ _MOVES = frozenset(
         "Where",
     }
 )
-"""Operators that copy numbers; Cast rounds them, to the nearest."""
+"""Operators that copy numbers, or tell of shapes; Cast rounds numbers, to the nearest."""
 _FLOAT, _DOUBLE = 1, 11
 """ONNX's numbers of the types float32 and float64."""
 
@@ -102,15 +104,21 @@ class Node:
         Args:
             values: what it read and what it made, by name.
         """
-        floats = [n for n in self.outputs if precision.is_float(values[n].dtype.name)]
-        if self.operator in _MOVES or not floats:
+        if self._in_bits(values):
             wanted = self._computed({n: values[n] for n in self.inputs})
             return worst([_same(n, values[n], wanted[n]) for n in self.outputs])
-        contract = self.contracts.get(values[floats[0]].dtype.name)
+        contract = self.contracts.get(values[self.outputs[0]].dtype.name)
         expected = contract and self._expected(values, contract)
         if not expected or any(np.isinf(one.bound).any() for one in expected.values()):
             return None
         return worst([_within(n, values[n], expected[n]) for n in self.outputs])
+
+    def _in_bits(self, values: Values) -> bool:
+        """Return whether honest answers cannot differ: a copy, whole numbers, a comparison."""
+        read, made = ([values[n].dtype for n in names] for names in (self.inputs, self.outputs))
+        compares = all(dtype.kind == "b" for dtype in made)
+        counts = not any(precision.is_float(dtype.name) for dtype in [*read, *made])
+        return self.operator in _MOVES or compares or counts
 
     def exact(self, values: Values) -> Values:
         """Return what it makes of fp64 inputs, in fp64: only a cast to a narrower type rounds."""

@@ -65,7 +65,6 @@ EXPORTED = (
     "rope-base-ignored",
     "padding-mask-ignored",
     "attention-scale-of-one-more",
-    "norm-epsilon-1e-6",
     "norm-subtracts-the-mean",
     "gate-by-gelu-of-tanh",
     "cache-puts-new-values-first",

@@ -9,6 +9,8 @@ import pytest
 
 from reference_model.export import write_onnx
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def release(tiny, tmp_path):
@@ -58,3 +60,17 @@ def test_a_graph_that_shows_no_layers_is_not_failed_and_not_passed(llm, release)
     assert "no sum is certain" in ended.out
     assert ended.report["outcome"] == "incomplete"
     assert ended.report["counts"]["PASS"] == 0
+
+
+@pytest.mark.parametrize("isolation", [[], ["--isolate"]])
+def test_where_an_exports_fault_begins_is_told_in_the_record_and_to_the_reader(
+    isolation, llm, tiny
+):
+    words = ("--candidate", "mutant:graph-residual-cut", "--model", tiny, "--only", "LOGITS-001")
+    ended = llm("run", *words, *isolation)
+    (found,) = ended.report["diagnoses"]
+    assert (found["divergence"]["kind"], found["divergence"]["layer"]) == ("graph", "layer.0")
+    told = "every operator computes what the graph asks: the graph differs from the model"
+    assert found["divergence"]["text"].startswith(told)
+    assert f"begins: {told}" in ended.out
+    assert told in (ended.folder / "report.html").read_text(encoding="utf-8")
