@@ -17,6 +17,7 @@ words = st.text("abc-:?=&/. 'é", min_size=1, max_size=8).filter(lambda w: w.str
 selections = st.builds(
     Selection,
     candidate=words,
+    against=st.just("") | words,
     profile=st.sampled_from(["", "decoder", "release"]),
     model=st.lists(words, max_size=2).map(tuple),
     only=st.lists(words, max_size=2).map(tuple),

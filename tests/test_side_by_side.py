@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conformance import cli, kept
+from conformance import catalogue, cli, kept
 from conformance.errors import UsageError
 from conformance.records import NoiseUnit
 from conformance.report import json as record
-from conformance.side_by_side import side_by_side
+from conformance.side_by_side import ON_THE_CORPUS, side_by_side
 
 EXAMPLE = (
     Path(__file__).parents[1] / "schemas" / "examples" / "report" / "valid" / "conformant.json"
@@ -120,3 +120,9 @@ def test_the_command_shows_several_and_refuses_others(tmp_path, capsys):
     assert cli.main(["report", *map(str, files)]) == 4
     assert "seed: 7 and 8" in capsys.readouterr().err
     assert cli.main(["report", *map(str, files[:2]), "--format", "junit"]) == 4
+
+
+def test_the_distance_from_the_exact_logits_is_that_of_the_corpus_that_is_kept():
+    assert [c.requirement for c in catalogue.all_checks() if c.name == ON_THE_CORPUS] == [
+        "LOGITS-001"
+    ]

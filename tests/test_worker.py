@@ -14,6 +14,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from conformance.candidate import open_candidate
 from conformance.errors import (
     CandidateCrashed,
     CandidateRaised,
@@ -197,6 +198,13 @@ def test_info_crosses(candidate):
     assert (info.name, info.device, info.claims.precision) == ("hostile", "cpu", "bf16")
     assert info.claims.capabilities == {"operators"}
     assert info.digests == {"a": "b"}
+
+
+@pytest.mark.parametrize("text", ["pytorch?dtype=bfloat16", "onnx_reference"])
+def test_every_claim_crosses(text):
+    """A contract's terms and operators too: without them an honest candidate is failed."""
+    with open_candidate(text) as direct, isolated(text, LIMITS) as alone:
+        assert alone.info == direct.info
 
 
 def test_what_was_built_for_a_model_in_the_child_is_known_here(model, folder):

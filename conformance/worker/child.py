@@ -140,6 +140,7 @@ class _Service:
         self._open_package = header["open_package"]
         self._candidate = self._stack.enter_context(open_candidate(header["candidate"]))
         info = self._candidate.info
+        operators = info.claims.operators
         return {
             "name": info.name,
             "version": info.version,
@@ -147,6 +148,8 @@ class _Service:
             "device": info.device,
             "capabilities": sorted(info.claims.capabilities),
             "precision": info.claims.precision,
+            "contract": dict(info.claims.contract),
+            "operators": None if operators is None else sorted(operators),
             "digests": dict(info.digests),
         }
 

@@ -18,7 +18,7 @@ from conformance.worker import wire
 from conformance.worker.process import Process
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -208,6 +208,10 @@ def built_in(answer: wire.Message) -> list[str]:
     )
 
 
+def _are_words(*found: Iterable[Any]) -> bool:
+    return all(isinstance(word, str) for words in found for word in words)
+
+
 def _info(header: Mapping[str, Any]) -> CandidateInfo:
     match header:
         case {
@@ -218,15 +222,18 @@ def _info(header: Mapping[str, Any]) -> CandidateInfo:
                 "device": str(device),
                 "capabilities": list(capabilities),
                 "precision": str(precision),
+                "contract": dict(contract),
+                "operators": list() | None as operators,
                 "digests": dict(digests),
             }
-        } if all(isinstance(word, str) for word in [*capabilities, *digests.values()]):
+        } if _are_words(capabilities, operators or (), contract, digests.values()):
+            claimed = None if operators is None else frozenset(operators)
             return CandidateInfo(
                 name=clean(name, 500),
                 version=clean(version, 500),
                 runtime=clean(runtime, 500),
                 device=clean(device, 500),
-                claims=Claims(frozenset(capabilities), precision),
+                claims=Claims(frozenset(capabilities), precision, contract, claimed),
                 digests=digests,
             )
     raise MalformedOutput(f"the candidate's info is malformed: {_short(header)}")

@@ -340,3 +340,25 @@ def _options(words):
 def test_the_last_line_names_the_report(llm, tiny):
     ended = llm("run", "--candidate", "reference", "--model", tiny, "--only", "PKG-001")
     assert ended.out.splitlines()[-1] == f"report: {ended.folder / 'report.html'}"
+
+
+def test_a_candidate_is_held_against_a_second_one_and_both_are_told_of(llm):
+    words = ("--only", "EQUIV-001", "--only", "EQUIV-006", "--seed", "1")
+    ended = llm("run", "--candidate", "reference", "--against", "mutant:rows-scaled", *words)
+    assert ended.code == 1, ended.err
+    report = json.loads((ended.folder / "report.json").read_text())
+    assert report["against"]["candidate"]["name"] == "mutant rows-scaled"
+    assert report["profile"] == "equivalence"
+    verdicts = {row["id"]: row["verdict"] for row in report["requirements"]}
+    assert (verdicts["EQUIV-001"], verdicts["EQUIV-006"]) == ("PASS", "FAIL")
+    assert "mutant:rows-scaled moved" in ended.out
+    for models in (report["models"], report["against"]["models"]):
+        for model in models:
+            assert (ended.folder / "evidence" / "logits" / f"{model['answer']}.npy").is_file()
+
+
+def test_without_a_device_nothing_is_held_against_it(llm):
+    ended = llm("run", "--candidate", "reference", "--against", "pytorch:cuda:99")
+    assert ended.code == 4
+    assert "'cuda:99'" in ended.err
+    assert not ended.folder.exists()
