@@ -103,7 +103,9 @@ def worse(a: Measurement, b: Measurement) -> Measurement:
         return replace(a, count=count)
     if math.isnan(b.observed):
         return replace(b, count=count)
-    return replace(b if b.headroom < a.headroom else a, count=count)
+    # Headroom is a float near 1 where little was seen: equal ones are told apart by what was.
+    later = (b.headroom, -b.observed) < (a.headroom, -a.observed)
+    return replace(b if later else a, count=count)
 
 
 def current() -> Sink:

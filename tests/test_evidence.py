@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from conformance import evidence
@@ -22,6 +22,7 @@ def test_nothing_is_kept_when_no_sink_is_open():
 
 
 @given(st.lists(numbers, min_size=1))
+@example([0.0, 1e-45])
 def test_the_worst_is_kept_and_nan_wins(observed):
     with evidence.collect() as sink:
         for value in observed:

@@ -1,0 +1,49 @@
+"""The frozen records that cross module lines. Nothing here computes; standard library only.
+
+The words are those of the standard: a *requirement* is a testable sentence, a *check* decides it,
+a *case* is one parametrisation of a check, a *verdict* belongs to a case or a requirement, and an
+*outcome* to a run.
+"""
+
+from conformance.records.candidates import OWN_DOMAIN, Array, CandidateInfo, Claims, OperatorCall
+from conformance.records.reports import Against, Distance, ModelRecord, Report, Run, SideBySide
+from conformance.records.results import (
+    CaseResult,
+    Diagnosis,
+    Divergence,
+    Measurement,
+    NoiseUnit,
+    Outcome,
+    RequirementResult,
+    Verdict,
+)
+from conformance.records.standard import Contract, Level, Oracle, Profile, Requirement, Spec, Term
+
+__all__ = [
+    "OWN_DOMAIN",
+    "Against",
+    "Array",
+    "CandidateInfo",
+    "CaseResult",
+    "Claims",
+    "Contract",
+    "Diagnosis",
+    "Distance",
+    "Divergence",
+    "Level",
+    "Measurement",
+    "ModelRecord",
+    "NoiseUnit",
+    "OperatorCall",
+    "Oracle",
+    "Outcome",
+    "Profile",
+    "Report",
+    "Requirement",
+    "RequirementResult",
+    "Run",
+    "SideBySide",
+    "Spec",
+    "Term",
+    "Verdict",
+]
