@@ -116,8 +116,8 @@ class _Model:
         """
         if not self._padded or not length:
             return length
-        exponent = ((length - 1).bit_length() + 1) // 2
-        return max(least, 4**exponent)
+        exponent: int = ((length - 1).bit_length() + 1) // 2
+        return max(least, 1 << 2 * exponent)
 
     def logits(self, input_ids_BT: Ints, attention_mask_BT: Ints, position_ids_BT: Ints) -> Array:
         """Return the logits (B, T, V): one step of an empty session."""
