@@ -110,8 +110,14 @@ class _Model:
         self._forward = place.program(partial(_jax_decoder.forward, llama))
 
     def size(self, length: int, least: int = 1) -> int:
-        """Return for how many rows, tokens or places a program is compiled that takes so many."""
-        return max(least, 1 << (length - 1).bit_length()) if self._padded and length else length
+        """Return for how many rows, tokens or places a program is compiled that takes so many.
+
+        A power of four: compiling takes longer here than what is computed in vain.
+        """
+        if not self._padded or not length:
+            return length
+        exponent: int = ((length - 1).bit_length() + 1) // 2
+        return max(least, 1 << 2 * exponent)
 
     def logits(self, input_ids_BT: Ints, attention_mask_BT: Ints, position_ids_BT: Ints) -> Array:
         """Return the logits (B, T, V): one step of an empty session."""
@@ -200,7 +206,7 @@ class _Session:
             self._cache = keys[:, chosen], values[:, chosen]
 
 
-_LEAST = 16
+_LEAST = 64
 """Places of the smallest cache."""
 
 

@@ -78,19 +78,19 @@ def test_padding_fusing_and_optimising_leave_the_logits_what_they_are(package, m
 
 def test_what_a_crop_leaves_in_the_buffer_is_seen_by_nobody(model):
     session = model.start(2)
-    session.append(*(np.tile(array, 3) for array in BATCH))
+    session.append(*(np.tile(array, 4) for array in BATCH))
     session.crop(0)
     assert np.abs(session.append(*BATCH) - model.logits(*BATCH)).max() < NEAR
 
 
 def test_a_session_that_outgrows_its_buffer_keeps_what_it_had(model):
-    length = 20
+    length = 80
     ids = np.random.default_rng(1).integers(0, 512, (1, length), dtype=np.int64)
     mask, positions = np.ones_like(ids), np.arange(length)[None]
     session = model.start(1)
     steps = [
-        session.append(ids[:, a : a + 10], mask[:, : a + 10], positions[:, a : a + 10])
-        for a in range(0, length, 10)
+        session.append(ids[:, a : a + 40], mask[:, : a + 40], positions[:, a : a + 40])
+        for a in range(0, length, 40)
     ]
     whole = model.logits(ids, mask, positions)
     assert np.abs(np.concatenate(steps, axis=1) - whole).max() < NEAR
@@ -168,6 +168,23 @@ def test_the_variance_that_jax_takes_by_default_keeps_no_digits_of_a_far_mean():
     }
     assert error["fast"] > 1e-2
     assert error["stable"] < 1e-3
+
+
+def test_a_softmax_in_bfloat16_is_much_further_off_than_one_of_float32_that_is_rounded():
+    x = (8 * np.random.default_rng(0).standard_normal((8, 256))).astype(ml_dtypes.bfloat16)
+    truth = np.exp(x.astype(np.float64))
+    truth /= truth.sum(axis=-1, keepdims=True)
+    shares = {
+        "narrow": jax.nn.softmax(x),
+        "wide": jax.nn.softmax(x.astype(np.float32)).astype(x.dtype),
+    }
+    seen = truth > 1e-30
+    error = {
+        name: np.max(np.abs(np.asarray(share, np.float64) / truth - 1)[seen])
+        for name, share in shares.items()
+    }
+    assert error["wide"] <= 2.0**-8
+    assert error["narrow"] > 10 * error["wide"]
 
 
 def test_a_query_without_keys_is_nan_as_claimed():
