@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 _TYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+_NARROW = ("mutant", "pytorch", "transformers:eager", "transformers:sdpa")
 HONEST = {
     "fp32": (
         "reference",
@@ -52,11 +53,8 @@ HONEST = {
         "tensorflow?mode=eager",
     ),
     **{
-        precision: tuple(
-            f"{name}?dtype={_TYPES[precision]}"
-            for name in ("mutant", "pytorch", "transformers:eager", "transformers:sdpa")
-        )
-        for precision in ("fp16", "bf16")
+        precision: tuple(f"{name}?dtype={_TYPES[precision]}" for name in names)
+        for precision, names in (("fp16", _NARROW), ("bf16", (*_NARROW, "tensorflow")))
     },
 }
 """Honest candidates at each precision: a score without them is worthless."""
