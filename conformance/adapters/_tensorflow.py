@@ -175,3 +175,8 @@ def to_tensor(array: Array) -> Any:
 def to_array(tensor: Any) -> Array:
     """Return a tensor as an array of the same type."""
     return np.asarray(tensor.numpy())  # which has a scalar for no dimensions
+
+
+def wide(x: Any) -> Any:
+    """Return a tensor in float32 at least."""
+    return tf().cast(x, tf().float32) if x.dtype.size < 4 else x  # bytes of a float32

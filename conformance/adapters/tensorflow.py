@@ -36,13 +36,14 @@ _PRECISIONS = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
 _ROUNDED = ("score", "probability", "intermediate")
 """Terms of a contract of 16 bits: each function that is called rounds its result to the type."""
 _NOT_CLAIMED = {
-    "float16": frozenset({"GeGLU", "Gelu", "Sigmoid", "SwiGLU", "Swish"}),
+    "float16": frozenset({"GeGLU", "Gelu", "LogSoftmax", "Sigmoid", "SwiGLU", "Swish"}),
     "bfloat16": frozenset({"GeGLU", "Gelu", "Sigmoid"}),
 }
 """One call each, and TensorFlow 2.21 rounds within it, step by step.
 
 Over all numbers of a type, by the bounds of the standard: bfloat16, sigmoid 2.2, Gelu 8.6, its tanh
-form 244 (it is 0 from -3.06 on); float16, sigmoid 1.9, silu 1.09 (by XLA 2.6), Gelu 2.0 and 7.1.
+form 244 (it is 0 from -3.06 on); float16, sigmoid 1.9, silu 1.09 (by XLA 2.6), Gelu 2.0 and 7.1. Of
+generated inputs log-softmax was off by 1.09 bounds in float16.
 """
 
 

@@ -58,7 +58,7 @@ HONEST = {
         "tensorflow?mode=eager",
     ),
     "fp16": tuple(f"{name}?dtype=float16" for name in _NARROW),
-    "bf16": tuple(f"{name}?dtype=bfloat16" for name in (*_NARROW, "jax")),
+    "bf16": tuple(f"{name}?dtype=bfloat16" for name in (*_NARROW, "jax", "tensorflow")),
 }
 """Honest candidates at each precision: a score without them is worthless."""
 EXPORTED = (

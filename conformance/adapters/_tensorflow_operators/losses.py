@@ -8,14 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from conformance.adapters._tensorflow import tf
+from conformance.adapters._tensorflow import tf, wide
 
 if TYPE_CHECKING:
     from conformance.adapters._tensorflow_operators import Attributes, Tensors
-
-
-def _wide(x: Any) -> Any:
-    return tf().cast(x, tf().float32) if x.dtype.size < 4 else x  # bytes of a float32
 
 
 def _classes_last(scores: Any) -> Any:
@@ -34,13 +30,13 @@ def _counted(inputs: Tensors, attributes: Attributes) -> tuple[Any, Any]:
 
 def _token_losses(inputs: Tensors, attributes: Attributes) -> tuple[Any, Any]:
     """Return each row's loss, weighted, and its weight; both 0 where it does not count."""
-    scores = _wide(_classes_last(inputs["scores"]))
+    scores = wide(_classes_last(inputs["scores"]))
     counted, labels = _counted(inputs, attributes)
     losses = tf().nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=scores)
     none = tf().zeros_like(losses)
     if "weights" not in inputs:
         return tf().where(counted, losses, none), tf().cast(counted, losses.dtype)
-    weights = tf().gather(_wide(inputs["weights"]), labels)
+    weights = tf().gather(wide(inputs["weights"]), labels)
     return tf().where(counted, weights * losses, none), tf().where(counted, weights, none)
 
 
@@ -56,7 +52,7 @@ def _cross_entropy(inputs: Tensors, attributes: Attributes) -> dict[str, Any]:
 
 
 def _label_smoothed(inputs: Tensors, attributes: Attributes) -> dict[str, Any]:
-    scores, smoothing = _wide(inputs["scores"]), attributes["smoothing"]
+    scores, smoothing = wide(inputs["scores"]), attributes["smoothing"]
     counted, labels = _counted(inputs, attributes)
     classes = tf().shape(scores)[1]
     right_NC = tf().one_hot(labels, classes, dtype=scores.dtype)

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from conformance.adapters._tensorflow import tf
+from conformance.adapters._tensorflow import tf, wide
 
 if TYPE_CHECKING:
     from conformance.adapters._tensorflow_operators import Attributes, Tensors
-
-
-def _wide(x: Any) -> Any:
-    return tf().cast(x, tf().float32) if x.dtype.size < 4 else x  # bytes of a float32
 
 
 def _axes(x: Any, attributes: Attributes) -> list[int]:
@@ -21,7 +17,7 @@ def _axes(x: Any, attributes: Attributes) -> list[int]:
 
 def _rms_normalized(inputs: Tensors, attributes: Attributes) -> Any:
     """Return X over its root mean square, in float32 at least."""
-    x = _wide(inputs["X"])
+    x = wide(inputs["X"])
     mean = tf().reduce_mean(tf().square(x), axis=_axes(x, attributes), keepdims=True)
     return x * tf().math.rsqrt(mean + attributes["epsilon"])
 
@@ -32,19 +28,19 @@ def _rms_normalization(inputs: Tensors, attributes: Attributes) -> dict[str, Any
 
 
 def _offset_rms_normalization(inputs: Tensors, attributes: Attributes) -> dict[str, Any]:
-    y = _rms_normalized(inputs, attributes) * (1 + _wide(inputs["scale"]))
+    y = _rms_normalized(inputs, attributes) * (1 + wide(inputs["scale"]))
     return {"Y": tf().cast(y, inputs["X"].dtype)}
 
 
 def _layer_normalization(inputs: Tensors, attributes: Attributes) -> dict[str, Any]:
-    x, bias = _wide(inputs["X"]), inputs.get("B")
+    x, bias = wide(inputs["X"]), inputs.get("B")
     mean, variance = tf().nn.moments(x, _axes(x, attributes), keepdims=True)
     y = tf().nn.batch_normalization(
         x,
         mean,
         variance,
-        offset=None if bias is None else _wide(bias),
-        scale=_wide(inputs["Scale"]),
+        offset=None if bias is None else wide(bias),
+        scale=wide(inputs["Scale"]),
         variance_epsilon=attributes["epsilon"],
     )
     return {"Y": tf().cast(y, inputs["X"].dtype)}
