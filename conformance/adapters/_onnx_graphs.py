@@ -1,8 +1,8 @@
 """ONNX graphs for single calls of operators, for every runtime that reads ONNX.
 
-A graph is made for the types and ranks of a call, and for its sizes only where a runtime needs them,
-so that the many examples of one check share it. An operator that the standard lacks becomes the nodes that
-``_onnx_functions`` says. onnx is imported inside the functions.
+A graph is made for the types and ranks of a call, so that the many examples of one check share it,
+and for its sizes only where a runtime needs them. An operator that the standard lacks becomes the
+nodes that ``_onnx_functions`` says. onnx is imported inside the functions.
 """
 
 from __future__ import annotations

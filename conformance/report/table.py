@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tabulate import tabulate
 
 from conformance.records import Outcome
-from conformance.report import _facts
+from conformance.report import _facts, _fingerprint
 from conformance.report._text import line, terminal_width, visible, wrapped
 from conformance.verdicts import NOT_SELECTED
 
@@ -39,6 +39,7 @@ def headline(report: Report) -> str:
     """Return the outcome in one paragraph, with everything that it must never be read without."""
     lines = [_facts.outcome(report), f"candidate {_facts.candidate(report)}"]
     lines += [f"models {_facts.models(report)}"] if report.models else []
+    lines += [computes] if (computes := _fingerprint.summary(report)) else []
     lines += [_facts.score(report)]
     for (verdict, reason), ids in _facts.not_evaluated(report).items():
         lines.append(f"{verdict.lower()}: {line(reason, _REASON)} ({', '.join(ids)})")

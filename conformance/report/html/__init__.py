@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING
 
 from conformance.report import _facts
 from conformance.report._text import line
-from conformance.report.html import background, chart, failures, overview, requirements
+from conformance.report.html import (
+    background,
+    chart,
+    failures,
+    fingerprint,
+    overview,
+    requirements,
+)
 from conformance.report.html.markup import Markup, element, join
 
 if TYPE_CHECKING:
@@ -52,6 +59,7 @@ def _sections(report: Report) -> list[Markup | None]:
     return [
         failures.section(report),
         overview.facts(report),
+        fingerprint.section(report),
         chart.section(report),
         requirements.section(report),
         failures.not_evaluated(report),
