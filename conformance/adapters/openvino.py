@@ -34,14 +34,14 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 _DEFAULT = "CPU"
-_ALL = frozenset({"logits", "cache", "operators"})
+_MODEL, _ALL = frozenset({"logits", "cache"}), frozenset({"logits", "cache", "operators"})
 _CLAIMS = {
     "default": Claims(_ALL),
     "f32": Claims(_ALL),
-    "bf16": Claims(_ALL, "bf16"),
-    "f16": Claims(_ALL, "fp16"),
+    "bf16": Claims(_MODEL, "bf16"),
+    "f16": Claims(_MODEL, "fp16"),
 }
-"""By ``precision``."""
+"""By ``precision``. What a narrow hint rounds inside one operator is the plug-in's own affair."""
 _OUTPUT = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 """The type of logits by claim."""
 _NARROW = {"bfloat16": "bf16", "float8_e4m3fn": "f8e4m3", "float8_e5m2": "f8e5m2"}

@@ -23,6 +23,7 @@ from conformance.errors import CandidateUnavailable, Unsupported
 RUNTIMES = {
     "onnx_reference": "onnx",
     "onnxruntime": "onnxruntime",
+    "openvino": "openvino",
     "pytorch": "torch",
     "transformers": "transformers",
 }
@@ -90,6 +91,7 @@ def test_the_adapters_are_those_that_are_documented():
         "mutant",
         "onnx_reference",
         "onnxruntime",
+        "openvino",
         "pytorch",
         "reference",
         "transformers",
@@ -243,4 +245,4 @@ def test_importing_an_adapter_imports_no_runtime(name):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     imported = set(done.stdout.split())
     assert "conformance" in imported
-    assert not imported & {"torch", "onnx", "onnxruntime", "transformers", "reference_model"}
+    assert not imported & {*RUNTIMES.values(), "reference_model"}
