@@ -220,10 +220,12 @@ def type_noise(package: ModelPackage, contract: Contract) -> dict[str, float]:
     """Return the RMS error of honest implementations at each precision of the standard.
 
     All are held against the exact result of one contract: a candidate of that contract which
-    computes in another type errs by as much as honest implementations of that type do.
+    computes in another type errs by as much as honest implementations of that type do. They too are
+    given the contract's weights, so that a wider type is not blamed for what those were rounded by.
     """
     truth, fixed = oracle(package, contract), frozen_corpus(package)
-    contracts = spec.load().contracts
+    known = spec.load().contracts
+    contracts = {name: _with_weights_of(known[name], contract) for name in _TYPES}
     code = identity.digest_of("conformance/oracles") + repr([contracts, contract.weight])
     key = hashlib.sha256(code.encode()).hexdigest()[:16]
     file = cache_folder() / "noise" / f"{package.digest[:24]}-types-{key}.json"
@@ -234,6 +236,12 @@ def type_noise(package: ModelPackage, contract: Contract) -> dict[str, float]:
         found = {n: ensemble.noise(truth, fixed, contracts[n]).unit.rms for n in _TYPES}
         write_atomically(file, json.dumps(found).encode())
     return found
+
+
+def _with_weights_of(computing: Contract, claimed: Contract) -> Contract:
+    """Return a contract whose weights are rounded at least as far as those of another."""
+    weight = max(computing.weight, claimed.weight, key=precision.unit_roundoff)
+    return dataclasses.replace(computing, weight=weight)
 
 
 _TYPES = ("fp32", "tf32", "fp16", "bf16")

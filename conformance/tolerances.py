@@ -72,8 +72,8 @@ TOLERANCES = {
     ),
     "in_its_type": Tolerance(
         "The error is below half of the noise of every type narrower than the claimed one.",
-        "Honest errors of one type differ by a fifth; those of neighbouring types by a factor of "
-        "four at least. " + _NOISE,
+        "Honest errors of one type differ by a fifth; those of types of other widths by a factor "
+        "of four at least. " + _NOISE,
     ),
     "free_of_faults": Tolerance(
         "Half of a fault, for every known fault that can be told from rounding.",

@@ -22,6 +22,7 @@ ALLOWED = {
         ("conformance.records", "conformance.errors"),
         "the decision table can be read and tested without anything else",
     ),
+    "conformance/fingerprint.py": ((), "the judge says it and reports draw it"),
     "conformance/evidence.py": (
         ("conformance.records",),
         "judges write to it in processes that have no pytest",
@@ -60,6 +61,7 @@ ALLOWED = {
             "numpy",
             "conformance.judge",
             "conformance.evidence",
+            "conformance.fingerprint",
             "conformance.schema",
             "conformance.errors",
             "conformance.records",
@@ -75,6 +77,7 @@ ALLOWED = {
             "conformance.records",
             "conformance.errors",
             "conformance.schema",
+            "conformance.fingerprint",
             "conformance.formats",
             "conformance.verdicts",
             "conformance.report",

@@ -85,6 +85,7 @@ def test_the_adapters():
         "mutant",
         "onnx_reference",
         "onnxruntime",
+        "openvino",
         "pytorch",
         "reference",
         "tensorflow",

@@ -1,8 +1,8 @@
 """ONNX graphs for single calls of operators, for every runtime that reads ONNX.
 
-A graph is made for the types and ranks of a call and not for its sizes, so that the many examples
-of one check share it. An operator that the standard lacks becomes the nodes that
-``_onnx_functions`` says. onnx is imported inside the functions.
+A graph is made for the types and ranks of a call, so that the many examples of one check share it,
+and for its sizes only where a runtime needs them. An operator that the standard lacks becomes the
+nodes that ``_onnx_functions`` says. onnx is imported inside the functions.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from conformance.errors import Unsupported
 from conformance.records import OWN_DOMAIN
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from conformance.records import OperatorCall
 
 _IR_VERSION = 10
@@ -34,17 +36,26 @@ class Node:
     """Formal name, NumPy type and rank of each."""
     attributes: tuple[tuple[str, Any], ...]
     outputs: tuple[str, ...]
+    sizes: tuple[tuple[int, ...], ...] | None = None
+    """Of each input, 0 for one that stays free; None leaves all free."""
 
 
-def node_of(call: OperatorCall) -> Node:
-    """Return what a call asks of a graph."""
+def node_of(call: OperatorCall, *, fixed: bool = False) -> Node:
+    """Return what a call asks of a graph.
+
+    Args:
+        call: the operator with its inputs.
+        fixed: whether the graph is for inputs of these sizes alone.
+    """
+    inputs = sorted(call.inputs.items())
     return Node(
         domain=call.domain,
         operator=call.operator,
         opset=call.opset,
-        inputs=tuple((name, x.dtype.name, x.ndim) for name, x in sorted(call.inputs.items())),
+        inputs=tuple((name, x.dtype.name, x.ndim) for name, x in inputs),
         attributes=tuple((name, _frozen(v)) for name, v in sorted(call.attributes.items())),
         outputs=call.outputs,
+        sizes=tuple(x.shape for _, x in inputs) if fixed else None,
     )
 
 
@@ -53,7 +64,7 @@ def _frozen(value: Any) -> Any:
 
 
 def graph(node: Node) -> bytes:
-    """Return the serialised graph of one call, with free sizes.
+    """Return the serialised graph of one call.
 
     Raises:
         Unsupported: the standard has no such operator, or NumPy no such type.
@@ -61,11 +72,15 @@ def graph(node: Node) -> bytes:
     import onnx  # noqa: PLC0415
 
     own = node.domain == OWN_DOMAIN
+    sizes = node.sizes or [(0,) * rank for _, _, rank in node.inputs]
     model = onnx.helper.make_model(
         onnx.helper.make_graph(
             _onnx_functions.nodes(node) if own else [_standard_node(node)],
             node.operator,
-            [_value(name, dtype, rank) for name, dtype, rank in node.inputs],
+            [
+                _value(name, dtype, shape)
+                for (name, dtype, _), shape in zip(node.inputs, sizes, strict=True)
+            ],
             # Without a type: runtimes infer it.
             [onnx.ValueInfoProto(name=name) for name in node.outputs],
         ),
@@ -119,12 +134,12 @@ def _in_order(formal: Any, given: set[str]) -> list[str]:
     return kept
 
 
-def _value(name: str, dtype: str, rank: int) -> Any:
+def _value(name: str, dtype: str, shape: Sequence[int]) -> Any:
     import onnx  # noqa: PLC0415
 
     try:
         kind = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
     except TypeError as error:
         raise Unsupported(f"ONNX has no tensors of {dtype}") from error
-    sizes = [f"{name}_{axis}" for axis in range(rank)]
+    sizes = [size or f"{name}_{axis}" for axis, size in enumerate(shape)]
     return onnx.helper.make_tensor_value_info(name, kind, sizes)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from conformance import evidence
+from conformance import evidence, fingerprint
 from conformance.errors import Nonconformity, SpecError
 from conformance.judge.noise import limit_of
 from conformance.judge.settling import settle
@@ -36,8 +36,7 @@ if TYPE_CHECKING:
 _TOP = 5
 """Tokens of a ranking that are looked at, as top-k sampling would."""
 _HALF = 0.5
-"""Share of a type's noise from which on an error counts as that type's: honest errors of one type
-differ by a fifth, and those of neighbouring types by a factor of four at least."""
+"""Share of a known fault from which on it counts as present."""
 _FALSE_ALARM = 1e-6
 """Chance that honest ties alone exceed the number of changed top tokens that is allowed."""
 
@@ -143,39 +142,29 @@ def in_its_type(answer: Comparison, noise: Mapping[str, float], contract: Contra
     """Demand that the error is below the noise of every type that is narrower than the claimed one.
 
     What an error is as large as tells in which type a candidate really computes; the words of a
-    failure say it. Each precision's figure is recorded, so that a report can draw them.
+    failure say it. Each precision's figure is recorded, so that a report can draw them: those of
+    types that are wider than the claimed one, or as wide, have no limit.
 
     Args:
         answer: the candidate's answer to the frozen corpus.
         noise: RMS error of honest implementations by precision, the widest first.
         contract: the claimed precision.
     """
-    claimed = limit_of(contract.noise_rms, contract)
-    limits = {name: _HALF for name, rms in noise.items() if rms > 2 * noise[contract.name]}
-    ratios = {name: answer.rms / rms for name, rms in noise.items()}
+    narrower = {name for name, rms in noise.items() if rms > 2 * noise[contract.name]}
+    limits = {name: fingerprint.HALF if name in narrower else math.inf for name in noise}
+    limits[contract.name] = limit_of(contract.noise_rms, contract)
+    units = {name: answer.rms / rms for name, rms in noise.items()}
     measured = [
         Measurement(
-            f"in the noise of {name}", ratios[name], limit, "of it", "", answer.square_N.size
+            fingerprint.METRIC + name, units[name], limit, "of it", "", answer.square_N.size
         )
-        for name, limit in {contract.name: claimed, **limits}.items()
+        for name, limit in limits.items()
     ]
     for measurement in measured:
         evidence.record(measurement)
     failed = [m for m in measured if not m.observed <= m.limit]
     if failed:
-        raise Nonconformity(failed[-1], _told(ratios, contract))
-
-
-def _told(ratios: Mapping[str, float], contract: Contract) -> str:
-    """Return in words what an error is as large as."""
-    claimed = f"it claims {contract.name}"
-    nearest = min(ratios, key=lambda name: abs(math.log(max(ratios[name], 1e-300))))
-    if not all(math.isfinite(ratio) for ratio in ratios.values()):
-        return f"{claimed}; its answer is not finite, and tells no type"
-    figures = ", ".join(f"{ratio:.3g} of {name}'s" for name, ratio in ratios.items())
-    if _HALF <= ratios[nearest] <= 1 / _HALF:
-        return f"{claimed}, and errs as much as one that computes in {nearest}: {figures}"
-    return f"{claimed}, and errs by more than the rounding of any type: {figures}"
+        raise Nonconformity(failed[-1], fingerprint.told(units, contract.name))
 
 
 def free_of_faults(presences: Sequence[Presence]) -> None:

@@ -56,9 +56,11 @@ HONEST = {
         "onnxruntime?optimization=all",
         "tensorflow",
         "tensorflow?mode=eager",
+        "openvino?precision=f32",
     ),
     "fp16": tuple(f"{name}?dtype=float16" for name in _NARROW),
-    "bf16": tuple(f"{name}?dtype=bfloat16" for name in (*_NARROW, "jax", "tensorflow")),
+    "bf16": tuple(f"{name}?dtype=bfloat16" for name in (*_NARROW, "jax", "tensorflow"))
+    + ("openvino?precision=bf16",),
 }
 """Honest candidates at each precision: a score without them is worthless."""
 EXPORTED = (
@@ -89,6 +91,19 @@ _FAULTS = {
         "QUANT-006": "1.32 on the CPU joins DequantizeLinear of unsigned codes with MatMul, and "
         "then takes scales of A's rows for those of columns; it is right with optimization=basic",
         "QUANT-007": "1.32 on the CPU has no zero points of A's rows, which the standard has",
+    },
+    "openvino": {
+        "ACT-003": "2026.4 on the CPU answers 0 for the Relu of NaN",
+        "ATTN-010": "2026.4 ignores left_window_size and right_window_size, silently",
+        "ATTN-013": "2026.4 on the CPU answers 0 to a query from which a mask hides a NaN: neither "
+        "NaN nor what the keys that it may see give",
+        "ATTN-015": "2026.4 repeats a mask of one column over all keys, where the standard hides "
+        "those that it does not reach, and refuses masks of other lengths",
+        "ATTN-022": "2026.4 on the CPU answers 0 to a query that is NaN",
+        "QUANT-001": "2026.4 on the CPU multiplies integers in float32: sums beyond 2^24 are "
+        "rounded, as of 4096 products of uint8",
+        "QUANT-005": "2026.4 does not compile DequantizeLinear in blocks without zero points",
+        "SOFTMAX-005": "2026.4 on the CPU answers NaN where the NaN stands, and 0 beside it",
     },
     "onnx_reference": {
         "QUANT-007": "1.23 subtracts zero points of A's rows from its columns",

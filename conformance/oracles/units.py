@@ -17,6 +17,7 @@ score s, probability p, output o), D(K) relative error of a sum of K products
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +54,10 @@ class Units:
     tiny_p: float
     tiny_o: float
     least: float
-    """The smallest normal number of the accumulation type: exponentials below it may become 0."""
+    """Exponentials below it may become 0: the square root of 2 times the smallest normal number of
+    the accumulation type. Kernels take exp(x) as 2^n times a polynomial, n the integer next to
+    x log2(e), and the power of two from its bits: 2^-126 at least, or 2^-125 where 2^(n - 1) is
+    doubled so that n may be 128 (OpenVINO's softmax). Then x log2(e) < -125.5 gives 0."""
 
     def sum(self, terms: int) -> float:
         """Return D(terms) in the accumulation type."""
@@ -97,7 +101,7 @@ def units(contract: Contract) -> Units:
         tiny_i=max(tiny_a, tiny_i),
         tiny_p=max(tiny_a, tiny_p),
         tiny_o=tiny_o,
-        least=_smallest_normal(contract.accumulation),
+        least=math.sqrt(2) * _smallest_normal(contract.accumulation),
     )
 
 

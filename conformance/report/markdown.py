@@ -11,7 +11,7 @@ import html
 from typing import TYPE_CHECKING
 
 from conformance.records import Outcome, Verdict
-from conformance.report import _facts, _several
+from conformance.report import _facts, _fingerprint, _several
 from conformance.report._text import cut, line
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def _head(report: Report) -> str:
     return (
         f"## {mark} {title}\n\n"
         f"{_code(_facts.candidate(report), 4 * _NAME)}\n\n"
-        f"{_against(report)}{_models(report)}"
+from conformance.report import _facts, _fingerprint, _several
         f"{_facts.score(report)}. {_facts.meaning(report)}"
     )
 
@@ -143,6 +143,11 @@ def _against(report: Report) -> str:
 
 def _models(report: Report) -> str:
     return f"Models: {_code(_facts.models(report), 4 * _NAME)}\n\n" if report.models else ""
+
+
+def _precision(report: Report) -> str:
+    told = _fingerprint.summary(report)
+    return f"Precision: {escape(line(told, 4 * _NAME))}.\n\n" if told else ""
 
 
 _TABLE_HEAD = (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tabulate import tabulate
 
 from conformance.records import Outcome
-from conformance.report import _facts, _several
+from conformance.report import _facts, _fingerprint, _several
 from conformance.report._text import line, terminal_width, visible, wrapped
 from conformance.verdicts import NOT_SELECTED
 
@@ -79,6 +79,7 @@ def headline(report: Report) -> str:
     lines = [_facts.outcome(report), f"candidate {_facts.candidate(report)}"]
     lines += [f"held against {_facts.against(report)}"] if report.against else []
     lines += [f"models {_facts.models(report)}"] if report.models else []
+    lines += [computes] if (computes := _fingerprint.summary(report)) else []
     lines += [_facts.score(report)]
     for (verdict, reason), ids in _facts.not_evaluated(report).items():
         lines.append(f"{verdict.lower()}: {line(reason, _REASON)} ({', '.join(ids)})")

@@ -134,7 +134,32 @@ def results() -> tuple[RequirementResult, ...]:
         result(
             14, Verdict.FAIL, case("GOLD-014", Verdict.FAIL, measured(1e12, 1.0), message="far")
         ),
+        result(15, Verdict.FAIL, *fingerprints()),
     )
+
+
+NOISE = {"fp32": 1e-6, "tf32": 1.4e-3, "fp16": 1.9e-3, "bf16": 1.6e-2}
+
+
+def fingerprints() -> list[CaseResult]:
+    """Return the fingerprints of an honest answer, of one in bfloat16, and of no number."""
+    limits = {"fp32": 3.0, "tf32": 0.5, "fp16": 0.5, "bf16": 0.5}
+    return [
+        case(
+            "GOLD-015",
+            verdict,
+            *(
+                Measurement(f"in the noise of {name}", error / rms, limits[name], "of it", "", 9)
+                for name, rms in NOISE.items()
+            ),
+            id=f"test_its_type/{model}",
+        )
+        for model, error, verdict in (
+            ("llama-gqa", 1.03e-6, Verdict.PASS),
+            (f"model {QUOTES}", 1.5e-2, Verdict.FAIL),
+            ("llama-nan", math.nan, Verdict.FAIL),
+        )
+    ]
 
 
 def golden(hostile: str = f"{SCRIPT} {IMAGE} {QUOTES} {CLOSERS}") -> Report:

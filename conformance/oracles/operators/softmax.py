@@ -71,7 +71,7 @@ def weights_error(x: Array, p: Array, exponent: Array, u: Units, axis: int) -> A
     with np.errstate(over="ignore", invalid="ignore"):
         error = np.nan_to_num(p * np.expm1(relative), nan=0.0, posinf=np.inf)
     # Whatever the error of the exponents, a weight lies between 0 and 1. Many an exponential knows
-    # no subnormal results (ONNX Runtime's MLAS), flushed or not.
+    # no subnormal results (ONNX Runtime's MLAS, OpenVINO), flushed or not.
     bound: Array = np.minimum(error, 1.0) + u.least
     return bound
 

@@ -17,6 +17,7 @@ from conformance.report.html import (
     background,
     chart,
     failures,
+    fingerprint,
     overview,
     requirements,
     several,
@@ -72,6 +73,7 @@ def _sections(report: Report) -> list[Markup | None]:
     return [
         failures.section(report),
         overview.facts(report),
+        fingerprint.section(report),
         chart.section(report),
         requirements.section(report),
         failures.not_evaluated(report),

@@ -1,7 +1,6 @@
 """The headroom chart: for each requirement, the share of its limit that was used, on a log scale.
 
-Drawn by hand, so that a report can be rendered where nothing is installed; drawn once for each of
-three screen widths, because the text of a scaled drawing would be too small on a phone.
+Drawn by hand, so that a report can be rendered where nothing is installed.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from conformance.report import _facts
+from conformance.report.html.drawing import WIDTHS, diamond, line, power, tick, words
 from conformance.report.html.failures import scroller
 from conformance.report.html.markup import Markup, element
 from conformance.report.html.overview import css
@@ -18,15 +18,11 @@ from conformance.report.html.overview import css
 if TYPE_CHECKING:
     from conformance.records import Report, Verdict
 
-_WIDTHS = {"narrow": 330, "middle": 620, "wide": 940}
 _ROW, _TOP, _BOTTOM, _LABEL, _VALUE = 26, 34, 52, 104, 84
 _TICK = 40
 """Room for the number below a line of the grid."""
 _LOWEST, _HIGHEST = -3, 6
 """Powers of ten between which shares are drawn; what lies outside stands at the edge."""
-_WRITTEN_OUT = 4
-"""The first power of ten that is not written with all its zeros."""
-_RAISED = str.maketrans("456", "\N{SUPERSCRIPT FOUR}\N{SUPERSCRIPT FIVE}\N{SUPERSCRIPT SIX}")
 _AXIS = "share of the limit, logarithmic"
 
 
@@ -51,10 +47,10 @@ class _Frame:
 
     def x(self, share: float) -> float:
         """Return where a share is drawn; what is no number stands beyond the limit."""
-        power = self.highest if math.isnan(share) else _power(share)
+        exponent = self.highest if math.isnan(share) else power(share)
         inner = self.width - _LABEL - _VALUE
-        power = min(max(power, self.lowest), self.highest)
-        return _LABEL + inner * (power - self.lowest) / (self.highest - self.lowest)
+        exponent = min(max(exponent, self.lowest), self.highest)
+        return _LABEL + inner * (exponent - self.lowest) / (self.highest - self.lowest)
 
 
 def section(report: Report) -> Markup | None:
@@ -62,7 +58,7 @@ def section(report: Report) -> Markup | None:
     found = points(report)
     if not found:
         return None
-    drawings = (draw(found, name, width) for name, width in _WIDTHS.items())
+    drawings = (draw(found, name, width) for name, width in WIDTHS.items())
     return element(
         "section",
         element("h2", "Headroom", id="headroom"),
@@ -90,7 +86,7 @@ def points(report: Report) -> list[Point]:
 
 def draw(points: list[Point], name: str, width: int) -> Markup:
     """Return the chart as SVG with a title and a description."""
-    powers = [min(_power(point.share), _HIGHEST) for point in points if point.share > 0]
+    powers = [min(power(point.share), _HIGHEST) for point in points if point.share > 0]
     height = _TOP + _ROW * len(points) + _BOTTOM
     frame = _Frame(width, height, _LOWEST, max(1, math.ceil(max(powers, default=1))))
     over = [point.name for point in points if not point.share <= 1]
@@ -116,62 +112,43 @@ def _grid(frame: _Frame) -> list[Markup]:
     ]
     apart = (right - frame.x(10**frame.lowest)) / (frame.highest - frame.lowest)
     step = math.ceil(_TICK / apart)
-    for power in range(frame.lowest, frame.highest + 1):
-        x = frame.x(10.0**power)
-        if power:
-            parts.append(_line(x, _TOP, x, bottom, "grid"))
-        if power and not power % step:
-            parts.append(_words(_tick(power), x, bottom + 20, "tick", "middle"))
+    for exponent in range(frame.lowest, frame.highest + 1):
+        x = frame.x(10.0**exponent)
+        if exponent:
+            parts.append(line(x, _TOP, x, bottom, "grid"))
+        if exponent and not exponent % step:
+            parts.append(words(tick(exponent), x, bottom + 20, "tick", "middle"))
     parts += [
-        _line(limit, _TOP - 8, limit, bottom + 4, "limit"),
-        _words("limit", limit, _TOP - 14, "limit-name", "middle"),
-        _words("1", limit, bottom + 20, "tick", "middle"),
-        _words(_AXIS, (frame.x(0) + right) / 2, bottom + 42, "axis", "middle"),
+        line(limit, _TOP - 8, limit, bottom + 4, "limit"),
+        words("limit", limit, _TOP - 14, "limit-name", "middle"),
+        words("1", limit, bottom + 20, "tick", "middle"),
+        words(_AXIS, (frame.x(0) + right) / 2, bottom + 42, "axis", "middle"),
     ]
     return parts
-
-
-def _tick(power: int) -> str:
-    """Return a power of ten as short as it is clear."""
-    return f"{10.0**power:g}" if power < _WRITTEN_OUT else f"10{str(power).translate(_RAISED)}"
 
 
 def _point(frame: _Frame, point: Point, row: int) -> list[Markup]:
     x, y = frame.x(point.share), _TOP + _ROW * (row + 0.5)
     return [
-        _words(point.name, 0, y + 4, "name", "start"),
-        _line(x, y, frame.x(1), y, f"span {css(point.verdict)}"),
+        words(point.name, 0, y + 4, "name", "start"),
+        line(x, y, frame.x(1), y, f"span {css(point.verdict)}"),
         _mark(point, x, y),
-        _words(_told(point.share), frame.width, y + 4, "value", "end"),
+        words(_told(point.share), frame.width, y + 4, "value", "end"),
     ]
 
 
 def _mark(point: Point, x: float, y: float) -> Markup:
     """Return a disc within the limit and a diamond beyond it; hollow where it is off the scale."""
     kind = f"mark {css(point.verdict)}"
-    if not _LOWEST <= _power(point.share) <= _HIGHEST:
+    if not _LOWEST <= power(point.share) <= _HIGHEST:
         kind += " off"
     if point.share <= 1:
         return element("circle", cx=x, cy=y, r=5, class_=kind)
-    return element("path", d=f"M{x - 6.5:.6g} {y:.6g}l6.5-6.5 6.5 6.5-6.5 6.5z", class_=kind)
-
-
-def _power(share: float) -> float:
-    if share <= 0:
-        return -math.inf
-    return math.log10(share)
+    return diamond(x, y, kind)
 
 
 def _told(share: float) -> str:
     return "exact" if share == 0 else _facts.number(share)
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> Markup:
-    return element("line", x1=x1, y1=y1, x2=x2, y2=y2, class_=kind)
-
-
-def _words(text: str, x: float, y: float, kind: str, anchor: str) -> Markup:
-    return element("text", text, x=x, y=y, class_=kind, text_anchor=anchor)
 
 
 def _table(points: list[Point]) -> Markup:
