@@ -131,7 +131,7 @@ def _head(report: Report) -> str:
     return (
         f"## {mark} {title}\n\n"
         f"{_code(_facts.candidate(report), 4 * _NAME)}\n\n"
-from conformance.report import _facts, _fingerprint, _several
+        f"{_against(report)}{_models(report)}{_precision(report)}"
         f"{_facts.score(report)}. {_facts.meaning(report)}"
     )
 
