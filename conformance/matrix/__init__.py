@@ -59,8 +59,10 @@ HONEST = {
         "openvino?precision=f32",
     ),
     "fp16": tuple(f"{name}?dtype=float16" for name in _NARROW),
-    "bf16": tuple(f"{name}?dtype=bfloat16" for name in (*_NARROW, "jax", "tensorflow"))
-    + ("openvino?precision=bf16",),
+    "bf16": (
+        *(f"{name}?dtype=bfloat16" for name in (*_NARROW, "jax", "tensorflow")),
+        "openvino?precision=bf16",
+    ),
 }
 """Honest candidates at each precision: a score without them is worthless."""
 EXPORTED = (
