@@ -82,18 +82,21 @@ def _replayed(subject: Subject, case: CaseResult, folder: Path) -> Diagnosis | N
 
 def _of_the_corpus(subject: Subject, case: CaseResult) -> Diagnosis | None:
     """Return which fault the logits of the corpus show, and where it begins."""
-
-    def model() -> CheckedModel:
-        return subject.models[case.id.split("/")[1]]
-
-    found = _tried(case, lambda: logits.diagnose(model(), case))
-    taps = "hidden_states" in subject.info.claims.capabilities
-    begins = _tried(case, lambda: divergence.find(model(), taps=taps))
+    found = _tried(case, lambda: logits.diagnose(_model(subject, case), case))
+    begins = _tried(case, lambda: divergence.find(_model(subject, case), taps=_taps(subject)))
     if begins is None:
         return found
     unit = "noise units"
     plain = Diagnosis(case.requirement, case.id, (), math.nan, unit, "no known fault fits")
     return dataclasses.replace(found or plain, divergence=begins)
+
+
+def _model(subject: Subject, case: CaseResult) -> CheckedModel:
+    return subject.models[case.id.split("/")[1]]
+
+
+def _taps(subject: Subject) -> bool:
+    return "hidden_states" in subject.info.claims.capabilities
 
 
 def _of_two(subject: Subject, case: CaseResult) -> list[Diagnosis | None]:
