@@ -29,9 +29,10 @@ from conformance.package import CONFIG
 from conformance.raised import clean, error_text
 from conformance.records import CandidateInfo, Claims, ModelRecord
 from conformance.spec import contract_of
+from reference_model.builds import BUILDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from contextlib import AbstractContextManager
 
     from conformance.candidate import Candidate
@@ -61,11 +62,22 @@ class Subject:
             ModelRecord(
                 name=name,
                 digest=model.package.digest,
-                build="exported by the suite" if model.package.built else "supplied",
+                build=_build(model.package.built),
                 noise=model.__dict__.get("noise"),
             )
             for name, model in self.models.items()
         )
+
+
+def _build(made: Collection[str]) -> str:
+    """Return where the files that were used come from, in the report's words.
+
+    Args:
+        made: names of the files that the package lacked and the suite made.
+    """
+    if not made:
+        return "supplied"
+    return f"exported by the suite: {'; '.join(str(BUILDS[file]) for file in sorted(made))}"
 
 
 @contextmanager
