@@ -99,7 +99,10 @@ class _Candidate:
 
         with torch.no_grad():
             return _torch_operators.compute(
-                call, self._where, eager_attention=self._eager_attention
+                call,
+                self._where,
+                eager_attention=self._eager_attention,
+                compiled=self._compiled,
             )
 
 
