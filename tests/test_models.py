@@ -117,7 +117,7 @@ def exporter(monkeypatch):
     """Stand in for the exporter, which takes seconds; counts its calls."""
     calls = []
 
-    def write_onnx(folder, file, build, metadata):
+    def write_onnx(_, file, build, metadata):
         calls.append(build)
         onnx.save(graph(**metadata), file)
 

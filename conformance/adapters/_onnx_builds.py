@@ -29,7 +29,9 @@ def file_of(chosen: Mapping[str, str]) -> str:
         Unsupported: no build has the type.
     """
     if chosen["dtype"] not in DTYPES:
-        raise Unsupported(f"there is no ONNX build in {chosen['dtype']}, only in {', '.join(DTYPES)}")
+        raise Unsupported(
+            f"there is no ONNX build in {chosen['dtype']}, only in {', '.join(DTYPES)}"
+        )
     named = chosen["build"].removeprefix("opset")
     opset = int(named) if named.isdecimal() else OPSETS[0]
     return Build(opset, chosen["dtype"], external=chosen["data"] == "external").file

@@ -114,7 +114,9 @@ def _movement(dtype):
     x = np.resize(special(dtype), (2, 3, 4))
     flag = np.arange(24).reshape(2, 3, 4) % 3 == 0
     ints = np.array
-    yield Case(_call("Reshape", 21, {"data": x, "shape": ints([6, -1])}, "reshaped"), x.reshape(6, 4))
+    yield Case(
+        _call("Reshape", 21, {"data": x, "shape": ints([6, -1])}, "reshaped"), x.reshape(6, 4)
+    )
     yield Case(
         _call("Transpose", 21, {"data": x}, "transposed", {"perm": [1, 0, 2]}), x.transpose(1, 0, 2)
     )
@@ -148,7 +150,9 @@ def _casts(dtype):
     yield Case(_call("Cast", 21, {"input": x}, "output", {"to": int(to)}), _rounded(x, dtype))
     back = special(dtype)
     single = int(onnx.TensorProto.FLOAT)
-    yield Case(_call("Cast", 21, {"input": back}, "output", {"to": single}), _rounded(back, "float32"))
+    yield Case(
+        _call("Cast", 21, {"input": back}, "output", {"to": single}), _rounded(back, "float32")
+    )
     places = np.array([0, 1, 255, 256, 257, 4095, 2**24 + 1, 2**31 - 1])
     yield Case(_call("Cast", 21, {"input": places}, "output", {"to": to}), _rounded(places, dtype))
 

@@ -16,9 +16,8 @@ from onnx.backend.test.case.node import function_testcase_helper
 from onnx.reference import ReferenceEvaluator
 
 from conformance import precision, spec
-from conformance.adapters import _onnx_operators
+from conformance.adapters import _onnx_operators, reference
 from conformance.adapters import onnxruntime as adapter
-from conformance.adapters import reference
 from conformance.adapters._onnx_graphs import graph, node_of
 from conformance.adapters._torch import PRECISIONS
 from conformance.matrix.corpus import Corpus
