@@ -31,8 +31,7 @@ FINDINGS = (
         "is broadcast over all keys and any other short mask cannot be added; the evaluator "
         "continues it with minus infinity at opset 23 too, which the text says only from opset 24 "
         "on. The body and the text of 23 agree; the evaluator should refuse such a mask at opset "
-        "23, or the errata of 23 should name the padding. In float64 the body also computes the "
-        "root of the scale in float32 (finding 3).",
+        "23, or the errata of 23 should name the padding.",
         "Attention",
         _BODY,
         ("float32", *_NARROW),
@@ -127,11 +126,35 @@ FINDINGS = (
         "Range",
         ("evaluator, body",),
     ),
+    Finding(
+        "onnx: the body of SoftmaxCrossEntropyLoss-13 cannot be had in bfloat16",
+        "The operator allows bfloat16, and its function body calls NegativeLogLikelihoodLoss-13, "
+        "which does not (its version 22 does): the body is no valid graph, and a runtime that "
+        "expands it refuses the operator.",
+        "SoftmaxCrossEntropyLoss",
+        ("ONNX Runtime, body",),
+        ("bfloat16",),
+    ),
+    Finding(
+        "onnx: the evaluator does not take MatMulInteger's zero points of a row",
+        "For A of shape [M, K] the text allows a_zero_point of shape [M]; the evaluator subtracts "
+        "it as it is, along K: it should be made [M, 1].",
+        "MatMulInteger",
+        _EVALUATOR,
+    ),
+    Finding(
+        "ONNX Runtime: MatMulInteger refuses zero points of a row",
+        "The CPU kernel takes only one zero point for A, whatever its shape; the text allows one a "
+        "row (matmul_integer.cc, IsScalarOr1ElementVector).",
+        "MatMulInteger",
+        _KERNEL,
+    ),
     *(
         Finding(
-            f"ONNX Runtime: {name} of float64 is off by hundreds of roundings near its zeros",
-            "For angles up to 10^4 the CPU kernel of float64 is not within two units in the last "
-            "place, as that of float32 is: the reduction of the angle is too short.",
+            f"ONNX Runtime: {name} of float64 loses its digits near zeros",
+            "The CPU kernel of float64 is right to 3.4e-16 of 1 and not of the value: near a zero, "
+            "such as 4.7 for the cosine, it is off by hundreds of roundings, where that of float32 "
+            "stays within three. The angle is reduced with too few digits of pi.",
             name,
             _KERNEL,
             ("float64",),
