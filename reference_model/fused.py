@@ -54,8 +54,8 @@ class FusedDecoder(nn.Module):
 def visible_keys(attention_mask_BS: Tensor, tokens: int) -> Tensor:
     """Return ``allowed_keys``, and itself for every token: bool (B, 1, T, S).
 
-    A query that may see no key is a softmax over nothing, which the standard leaves to the runtime
-    before opset 24: NaN in some, and 0 * NaN reaches the real tokens of a left-padded row.
+    A query that may see no key is a softmax over nothing: NaN by Attention-23 as it was released
+    and 0 by its errata. NaN would reach the real tokens of a left-padded row as 0 * NaN.
     """
     keys = attention_mask_BS.shape[1]
     slot_S = torch.arange(keys, device=attention_mask_BS.device)

@@ -58,7 +58,8 @@ FINDINGS = (
         "The CPU kernel answers qk_matmul_output in mode 2 with the lowest finite number where a "
         "boolean mask or is_causal hides a key, and the standard with minus infinity, as the "
         "runtime's own expansion of the function body does. A mask that is shorter than the keys, "
-        "or of one query, is refused (attention_helper.h).",
+        "or of one query where there are several (shape [1, 5] for 3 queries and 5 keys), is "
+        "refused (attention_helper.h); the standard broadcasts the latter at every opset.",
         "Attention",
         _KERNEL,
     ),
@@ -105,16 +106,17 @@ FINDINGS = (
     Finding(
         "onnx: the evaluator's SoftmaxCrossEntropyLoss is infinite where a probability underflows",
         "The loss of a label with a probability below the smallest number of the type is infinite "
-        "and should be 18868, say; the same in the function body when the evaluator runs it, since "
-        "that body is LogSoftmax, and not when ONNX Runtime does.",
+        "and should be 18868, say: it takes the logarithm of a softmax (softmaxcrossentropy in "
+        "op_softmax_cross_entropy_loss.py). So is the function body's when the evaluator runs it, "
+        "since its first node is LogSoftmax, and not when ONNX Runtime does.",
         "SoftmaxCrossEntropyLoss",
         (*_EVALUATOR, "evaluator, body"),
     ),
     Finding(
         "onnx: Gelu of float64 has float32 constants and a float32 erf",
         "The function body writes sqrt(2/pi), 0.044715 and sqrt(2) as float32 constants and casts "
-        "them, and the evaluator does as the body: in float64 the answer is off by millions of "
-        "roundings.",
+        "them, the evaluator runs that body, and its Erf computes in float32 (op_erf.py, otypes): "
+        "in float64 the answer is off by millions of roundings.",
         "Gelu",
         (*_BODY, *_EVALUATOR),
         ("float64",),
@@ -154,7 +156,7 @@ FINDINGS = (
             f"ONNX Runtime: {name} of float64 loses its digits near zeros",
             "The CPU kernel of float64 is right to 3.4e-16 of 1 and not of the value: near a zero, "
             "such as 4.7 for the cosine, it is off by hundreds of roundings, where that of float32 "
-            "stays within three. The angle is reduced with too few digits of pi.",
+            "stays within three; so it is where angles are reduced with too few digits of pi.",
             name,
             _KERNEL,
             ("float64",),
