@@ -31,6 +31,7 @@ from conformance.oracles.decoder import Decoder
 from conformance.oracles.ensemble import Noise
 from conformance.oracles.matched_filter import Interval
 from conformance.records import NoiseUnit
+from reference_model.builds import BUILDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from conformance.oracles.corpus import Corpus
     from conformance.package import ModelPackage
     from conformance.records import Contract
+    from reference_model.builds import Build
     from reference_model.zoo import SuiteModel
 
 CACHE_VARIABLE = "LLM_CONFORMANCE_CACHE"
@@ -89,27 +91,33 @@ def open_package(path: str | Path, name: str | None = None) -> ModelPackage:
     return packages.open_package(path, name=name, builder=build)
 
 
-def export(name: str, folder: Path, *, onnx: bool) -> list[Path]:
-    """Write a model package of the suite's own into a folder, and return the files in it."""
+def export(name: str, folder: Path, onnx: str | None) -> list[Path]:
+    """Write a model package of the suite's own into a folder, and return the files in it.
+
+    ``onnx`` is the name of the build that is to be in it, if any.
+    """
     package = suite_package(name)
     shutil.copytree(package.path, folder, dirs_exist_ok=True)
-    if onnx:
-        for file in sorted(build(package, "model.onnx").parent.iterdir()):
+    if onnx is not None:
+        for file in sorted(build(package, onnx).parent.iterdir()):
             shutil.copy(file, folder / file.name)
     return sorted(folder.iterdir())
 
 
 def build(package: ModelPackage, file: str) -> Path:
-    """Return a file made from a package's weights: ``model.onnx`` by the reference decoder.
+    """Return a file made from a package's weights: one of the ONNX builds of the reference decoder.
 
     Raises:
         PackageError: the suite does not know how to make such a file.
         BuildError: it knows, and could not.
     """
-    if file != "model.onnx":
-        raise PackageError(f"{package.path} has no {file}, and the suite can build only model.onnx")
+    if file not in BUILDS:
+        raise PackageError(
+            f"{package.path} has no {file}, and the suite does not build it."
+            f"{did_you_mean(file, BUILDS)}"
+        )
     try:
-        return _built(package, file)
+        return _built(package, BUILDS[file])
     except Exception as error:
         raise BuildError(
             f"the suite could not make {file} from {package.path}: {type(error).__name__}: "
@@ -117,7 +125,7 @@ def build(package: ModelPackage, file: str) -> Path:
         ) from error
 
 
-def _built(package: ModelPackage, file: str) -> Path:
+def _built(package: ModelPackage, build: Build) -> Path:
     """Return the build from the cache; made where there is none, or where it was changed."""
     import torch  # noqa: PLC0415  # only candidates that need a build wait for it
     from onnx import checker  # noqa: PLC0415  # the same
@@ -125,18 +133,19 @@ def _built(package: ModelPackage, file: str) -> Path:
     from reference_model import export  # noqa: PLC0415  # the same
 
     exporter = f"{identity.digest_of('reference_model')[:16]}-torch-{torch.__version__}"
-    folder = cache_folder() / "builds" / f"{package.digest[:24]}-{exporter}"
+    stem = Path(build.file).stem
+    folder = cache_folder() / "builds" / f"{package.digest[:24]}-{exporter}-{stem}"
     digest = folder.with_name(f"{folder.name}.sha256")
     if not _as_built(folder, digest):
         # Whoever finds the graph somewhere else can tell what it was made from, and by what.
-        told = {"package": package.digest, "exporter": exporter, "opset": str(export.OPSET)}
+        told = {"package": package.digest, "exporter": exporter, "build": str(build)}
         with _unfinished(folder) as fresh:
-            export.write_onnx(package.path, fresh / file, metadata=told)
-            # By its path: a graph above 2 GiB has its weights beside it.
-            checker.check_model(fresh / file, full_check=True)
+            export.write_onnx(package.path, fresh / build.file, build, told)
+            # By its path: a graph may have its weights beside it.
+            checker.check_model(fresh / build.file, full_check=True)
             _put(fresh, folder)
         write_atomically(digest, _digest_of(folder).encode())
-    return folder / file
+    return folder / build.file
 
 
 def _as_built(folder: Path, digest: Path) -> bool:

@@ -28,9 +28,10 @@ from conformance.oracles.corpus import TOKENS
 from conformance.package import CONFIG
 from conformance.raised import clean, error_text
 from conformance.records import Against, CandidateInfo, Claims, ModelRecord, NoiseUnit
+from reference_model.builds import BUILDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from conformance.candidate import Candidate
@@ -66,7 +67,7 @@ class Subject:
             ModelRecord(
                 name=name,
                 digest=model.package.digest,
-                build="exported by the suite" if model.package.built else "supplied",
+                build=_build(model.package.built),
                 noise=model.__dict__.get("noise"),
                 answer=model.kept,
             )
@@ -109,6 +110,17 @@ class Subject:
             model.kept = model.kept or answer
             if unit is not None:
                 model.noise = NoiseUnit(**unit)
+
+
+def _build(made: Collection[str]) -> str:
+    """Return where the files that were used come from, in the report's words.
+
+    Args:
+        made: names of the files that the package lacked and the suite made.
+    """
+    if not made:
+        return "supplied"
+    return f"exported by the suite: {'; '.join(str(BUILDS[file]) for file in sorted(made))}"
 
 
 @contextmanager

@@ -20,6 +20,8 @@ import onnx_ir as ir
 import torch
 from torch import Tensor, nn
 
+from reference_model.builds import Build
+from reference_model.fused import FusedDecoder
 from reference_model.model import Decoder, LayerCache, load_decoder
 
 if TYPE_CHECKING:
@@ -28,33 +30,31 @@ if TYPE_CHECKING:
 
 _EXTERNAL_ABOVE = 1 << 30
 """Bytes of weights from which they go to a file beside the graph: protobuf ends at 2 GiB."""
-
-
-OPSET = 20
+_DEFAULT = Build()
 
 
 def write_onnx(
-    folder: Path, file: Path, opset: int = OPSET, metadata: Mapping[str, str] | None = None
+    folder: Path, file: Path, build: Build = _DEFAULT, metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Export the model of a folder as one ONNX graph, float32.
+    """Export the model of a folder as one ONNX graph, with weights rounded once to its type.
 
     Inputs ``input_ids`` (B, T), ``attention_mask`` (B, P + T), ``position_ids`` (B, T), all int64,
     and ``past_key_values.<i>.key`` and ``.value`` (B, G, P, K); outputs ``logits`` (B, T, V),
     ``present.<i>.key`` and ``.value`` (B, G, P + T, K). B, T and P are free, and P may be 0. The
     residual stream after each layer (B, T, D) is the inner value ``layer.<i>``, and no output.
-    ``metadata`` becomes the graph's ``metadata_props``.
+    ``build`` is one of ``builds.BUILDS``; ``metadata`` becomes the graph's ``metadata_props``.
 
     Raises:
         ConfigError: the folder is not a Llama that ``huggingface.open_folder`` understands.
     """
-    decoder = load_decoder(Path(folder))
+    decoder = load_decoder(Path(folder), getattr(torch, build.dtype))
     layers = range(decoder.config.layers)
     with _quiet():
         program = torch.onnx.export(
-            _Flat(decoder).eval(),
+            _Flat(FusedDecoder(decoder) if build.fused else decoder).eval(),
             _example(decoder),
             dynamo=True,
-            opset_version=opset,
+            opset_version=build.opset,
             input_names=[
                 "input_ids",
                 "attention_mask",
@@ -71,13 +71,13 @@ def write_onnx(
         _name_sizes(program.model)
         program.model.metadata_props.update(metadata or {})
         size = sum(parameter.nbytes for parameter in decoder.parameters())
-        program.save(file, external_data=size > _EXTERNAL_ABOVE)
+        program.save(file, external_data=build.external or size > _EXTERNAL_ABOVE)
 
 
 class _Flat(nn.Module):
     """The decoder with its cache as a flat list of tensors, as a graph has it."""
 
-    def __init__(self, decoder: Decoder) -> None:
+    def __init__(self, decoder: Decoder | FusedDecoder) -> None:
         super().__init__()
         self.decoder = decoder
 
@@ -117,7 +117,8 @@ def _example(decoder: Decoder) -> tuple[Tensor, ...]:
     """Return arguments to trace with; no two sizes are equal, so that none are taken for one."""
     batch, tokens, past = 2, 3, 5
     attention = decoder.config.attention
-    past_BGPK = torch.zeros(batch, attention.kv_heads, past, attention.head_dim)
+    dtype = decoder.model.embed_tokens.weight.dtype
+    past_BGPK = torch.zeros(batch, attention.kv_heads, past, attention.head_dim, dtype=dtype)
     return (
         torch.zeros(batch, tokens, dtype=torch.int64),
         torch.ones(batch, past + tokens, dtype=torch.int64),

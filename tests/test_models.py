@@ -117,11 +117,11 @@ def exporter(monkeypatch):
     """Stand in for the exporter, which takes seconds; counts its calls."""
     calls = []
 
-    def write_onnx(folder, file, metadata):
-        calls.append(folder)
+    def write_onnx(_, file, build, metadata):
+        calls.append(build)
         onnx.save(graph(**metadata), file)
 
-    export = SimpleNamespace(write_onnx=write_onnx, OPSET=20)
+    export = SimpleNamespace(write_onnx=write_onnx)
     monkeypatch.setitem(sys.modules, "reference_model.export", export)
     monkeypatch.setattr("reference_model.export", export, raising=False)
     return calls
@@ -140,6 +140,24 @@ def test_a_build_is_made_once_and_again_when_it_was_changed(cache, exporter):
     assert len(exporter) == 3
 
 
+def test_builds_of_one_package_are_kept_apart(cache, exporter):
+    package = models.suite_package(NAME)
+    for name in ("model.onnx", "model_opset24_fp16.onnx", "model_fp16.onnx") * 2:
+        assert package.file(name).name == name
+    assert [str(build) for build in exporter] == [
+        "opset 20, float32",
+        "opset 24, float16",
+        "opset 20, float16",
+    ]
+    assert len(list((cache / "builds").glob("*.sha256"))) == 3
+
+
+@pytest.mark.usefixtures("cache", "exporter")
+def test_a_file_that_is_no_build_is_refused_with_the_nearest_one():
+    with pytest.raises(PackageError, match=r"Did you mean 'model_opset24_fp16\.onnx'"):
+        models.suite_package(NAME).file("model_opset24_fp61.onnx")
+
+
 def test_a_build_that_cannot_be_made_is_not_the_candidates_fault(cache, exporter, monkeypatch):
     package = models.suite_package(NAME)
     assert cache
@@ -156,15 +174,15 @@ def test_a_build_says_what_it_was_made_from_and_by_what():
     package = models.suite_package(NAME)
     read = onnx.load(package.file("model.onnx"))
     told = {entry.key: entry.value for entry in read.metadata_props}
-    assert set(told) == {"package", "exporter", "opset"}
+    assert set(told) == {"package", "exporter", "build"}
     assert told["package"] == package.digest
-    assert told["opset"] == "20"
+    assert told["build"] == "opset 20, float32"
     assert "-torch-" in told["exporter"]
 
 
 @pytest.mark.usefixtures("exporter")
 def test_a_graph_that_is_not_valid_is_not_kept(cache, monkeypatch):
-    def write_onnx(_, file, metadata):
+    def write_onnx(_, file, __, metadata):
         onnx.save(graph(kind="NoSuchOperator", **metadata), file)
 
     monkeypatch.setattr(sys.modules["reference_model.export"], "write_onnx", write_onnx)

@@ -37,7 +37,7 @@ VERBS = {
     "selftest": {"--matrix", "--out"},
     "diff": set(),
     "explain": set(),
-    "export": {"--format"},
+    "export": {"--format", "--opset", "--dtype", "--external-data"},
     "list": set(),
     "plan": SELECTION,
     "report": {"--format", "--output"},

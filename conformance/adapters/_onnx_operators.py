@@ -67,7 +67,8 @@ def _value(array: Array) -> Any:
     import onnx  # noqa: PLC0415
     from onnxruntime import OrtValue  # noqa: PLC0415
 
-    array = np.ascontiguousarray(array)
+    if not array.flags.c_contiguous:  # NumPy's own function would make a vector of a scalar
+        array = np.ascontiguousarray(array)
     if array.dtype.isbuiltin == 1:
         return OrtValue.ortvalue_from_numpy(array)
     bits = array.view(f"u{array.dtype.itemsize}")

@@ -1,7 +1,8 @@
 """The ONNX reference evaluator: the standard's own account of its operators, in NumPy.
 
-``onnx_reference[:numpy][?dtype=...]``. Operators are graphs of a single call, and the decoder is
-the package's ``model.onnx``, which is float32: with another ``dtype`` operators alone are claimed.
+``onnx_reference[:numpy][?dtype=...&build=package|opset24|...&data=inside|external]``. Operators are
+graphs of a single call, and the decoder is a build of the package. ``dtype`` is the type of both;
+there is no build in float64, where operators alone are claimed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from conformance.adapters import _onnx_builds
 from conformance.adapters._onnx_graphs import Node, graph, node_of
 from conformance.adapters._onnx_model import GraphModel, Input
 from conformance.candidate import choose, not_importable
@@ -30,13 +32,13 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 _TARGET = "numpy"
-_OPERATORS = frozenset({"operators"})
+_ALL = frozenset({"logits", "cache", "operators", "hidden_states"})
 _ROUNDED = ("accumulation", "intermediate", "score", "probability")
 _CLAIMS = {
-    "float32": Claims(frozenset({"logits", "cache", "operators", "hidden_states"})),
-    "float64": Claims(_OPERATORS, "fp64"),
-    "float16": Claims(_OPERATORS, "fp16", dict.fromkeys(_ROUNDED, "float16")),
-    "bfloat16": Claims(_OPERATORS, "bf16", dict.fromkeys(_ROUNDED, "bfloat16")),
+    "float32": Claims(_ALL),
+    "float64": Claims(frozenset({"operators"}), "fp64"),
+    "float16": Claims(_ALL, "fp16", dict.fromkeys(_ROUNDED, "float16")),
+    "bfloat16": Claims(_ALL, "bf16", dict.fromkeys(_ROUNDED, "bfloat16")),
 }
 """By ``dtype``. In a narrow type every NumPy function rounds its result to it. NumPy adds float16
 up in float32, but bfloat16 in bfloat16."""
@@ -50,34 +52,39 @@ def open(target: str, options: Mapping[str, str]) -> Iterator[Candidate]:  # noq
     Raises:
         CandidateUnavailable: onnx is not installed, or the target or an option is unknown.
     """
-    chosen = choose(options, {"dtype": tuple(_CLAIMS)})
+    chosen = choose(options, {"dtype": tuple(_CLAIMS), **_onnx_builds.OPTIONS})
     if target not in ("", _TARGET):
         raise CandidateUnavailable(f"unknown target {target!r}.{did_you_mean(target, [_TARGET])}")
     try:
         import onnx  # noqa: PLC0415
     except ImportError as error:
         raise not_importable("onnx", "pip install onnx", error) from error
-    yield _Candidate(onnx.__version__, _CLAIMS[chosen["dtype"]])
+    yield _Candidate(onnx.__version__, chosen)
 
 
 class _Candidate:
     """The evaluator, on the CPU."""
 
-    def __init__(self, version: str, claims: Claims) -> None:
+    def __init__(self, version: str, options: Mapping[str, str]) -> None:
+        self._options = options
         self.info = CandidateInfo(
             name="onnx_reference",
             version=version,
             runtime=f"onnx {version} reference evaluator, numpy {np.__version__}",
             device="cpu",
-            claims=claims,
+            claims=_CLAIMS[options["dtype"]],
         )
 
     def load(self, package: ModelPackage) -> GraphModel:
-        """Load the package's ``model.onnx``, the suite's export where it has none."""
+        """Load the chosen build, the suite's export where the package has none.
+
+        Raises:
+            Unsupported: there is no build in the type.
+        """
         from onnx.external_data_helper import load_external_data_for_model  # noqa: PLC0415
         from onnx.helper import tensor_dtype_to_np_dtype  # noqa: PLC0415
 
-        file = package.file("model.onnx")
+        file = package.file(_onnx_builds.file_of(self._options))
         evaluator = _evaluator(str(file))
         kinds = zip(evaluator.input_names, evaluator.input_types, strict=True)
         inputs = {

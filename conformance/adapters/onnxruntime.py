@@ -1,8 +1,10 @@
-"""ONNX Runtime: the package's ``model.onnx``, and single-node graphs for the operators.
+"""ONNX Runtime: a build of the package, and single-node graphs for the operators.
 
-``onnxruntime[:<execution provider>][?optimization=all|extended|basic|disable&dtype=...&threads=N]``
+``onnxruntime[:<execution provider>][?optimization=all|extended|basic|disable&dtype=...&threads=N
+&build=package|opset24|...&data=inside|external]``
 
-A graph has types of its own: with a ``dtype`` other than float32 operators alone are claimed.
+``dtype`` is the type of the build and of the operators' inputs, and the claim. In float64 and
+bfloat16, of which it runs no decoder, operators alone are claimed.
 """
 
 from __future__ import annotations
@@ -15,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from conformance import spec
-from conformance.adapters import _onnx_operators
+from conformance.adapters import _onnx_builds, _onnx_operators
 from conformance.adapters._onnx_model import GraphModel, Input
 from conformance.candidate import choose, not_importable
-from conformance.errors import CandidateUnavailable, did_you_mean
+from conformance.errors import CandidateUnavailable, Unsupported, did_you_mean
 from conformance.records import CandidateInfo, Claims
 
 if TYPE_CHECKING:
@@ -54,7 +56,7 @@ _CLAIMS = {
     # A graph of several nodes rounds between them. The kernel of Attention keeps scores (softcap
     # and mask included) and weights in float16, and adds up in float32: bit for bit so in 1.32.
     "float16": Claims(
-        frozenset({"operators"}),
+        frozenset({"logits", "cache", "operators", "hidden_states"}),
         "fp16",
         dict.fromkeys(("score", "probability", "intermediate"), "float16"),
     ),
@@ -94,7 +96,13 @@ def open(target: str, options: Mapping[str, str]) -> Iterator[Candidate]:  # noq
         CandidateUnavailable: it is not installed, or the provider or an option is unknown.
     """
     chosen = choose(
-        options, {"optimization": tuple(_LEVELS), "threads": (), "dtype": tuple(_CLAIMS)}
+        options,
+        {
+            "optimization": tuple(_LEVELS),
+            "threads": (),
+            "dtype": tuple(_CLAIMS),
+            **_onnx_builds.OPTIONS,
+        },
     )
     if not (chosen["threads"] or "1").isdecimal():
         raise CandidateUnavailable(f"option threads={chosen['threads']!r} is not a number")
@@ -107,7 +115,7 @@ def open(target: str, options: Mapping[str, str]) -> Iterator[Candidate]:  # noq
     if provider not in onnxruntime.get_available_providers():
         raise CandidateUnavailable(_no_provider(provider, onnxruntime))
     claims = _claims(chosen["dtype"])
-    yield _Candidate(_Opener(provider, chosen), onnxruntime.__version__, claims)
+    yield _Candidate(_Opener(provider, chosen), onnxruntime.__version__, claims, chosen)
 
 
 def _claims(dtype: str) -> Claims:
@@ -167,8 +175,11 @@ class _Opener:
 class _Candidate:
     """ONNX Runtime with one execution provider."""
 
-    def __init__(self, opener: _Opener, version: str, claims: Claims) -> None:
-        self._opener, self._operators = opener, _onnx_operators.Operators(opener)
+    def __init__(
+        self, opener: _Opener, version: str, claims: Claims, options: Mapping[str, str]
+    ) -> None:
+        self._opener, self._options = opener, options
+        self._operators = _onnx_operators.Operators(opener)
         self.info = CandidateInfo(
             name="onnxruntime",
             version=version,
@@ -178,9 +189,20 @@ class _Candidate:
         )
 
     def load(self, package: ModelPackage) -> GraphModel:
-        """Load the package's ``model.onnx``, the suite's export where it has none."""
-        file = package.file("model.onnx")
-        session = self._opener(str(file))
+        """Load the chosen build, the suite's export where the package has none.
+
+        Raises:
+            Unsupported: there is no build in the type, or ONNX Runtime has no kernel for a node.
+        """
+        from onnxruntime.capi.onnxruntime_pybind11_state import (  # noqa: PLC0415
+            NotImplemented,  # noqa: A004
+        )
+
+        file = package.file(_onnx_builds.file_of(self._options))
+        try:
+            session = self._opener(str(file))
+        except NotImplemented as error:
+            raise Unsupported(f"ONNX Runtime cannot run {file.name}: {error}") from error
         given = session.get_inputs()
         inputs = {value.name: Input(tuple(value.shape), _TYPES.get(value.type)) for value in given}
         outputs = [value.name for value in session.get_outputs()]

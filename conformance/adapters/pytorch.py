@@ -2,8 +2,9 @@
 
 ``pytorch[:cpu|cuda|cuda:<n>][?dtype=...&compile=true&attention=sdpa|eager]``. What is under test is
 torch: its kernels, its compiler, its devices and types. Operators of attention are torch's
-scaled_dot_product_attention, or composed of plain functions. Shape letters: B batch, T tokens, S
-keys, V vocabulary.
+scaled_dot_product_attention, or composed of plain functions. ``compile=true`` compiles the decoder
+and each operator for free sizes; that takes seconds for every kind of call, so that profile
+``operators`` takes many minutes. Shape letters: B batch, T tokens, S keys, V vocabulary.
 """
 
 from __future__ import annotations
@@ -99,7 +100,10 @@ class _Candidate:
 
         with torch.no_grad():
             return _torch_operators.compute(
-                call, self._where, eager_attention=self._eager_attention
+                call,
+                self._where,
+                eager_attention=self._eager_attention,
+                compiled=self._compiled,
             )
 
 

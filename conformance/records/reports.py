@@ -17,7 +17,7 @@ class ModelRecord:
     name: str
     digest: str
     build: str
-    """``supplied``, or ``exported by the suite`` where the candidate's file was made by us."""
+    """``supplied``, or ``exported by the suite: opset 20, float32`` where we made the file."""
     noise: NoiseUnit | None = None
     answer: str | None = None
     """SHA-256 of the kept logits of the frozen corpus; None where none were kept."""

@@ -9,6 +9,7 @@ import pytest
 
 from conformance.candidate import built_in_adapters
 from conformance.package import open_package
+from reference_model.builds import BUILDS
 from reference_model.export import write_onnx
 from reference_model.package import write_package
 from reference_model.zoo import MODELS
@@ -46,12 +47,11 @@ def candidate(name, candidates):
 def package(tmp_path_factory):
     folder = tmp_path_factory.mktemp("packages") / "llama-mqa-tied"
     write_package(MODELS["llama-mqa-tied"], folder)
-    built = folder.with_name("model.onnx")
 
     def build(package, file):
-        assert file == "model.onnx"
+        built = folder.with_name(file)
         if not built.exists():
-            write_onnx(package.path, built)
+            write_onnx(package.path, built, BUILDS[file])
         return built
 
     return open_package(folder, builder=build)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from conformance.adapters import _torch, pytorch
+from conformance.adapters import _torch, _torch_operators, pytorch
 from conformance.errors import CandidateUnavailable, Unsupported
 from conformance.records import OperatorCall
 
@@ -38,6 +38,9 @@ def test_wider_types_are_nearer_to_float64(package):
     assert errors["float16"] < errors["bfloat16"]
 
 
+compile_ = torch.compile
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's compiler, about itself
 def test_compiled_logits_and_a_compiled_step_are_near_the_eager_ones(package):
@@ -50,6 +53,24 @@ def test_compiled_logits_and_a_compiled_step_are_near_the_eager_ones(package):
             assert np.abs(observed - expected).max() < 1e-4
         shorter = model.logits(*(array[:, :4] for array in BATCH))
         assert np.abs(shorter - expected[:, :4]).max() < 1e-4
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's compiler, about itself
+def test_operators_are_compiled_once_for_all_sizes_and_anew_for_other_attributes(monkeypatch):
+    made = []
+    monkeypatch.setattr(
+        torch, "compile", lambda f, **options: made.append((f, options)) or compile_(f, **options)
+    )
+    monkeypatch.setattr(_torch_operators, "_compiled", _torch_operators._compiled.__wrapped__)
+    x = np.linspace(-3, 3, 24, dtype=np.float32).reshape(4, 6)
+    with pytorch.open("cpu", {"compile": "true"}) as compiled, pytorch.open("cpu", {}) as eager:
+        for array, axis in ((x, -1), (x[:3], -1), (x, 0)):
+            call = OperatorCall("Softmax", 13, {"input": array}, {"axis": axis}, ("output",))
+            answers = [one.operator(call)["output"] for one in (compiled, eager)]
+            np.testing.assert_allclose(*answers, rtol=1e-6)
+    assert len(made) == 3
+    assert {options["dynamic"] for _, options in made} == {True}
 
 
 def test_settings_of_torch_come_back():

@@ -23,4 +23,4 @@ def test_a_llama_checkpoint_saved_by_transformers_is_certified_on_onnx_runtime(l
     assert ended.code == 0, ended.out + ended.err
     assert ended.report["outcome"] == "conformant"
     assert ended.report["profile"] == "release"
-    assert ended.report["models"][0]["build"] == "exported by the suite"
+    assert ended.report["models"][0]["build"] == "exported by the suite: opset 20, float32"

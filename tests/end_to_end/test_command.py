@@ -307,7 +307,7 @@ def test_an_adapter_of_twenty_lines_in_a_file_of_ones_own_is_certified(llm, tiny
     ended = llm("run", "--candidate", "./my_adapter.py:x", "--model", tiny)
     assert ended.code == 0, ended.out + ended.err
     assert ended.report["outcome"] == "conformant"
-    assert ended.report["models"][0]["build"] == "exported by the suite"
+    assert ended.report["models"][0]["build"] == "exported by the suite: opset 20, float32"
 
 
 def test_a_reader_that_goes_away_does_not_change_the_exit_code(environment, tiny, tmp_path):

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from reference_model import export
+from reference_model.builds import BUILDS, DTYPES, OPSETS, Build
 from reference_model.config import Attention, Mlp, ModelConfig, Norm, Rope
 from reference_model.export import write_onnx
 from reference_model.model import load_decoder
@@ -46,6 +47,14 @@ def exported(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session")
+def fused(tmp_path_factory):
+    """A package with its graph at opset 24."""
+    folder = package(SMALL, tmp_path_factory.mktemp("fused"))
+    write_onnx(folder, folder / "model.onnx", Build(24))
+    return folder
+
+
 def session_of(file):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -55,10 +64,10 @@ def session_of(file):
 class Runner:
     """A graph with its cache as ``past_key_values``."""
 
-    def __init__(self, folder, config, batch):
+    def __init__(self, folder, config, batch, dtype=np.float32):
         self.session = session_of(folder / "model.onnx")
         attention = config.attention
-        empty = np.zeros((batch, attention.kv_heads, 0, attention.head_dim), np.float32)
+        empty = np.zeros((batch, attention.kv_heads, 0, attention.head_dim), dtype)
         self.past = {
             f"past_key_values.{i}.{part}": empty
             for i in range(config.layers)
@@ -181,13 +190,80 @@ def test_an_export_from_another_process_is_silent_and_has_the_same_bytes(exporte
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("opset", [18, 23])
+@pytest.mark.parametrize("opset", [18, *OPSETS[1:]])
 def test_other_opsets_compute_the_same(tmp_path, opset):
     package(SMALL, tmp_path)
-    write_onnx(tmp_path, tmp_path / "model.onnx", opset=opset)
+    write_onnx(tmp_path, tmp_path / "model.onnx", Build(opset))
+    (entry,) = onnx.load(tmp_path / "model.onnx").opset_import
+    assert entry.version == opset
     inputs = batch_of(SMALL.vocab, (4, 64), 9)
     observed = Runner(tmp_path, SMALL, 4).append(*inputs)
     assert HONEST[0] < noise_units(tmp_path, inputs, observed) < HONEST[1]
+
+
+@pytest.mark.parametrize("pad", [0, 23])
+def test_a_graph_of_large_operators_computes_what_the_decoder_does(fused, pad):
+    inputs = batch_of(SMALL.vocab, (4, 64), pad)
+    observed = Runner(fused, SMALL, 4).append(*inputs)
+    assert np.isfinite(observed).all(), "padded rows reach others through 0 * NaN"
+    assert HONEST[0] < noise_units(fused, inputs, observed) < HONEST[1]
+
+
+def test_a_graph_of_large_operators_continues_from_its_cache(fused):
+    ids, mask, position = inputs = batch_of(SMALL.vocab, (3, 64), 10)
+    runner = Runner(fused, SMALL, 3)
+    first = runner.append(ids[:, :7], mask[:, :7], position[:, :7])
+    rest = runner.append(ids[:, 7:], mask, position[:, 7:])
+    observed = np.concatenate((first, rest), 1)
+    assert HONEST[0] < noise_units(fused, inputs, observed) < HONEST[1]
+
+
+def test_newer_opsets_hold_the_large_operators_and_nothing_of_their_parts(fused):
+    kinds = [node.op_type for node in onnx.load(fused / "model.onnx").graph.node]
+    layers = SMALL.layers
+    assert kinds.count("Attention") == layers
+    assert kinds.count("RotaryEmbedding") == 2 * layers
+    assert kinds.count("RMSNormalization") == 2 * layers + 1
+    assert not {"Softmax", "Where", "ReduceMean", "Sqrt", "Div", "Split"} & set(kinds)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("opset", [20, 24])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_a_narrow_graph_is_narrow_outside_and_valid(tmp_path, dtype, opset):
+    package(SMALL, tmp_path)
+    write_onnx(tmp_path, tmp_path / "model.onnx", Build(opset, dtype))
+    model = onnx.load(tmp_path / "model.onnx")
+    onnx.checker.check_model(model, full_check=True)
+    named = [*model.graph.output, *(v for v in model.graph.input if "past" in v.name)]
+    narrow = onnx.TensorProto.DataType.Value(dtype.upper())
+    assert {value.type.tensor_type.elem_type for value in named} == {narrow}
+    matrices = [one for one in model.graph.initializer if len(one.dims) == 2]
+    assert {one.data_type for one in matrices} == {narrow}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("opset", [20, 24])
+def test_a_graph_in_half_precision_rounds_as_the_decoder_in_it_does(tmp_path, opset):
+    package(SMALL, tmp_path)
+    write_onnx(tmp_path, tmp_path / "model.onnx", Build(opset, "float16"))
+    inputs = batch_of(SMALL.vocab, (4, 64), 9)
+    observed = Runner(tmp_path, SMALL, 4, np.float16).append(*inputs)
+    assert observed.dtype == np.float16
+    narrow = load_decoder(tmp_path, torch.float16)
+    with torch.inference_mode():
+        exact = narrow.double()(*map(torch.from_numpy, inputs)).logits_BTV.numpy()
+        eager = reference(tmp_path, inputs, torch.float16)
+    real = inputs[1] == 1
+    rms = [np.sqrt(np.square((y - exact)[real]).mean()) for y in (observed, eager)]
+    assert 0.4 < rms[0] / rms[1] < HONEST[1]  # fewer roundings than eager's, never more
+
+
+def test_every_build_has_a_file_of_its_own_and_the_default_the_packages():
+    assert len(BUILDS) == len(OPSETS) * len(DTYPES) * 2
+    assert Build().file == "model.onnx"
+    assert Build(24, "float16", external=True).file == "model_opset24_fp16_external.onnx"
+    assert str(Build(24, "float16", external=True)) == "opset 24, float16, external data"
 
 
 @pytest.mark.slow
@@ -202,14 +278,31 @@ def test_onnxruntime_is_honest_on_the_suites_models(tmp_path, name):
 
 
 @pytest.mark.slow
-def test_every_fields_values_survive_the_export(variant, tmp_path):
+@pytest.mark.parametrize("opset", [20, 24])
+def test_every_fields_values_survive_the_export(variant, opset, tmp_path):
     package(variant, tmp_path)
-    write_onnx(tmp_path, tmp_path / "model.onnx")
+    write_onnx(tmp_path, tmp_path / "model.onnx", Build(opset))
     ids, mask, position = inputs = batch_of(variant.vocab, (4, 64), 9)
     runner = Runner(tmp_path, variant, 4)
     first = runner.append(ids[:, :50], mask[:, :50], position[:, :50])
     rest = runner.append(ids[:, 50:], mask, position[:, 50:])
     observed = np.concatenate((first, rest), 1)
+    assert HONEST[0] < noise_units(tmp_path, inputs, observed) < HONEST[1]
+
+
+@pytest.mark.slow
+def test_a_graph_of_large_operators_has_the_same_bytes_each_time(fused, tmp_path):
+    write_onnx(fused, tmp_path / "again.onnx", Build(24))
+    assert (tmp_path / "again.onnx").read_bytes() == (fused / "model.onnx").read_bytes()
+
+
+@pytest.mark.slow
+def test_weights_go_to_a_file_beside_the_graph_where_that_is_asked_for(tmp_path):
+    package(SMALL, tmp_path)
+    write_onnx(tmp_path, tmp_path / "model.onnx", Build(24, external=True))
+    assert (tmp_path / "model.onnx.data").stat().st_size > 10_000
+    inputs = batch_of(SMALL.vocab, (4, 64))
+    observed = Runner(tmp_path, SMALL, 4).append(*inputs)
     assert HONEST[0] < noise_units(tmp_path, inputs, observed) < HONEST[1]
 
 

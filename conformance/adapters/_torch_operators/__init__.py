@@ -7,6 +7,7 @@ heads, K head dim, R rotated pairs, N rows, C classes.
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,7 +60,7 @@ _OPERATORS: dict[str, tuple[Compute, dict[str, Any]]] = {
 
 
 def compute(
-    call: OperatorCall, where: Any, *, eager_attention: bool = False
+    call: OperatorCall, where: Any, *, eager_attention: bool = False, compiled: bool = False
 ) -> dict[str, NDArray[Any]]:
     """Return a call's outputs by formal name, computed on the device ``where``.
 
@@ -67,6 +68,7 @@ def compute(
         call: the call.
         where: a device of torch's.
         eager_attention: whether attention is composed of plain functions.
+        compiled: whether torch's compiler makes one program of each operator.
 
     Raises:
         Unsupported: there is no such operator here, or torch has no kernel for the call.
@@ -81,13 +83,43 @@ def compute(
     attributes = {name: _stored(v) for name, v in {**defaults, **call.attributes}.items()}
     inputs = {name: to_tensor(array, where) for name, array in call.inputs.items()}
     try:
-        outputs = function(inputs, attributes)
+        outputs = (_compiled(function) if compiled else function)(inputs, attributes)
     except NotImplementedError as error:
         raise Unsupported(f"{call.operator}: torch has no kernel: {error}") from error
     for name in call.outputs:
         if name not in outputs:
             raise Unsupported(f"{call.operator}: output {name!r} has no counterpart in torch")
     return {name: to_array(outputs[name]) for name in call.outputs}
+
+
+_PROGRAMS = 256
+"""Programs that the compiler may make of one operator: one for each set of attributes and ranks."""
+
+
+@functools.cache
+def _compiled(function: Compute) -> Compute:
+    """Return a function compiled for free sizes, its attributes constants.
+
+    Where the compiler gives up for too many programs torch would go on without it, unnoticed; here
+    that is an error.
+    """
+    import torch  # noqa: PLC0415
+    from torch._dynamo import config  # noqa: PLC0415  # there is no public way to these
+
+    program = torch.compile(function, dynamic=True)
+
+    def run(inputs: Tensors, attributes: Attributes) -> dict[str, Any]:
+        with config.patch(
+            recompile_limit=_PROGRAMS,
+            accumulated_recompile_limit=_PROGRAMS,
+            fail_on_recompile_limit_hit=True,
+            specialize_float=True,
+            specialize_int=True,
+        ):
+            answer: dict[str, Any] = program(inputs, attributes)
+            return answer
+
+    return run
 
 
 def _stored(value: Any) -> Any:

@@ -1,0 +1,114 @@
+"""The decoder in the large operators of ONNX 23 and later, to be exported.
+
+What ``model`` writes out step by step is here one ``RMSNormalization``, ``RotaryEmbedding`` or
+``Attention``: plain torch code does not become those nodes. The weights, the phases and the masks
+are the decoder's own. Shape suffixes are those of ``model``; P is the count of past tokens.
+"""
+
+# mypy: disallow-subclassing-any=False
+# torch is untyped to mypy here, and what is exported has to be an nn.Module.
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from reference_model.model import LayerCache, Output, allowed_keys, at_least_float32
+
+if TYPE_CHECKING:
+    from reference_model.model import Attention, Block, Cache, Decoder, RMSNorm
+
+
+class FusedDecoder(nn.Module):
+    """A decoder's weights under another forward; it needs a cache, which may hold no tokens.
+
+    Its logits are the decoder's at every token that the mask shows. A padded one attends to itself
+    alone, where the decoder weighs all keys alike: nobody reads either.
+    """
+
+    def __init__(self, decoder: Decoder) -> None:
+        super().__init__()
+        self.config = decoder.config
+        self.decoder = decoder
+
+    def forward(
+        self,
+        input_ids_BT: Tensor,
+        attention_mask_BS: Tensor,
+        position_ids_BT: Tensor,
+        cache: Cache,
+        taps: bool = False,  # noqa: FBT001, FBT002  # as the decoder's forward has it
+    ) -> Output:
+        """Return logits and cache as ``Decoder`` does; of its taps, those after each layer."""
+        trunk = self.decoder.model
+        x_BTD = trunk.embed_tokens(input_ids_BT)
+        allowed_B1TS = visible_keys(attention_mask_BS, input_ids_BT.shape[1])
+        phases = trunk.layers[0].self_attn.rotary.phases(position_ids_BT, x_BTD.dtype)
+        longer, seen = [], {}
+        for i, (block, past) in enumerate(zip(trunk.layers, cache, strict=True)):
+            x_BTD, layer_cache = run_block(block, x_BTD, allowed_B1TS, phases, past)
+            longer.append(layer_cache)
+            seen[f"layer.{i}"] = x_BTD
+        logits_BTV = self.decoder.head(normalised(trunk.norm, x_BTD))
+        return Output(logits_BTV, tuple(longer), seen if taps else {})
+
+
+def visible_keys(attention_mask_BS: Tensor, tokens: int) -> Tensor:
+    """Return ``allowed_keys``, and itself for every token: bool (B, 1, T, S).
+
+    A query that may see no key is a softmax over nothing: NaN by Attention-23 as it was released
+    and 0 by its errata. NaN would reach the real tokens of a left-padded row as 0 * NaN.
+    """
+    keys = attention_mask_BS.shape[1]
+    slot_S = torch.arange(keys, device=attention_mask_BS.device)
+    itself_TS = slot_S == slot_S[keys - tokens :].unsqueeze(1)
+    return allowed_keys(attention_mask_BS, tokens) | itself_TS
+
+
+def run_block(
+    block: Block,
+    x_BTD: Tensor,
+    allowed_B1TS: Tensor,
+    phases: tuple[Tensor, Tensor],
+    past: LayerCache,
+) -> tuple[Tensor, LayerCache]:
+    """Return the stream behind a block, (B, T, D), and the longer cache."""
+    normed_BTD = normalised(block.input_layernorm, x_BTD)
+    attention_BTD, cache = attend(block.self_attn, normed_BTD, allowed_B1TS, phases, past)
+    x_BTD = x_BTD + attention_BTD
+    return x_BTD + block.mlp(normalised(block.post_attention_layernorm, x_BTD)), cache
+
+
+def normalised(norm: RMSNorm, x_BTD: Tensor) -> Tensor:
+    """Return each token's vector normalised, (B, T, D): one ``RMSNormalization``."""
+    return nn.functional.rms_norm(x_BTD, norm.weight.shape, norm.weight, norm.eps)
+
+
+def attend(
+    attention: Attention,
+    x_BTD: Tensor,
+    allowed_B1TS: Tensor,
+    phases: tuple[Tensor, Tensor],
+    past: LayerCache,
+) -> tuple[Tensor, LayerCache]:
+    """Return what attention adds, (B, T, D), and the longer cache: one ``Attention``.
+
+    The operator repeats key/value heads and puts the past before the new keys by itself.
+    """
+    q_BHTK = turned(attention.split(attention.q_proj(x_BTD)), phases)
+    k_BGTK = turned(attention.split(attention.k_proj(x_BTD)), phases)
+    v_BGTK = attention.split(attention.v_proj(x_BTD))
+    out_BHTK, k_BGSK, v_BGSK, _ = torch.onnx.ops.attention(
+        q_BHTK, k_BGTK, v_BGTK, allowed_B1TS, past.k_BGSK, past.v_BGSK
+    )
+    out_BTD = attention.o_proj(out_BHTK.transpose(1, 2).flatten(2))
+    return out_BTD, LayerCache(k_BGSK, v_BGSK)
+
+
+def turned(x_BHTK: Tensor, phases: tuple[Tensor, Tensor]) -> Tensor:
+    """Turn queries or keys, (B, H, T, K), in at least float32: one ``RotaryEmbedding``."""
+    cos_BTI, sin_BTI = (phase_B1TI.squeeze(1) for phase_B1TI in phases)
+    wide_BHTK = at_least_float32(x_BHTK)
+    return torch.onnx.ops.rotary_embedding(wide_BHTK, cos_BTI, sin_BTI).to(x_BHTK.dtype)
