@@ -3,8 +3,9 @@
 ``pytorch[:cpu|cuda|cuda:<n>][?dtype=...&compile=true&attention=sdpa|eager]``. What is under test is
 torch: its kernels, its compiler, its devices and types. Operators of attention are torch's
 scaled_dot_product_attention, or composed of plain functions. ``compile=true`` compiles the decoder
-and each operator for free sizes; that takes seconds for every kind of call, so that profile
-``operators`` takes many minutes. Shape letters: B batch, T tokens, S keys, V vocabulary.
+and each operator for free sizes; torch makes a program anew where a size is 0 or 1, in seconds, so
+that profile ``operators`` takes about an hour. Shape letters: B batch, T tokens, S keys, V
+vocabulary.
 """
 
 from __future__ import annotations
