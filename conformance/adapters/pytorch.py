@@ -1,11 +1,11 @@
 """PyTorch: the suite's reference decoder in torch, and torch's own functions for the operators.
 
-``pytorch[:cpu|cuda|cuda:<n>][?dtype=...&compile=true&attention=sdpa|eager]``. What is under test is
-torch: its kernels, its compiler, its devices and types. Operators of attention are torch's
-scaled_dot_product_attention, or composed of plain functions. ``compile=true`` compiles the decoder
-and each operator for free sizes; torch makes a program anew where a size is 0 or 1, in seconds, so
-that profile ``operators`` takes about an hour. Shape letters: B batch, T tokens, S keys, V
-vocabulary.
+``pytorch[:cpu|cuda|cuda:<n>][?dtype=...&compile=decoder|true&attention=sdpa|eager]``. What is under
+test is torch: its kernels, its compiler, its devices and types. Operators of attention are torch's
+scaled_dot_product_attention, or composed of plain functions. ``compile=decoder`` compiles the
+decoder for free sizes, ``compile=true`` each operator too; torch makes a program anew where a size
+is 0 or 1, in seconds, so that profile ``operators`` then takes about an hour. Shape letters: B
+batch, T tokens, S keys, V vocabulary.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 _CAPABILITIES = frozenset({"logits", "cache", "operators", "hidden_states"})
+_COMPILED = {"false": "eager", "decoder": "decoder compiled, operators eager", "true": "compiled"}
+"""By ``compile``: how the runtime describes itself."""
 _LAYER = re.compile(r"layer\.\d+")
 
 
@@ -48,7 +50,7 @@ def open(target: str, options: Mapping[str, str]) -> Iterator[Candidate]:  # noq
         options,
         {
             "dtype": tuple(_torch.PRECISIONS),
-            "compile": ("false", "true"),
+            "compile": tuple(_COMPILED),
             "attention": ("sdpa", "eager"),
         },
     )
@@ -69,10 +71,10 @@ class _Candidate:
         import torch  # noqa: PLC0415
 
         self._where, self._dtype = where, dtype
-        self._compiled = options["compile"] == "true"
+        self._compiled = options["compile"]
         self._eager_attention = options["attention"] == "eager"
         claims = _torch.claims(_CAPABILITIES, options["dtype"])
-        how = "compiled" if self._compiled else "eager"
+        how = _COMPILED[self._compiled]
         if self._eager_attention:  # a softmax of minus infinities alone is 0 / 0
             terms = {**claims.contract, "query_without_keys": "nan"}
             claims = dataclasses.replace(claims, contract=terms)
@@ -92,7 +94,7 @@ class _Candidate:
         from reference_model.model import load_decoder  # noqa: PLC0415
 
         decoder = load_decoder(package.path, self._dtype).to(self._where)
-        forward = torch.compile(decoder, dynamic=True) if self._compiled else decoder
+        forward = torch.compile(decoder, dynamic=True) if self._compiled != "false" else decoder
         return _Model(decoder, forward, self._where)
 
     def operator(self, call: OperatorCall) -> dict[str, Array]:
@@ -104,7 +106,7 @@ class _Candidate:
                 call,
                 self._where,
                 eager_attention=self._eager_attention,
-                compiled=self._compiled,
+                compiled=self._compiled == "true",
             )
 
 

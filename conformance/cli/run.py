@@ -17,7 +17,7 @@ __all__ = ["EXAMPLES", "add_options", "run"]
 
 EXAMPLES = (
     "llm-conformance run --candidate onnxruntime:CPUExecutionProvider --profile decoder",
-    'llm-conformance run --candidate "pytorch:cpu?compile=true" --only LOGITS-001',
+    'llm-conformance run --candidate "pytorch:cpu?compile=decoder" --only LOGITS-001',
     "llm-conformance run --candidate ./my_adapter.py:device0 --isolate",
     "llm-conformance run --candidate onnxruntime --model ./my-checkpoint",
 )
