@@ -25,37 +25,47 @@ _SPARE = 24
 _HIDDEN = _SPARE // 3
 _ALPHABETS = (4, VOCAB)
 """Tokens of few kinds repeat, those of all kinds hardly ever do."""
+_PLACES = ("left", "middle", "right")
+"""Where tokens of a row are hidden: a batch has a row of each."""
+_COUNTS = st.integers(1, _HIDDEN)
+_LONG = 500
+"""Reach from which a batch has one row, which takes as long as hundreds of others."""
 
 
 def reaching_rows(model: CheckedModel) -> Strategy:
-    """Token ids (B, T): one to three rows, one where the model looks back very far."""
+    """Token ids (B, T): three rows, or one where the model looks back very far."""
     reach = FORMS[model.package.name].reach
-    rows = st.integers(1, 3 if reach < 500 else 1)
-    shape = st.tuples(rows, st.integers(reach + _HIDDEN + 1, reach + _SPARE))
-    drawn = st.tuples(shape, st.integers(0, 2**32 - 1), st.sampled_from(_ALPHABETS))
-    return drawn.map(lambda d: _tokens(*d))
+    lengths = st.integers(reach + _HIDDEN + 1, reach + _SPARE)
+    seeds, kinds = st.integers(0, 2**32 - 1), st.sampled_from(_ALPHABETS)
+    rows = len(_PLACES) if reach < _LONG else 1
+    return st.tuples(lengths, seeds, kinds).map(lambda drawn: _tokens(rows, *drawn))
 
 
-def _tokens(shape: tuple[int, int], seed: int, kinds: int) -> Ints:
+def _tokens(rows: int, length: int, seed: int, kinds: int) -> Ints:
     numbers = np.random.default_rng(seed)
-    return numbers.permutation(VOCAB)[:kinds][numbers.integers(0, kinds, shape)]
+    return numbers.permutation(VOCAB)[:kinds][numbers.integers(0, kinds, (rows, length))]
 
 
 def left_padding(tokens_BT: Ints) -> Strategy:
-    """A mask (B, T) that hides up to eight tokens on the left of each row."""
-    return _hidden(tokens_BT, st.just("left"))
+    """A mask (B, T) that hides tokens on the left of all rows but one, or of the only one."""
+    counts = st.lists(_COUNTS, min_size=len(tokens_BT), max_size=len(tokens_BT))
+    return st.tuples(counts, st.integers(0, len(_PLACES) - 1)).map(
+        lambda drawn: np.stack(
+            [
+                _row(tokens_BT.shape[1], 0 if row == drawn[1] and len(tokens_BT) > 1 else c, "left")
+                for row, c in enumerate(drawn[0])
+            ]
+        )
+    )
 
 
 def any_padding(tokens_BT: Ints) -> Strategy:
-    """A mask (B, T) that hides up to eight tokens of each row: on a side, or in its middle."""
-    return _hidden(tokens_BT, st.sampled_from(["left", "middle", "right"]))
-
-
-def _hidden(tokens_BT: Ints, places: st.SearchStrategy[str]) -> Strategy:
+    """A mask (B, T) that hides tokens of each row: on the left, in the middle, on the right."""
     batch, tokens = tokens_BT.shape
-    row = st.tuples(st.integers(0, _HIDDEN), places)
-    rows = st.lists(row, min_size=batch, max_size=batch)
-    return rows.map(lambda drawn: np.stack([_row(tokens, *one) for one in drawn]))
+    counts = st.lists(_COUNTS, min_size=batch, max_size=batch)
+    return st.tuples(counts, st.permutations(_PLACES)).map(
+        lambda drawn: np.stack([_row(tokens, *one) for one in zip(*drawn, strict=False)])
+    )
 
 
 def _row(tokens: int, hidden: int, place: str) -> Ints:

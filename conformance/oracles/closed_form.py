@@ -180,19 +180,19 @@ def _soft_rope(tokens_N: Ints) -> tuple[Array, Array]:
 
 
 _SATURATED = (
-    "attention scale, softcap, small errors of rotary frequencies, rounding, the activation, "
-    "numbers that lead nowhere"
+    "attention scale, small errors of rotary frequencies, rounding, the activation, "
+    "later keys that are seen, numbers that lead nowhere"
 )
 _LOOKS_BACK = (
-    "rotary pairs, sign and base, position ids, causality, padding that is seen, key/value heads, "
+    "rotary pairs, sign and base, position ids, padding that is seen, key/value heads, softcap, "
     "a cache that loses, moves or mixes entries, values and keys swapped"
 )
 
 
 def _back(name: str, first: int, second: int, finer: str = "") -> ClosedForm:
-    formula = f"16 for the token {first} places back, 8 for the one {second} back, 0 for others"
+    formula = f"16 for the token {first} back, 8 for the one {second} back, 0 for others"
     if first == second:
-        formula = f"24 for the token {first} places back, 0 for others"
+        formula = f"24 for the token {first} back, 0 for others"
     return ClosedForm(
         name,
         formula,
@@ -241,7 +241,7 @@ _ALL = (
     ClosedForm(
         "soft",
         "24 times a softmax of (1 + t mod 4) (u mod 7 - 3) cos(d f) / 4 over keys u that stand d "
-        "places back, f the slowest frequency; at 300 + t mod 16 8 SiLU(t mod 16 / 2 - 4) more",
+        "back, f the slowest frequency; logit 300 + t mod 16 has 8 SiLU(t mod 16 / 2 - 4) more",
         "attention scale, softcap, the activation's form, what `mean-attention` sees",
         "positions, epsilon; whatever is below its roundings",
         _soft,
@@ -250,7 +250,7 @@ _ALL = (
     ClosedForm(
         "soft-rope",
         "24 times a softmax of the sum of cos((d - 5) f) / 8 over all frequencies f and keys d "
-        "places back",
+        "back",
         "rotary base to 1e-4 at fp32, pairs, sign, position ids, what `mean-attention` sees",
         "the activation, epsilon; whatever is below its roundings",
         _soft_rope,
