@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from conformance import catalogue, mutants, proof
+from conformance.oracles.closed_form import FORMS
 from conformance.records import Oracle
 from conformance.report._text import wrapped
 from conformance.tolerances import TOLERANCES, Tolerance
@@ -38,6 +39,13 @@ def mutants_killed(requirement: str) -> list[Mutant]:
     return [m for m in mutants.all_mutants().values() if requirement in m.kills]
 
 
+def closed_forms(requirement: Requirement) -> list[str]:
+    """Return what each planted model answers, what shows on it and to what it is blind."""
+    if requirement.oracle is not Oracle.CLOSED_FORM:
+        return []
+    return [f"{f.name}: {f.formula}. Shows {f.sees}. Blind to {f.blind}." for f in FORMS.values()]
+
+
 def history(mutant: Mutant) -> str:
     """Return where a mutant's bug was met."""
     return "Made again and again." if mutant.bug == "generic" else f"Historic bug: {mutant.bug}."
@@ -62,6 +70,7 @@ def render(requirement: Requirement) -> str:
     rows += [("untestable", requirement.untestable)] if requirement.untestable else []
     for judge, tolerance in tolerances(requirement.id).items():
         rows += [("tolerance", f"{tolerance.demand} ({judge})"), ("basis", tolerance.basis)]
+    rows += [("model", text) for text in closed_forms(requirement)]
     rows += [("check", f"{c.module}.py: {c.name}") for c in catalogue.deciding(requirement.id)]
     rows += [
         ("kills", f"{m.name}: {m.summary} {history(m)}") for m in mutants_killed(requirement.id)

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from conformance.package import ModelPackage
     from conformance.records import Contract
     from reference_model.builds import Build
+    from reference_model.planted import PlantedModel
     from reference_model.zoo import SuiteModel
 
 CACHE_VARIABLE = "LLM_CONFORMANCE_CACHE"
@@ -61,9 +62,9 @@ def suite_package(name: str) -> ModelPackage:
     from reference_model import zoo  # noqa: PLC0415  # not needed for a release
     from reference_model.package import write_package  # noqa: PLC0415  # the same
 
-    if name not in zoo.MODELS:
-        raise UsageError(f"there is no model {name!r}.{did_you_mean(name, zoo.MODELS)}")
-    model = zoo.MODELS[name]
+    if name not in zoo.ALL:
+        raise UsageError(f"there is no model {name!r}.{did_you_mean(name, zoo.ALL)}")
+    model = zoo.ALL[name]
     folder = cache_folder() / "packages" / f"{name}-{model.digest[:16]}"
     if not _intact(folder, model):
         with _unfinished(folder) as fresh:
@@ -72,7 +73,7 @@ def suite_package(name: str) -> ModelPackage:
     return open_package(folder, name)
 
 
-def _intact(folder: Path, model: SuiteModel) -> bool:
+def _intact(folder: Path, model: SuiteModel | PlantedModel) -> bool:
     """Return whether a cached package is still what was written, and nothing beside it."""
     from reference_model import package, weights  # noqa: PLC0415  # not needed for a release
 

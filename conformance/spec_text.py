@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conformance import catalogue, explanation, proof, schema, spec
+from conformance.oracles.closed_form import FORMS
 from conformance.records import Outcome, Verdict
 from conformance.tolerances import TOLERANCES
 from conformance.verdicts import EXIT_CODES
@@ -88,12 +89,19 @@ def text() -> str:
     opening = _OPENING.format(version=standard.version, command=COMMAND)
     parts = [f"# The standard\n\n{opening}", _contents()]
     parts += [_section("Words", _table(("word", "means"), GLOSSARY.items())), _verdicts()]
-    parts += [_tolerances(standard), _profiles(standard), _requirements(standard)]
+    parts += [_tolerances(standard), _profiles(standard), _closed_forms()]
+    parts.append(_requirements(standard))
     return "\n\n".join(parts) + "\n"
 
 
 def _contents() -> str:
-    names = ("Words", "Verdicts and outcomes", "Tolerances", "Profiles and capabilities")
+    names = (
+        "Words",
+        "Verdicts and outcomes",
+        "Tolerances",
+        "Profiles and capabilities",
+        "Closed forms",
+    )
     links = [f"- [{name}](#{_anchor(name)})" for name in (*names, "Requirements")]
     topics = [f"  - [{topic}](#{_anchor(topic)})" for topic in _topics()]
     return "\n".join([*links, *topics])
@@ -179,6 +187,21 @@ def _profiles(standard: Spec) -> str:
         "the profile demands has to be claimed, and fails where it is not."
     )
     return _section("Profiles and capabilities", f"{profiles}\n\n{note}\n\n{capabilities}")
+
+
+def _closed_forms() -> str:
+    forms = _table(
+        ("model", "logits", "shows", "blind to"),
+        [(f"`{f.name}`", f.formula, f.sees, f.blind) for f in FORMS.values()],
+    )
+    body = (
+        "Profile `closed-form` is judged on planted models: ordinary weights, arranged so that the "
+        "logits are formulas of the token ids. Each is blind by design; together they show what "
+        "an implementation has that is wrong, not how precisely it rounds. Nothing but token ids "
+        "has to go in and logits (or the tokens that they choose) come out.\n\n"
+        f"{forms}"
+    )
+    return _section("Closed forms", body)
 
 
 def _requirements(standard: Spec) -> str:

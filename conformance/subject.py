@@ -27,7 +27,7 @@ from conformance.errors import (
 from conformance.oracles.corpus import TOKENS
 from conformance.package import CONFIG
 from conformance.raised import clean, error_text
-from conformance.records import Against, CandidateInfo, Claims, ModelRecord, NoiseUnit
+from conformance.records import Against, CandidateInfo, Claims, ModelRecord, NoiseUnit, Oracle
 from reference_model.builds import BUILDS
 
 if TYPE_CHECKING:
@@ -175,6 +175,11 @@ def _packages(selection: Selection, profile: Profile) -> list[ModelPackage]:
     found = [models.open_package(Path(folder)) for folder in selection.model]
     if found and "logits" not in profile.demands:
         raise UsageError(f"profile {profile.name} judges no model: leave out --model")
+    if found and _is_of_planted_models(profile):
+        raise UsageError(
+            f"profile {profile.name} judges models of the suite's own, whose logits are known in "
+            "closed form: leave out --model"
+        )
     found = found or [models.suite_package(name) for name in profile.models]
     if not found and "logits" in profile.demands:
         raise UsageError(
@@ -186,6 +191,11 @@ def _packages(selection: Selection, profile: Profile) -> list[ModelPackage]:
     if len(set(names)) != len(names):
         raise UsageError(f"two models share a name ({', '.join(names)}): rename one of the folders")
     return found
+
+
+def _is_of_planted_models(profile: Profile) -> bool:
+    known = spec.load().requirements
+    return any(known[name].oracle is Oracle.CLOSED_FORM for name in profile.requirements)
 
 
 def _check_room(package: ModelPackage) -> None:

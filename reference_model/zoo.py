@@ -1,7 +1,7 @@
 """The suite's own models: tiny decoders that together use every mechanism of the architecture.
 
 A model is a config, a seed and the digest that its weights must have; nothing is downloaded. They
-know no language.
+know no language. Beside them stand the planted models, whose logits are known in closed form.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from reference_model import planted
 from reference_model.config import Attention, Llama3, Mlp, ModelConfig, Norm, Rope
 from reference_model.weights import Design, make_weights
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+
+    from reference_model.planted import PlantedModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,4 +100,7 @@ _MHA_SCALED = SuiteModel(
 MODELS: Mapping[str, SuiteModel] = MappingProxyType(
     {model.name: model for model in (_GQA, _MQA_TIED, _MHA_SCALED)}
 )
-"""The suite's models by name."""
+"""The seeded models by name."""
+
+ALL: Mapping[str, SuiteModel | PlantedModel] = MappingProxyType({**MODELS, **planted.MODELS})
+"""Every model of the suite by name, seeded and planted."""

@@ -38,6 +38,19 @@ def test_a_check_that_passes_is_given_twenty_inputs():
     assert len(asked) == 20
 
 
+def test_a_check_whose_inputs_hold_many_cases_says_how_many_it_is_given():
+    asked = []
+
+    @inputs.given(3, number=lambda: st.integers(0, 1000))
+    def check(number):
+        asked.append(number)
+
+    check()
+    assert len(asked) == 3
+    assert len(inputs.examples(check, {}, 8, 1)) == 3
+    assert len(inputs.examples(check, {}, 2, 1)) == 2
+
+
 @pytest.mark.parametrize("error", [CandidateCrashed, CandidateTimeout])
 def test_an_input_that_ends_the_process_is_given_once_and_is_the_counterexample(error):
     asked = []

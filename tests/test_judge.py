@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from conformance import evidence, judge, spec
 from conformance.errors import FormatError, Nonconformity, SpecError
+from conformance.oracles.closed_form import Answer
 from conformance.oracles.standard import Expected
 from conformance.records import NoiseUnit
 
@@ -273,3 +274,39 @@ def test_equal_numbers_of_different_types_are_not_compared_bit_for_bit():
 def test_an_infinite_bound_is_a_fault_of_the_oracle():
     with pytest.raises(SpecError, match="would pass any answer"):
         judge.within_bounds(outputs(1.0, 2.0), bounded([1.0, 2.0], [0.5, math.inf]))
+
+
+def closed(value, bound=0.0, *, defined=True):
+    shape = (2, 3, 4)
+    return Answer(np.full(shape, value), np.full(shape, bound), np.full(shape[:2], defined))
+
+
+@pytest.mark.parametrize("wrong", [np.nextafter(np.float32(16), np.float32(0)), np.nan, np.inf])
+def test_a_number_that_is_exact_in_closed_form_may_not_differ_at_all(wrong):
+    observed = np.full((2, 3, 4), 16, np.float32)
+    judge.equals_closed_form(observed, closed(16))
+    observed[1, 2, 3] = wrong
+    with pytest.raises(Nonconformity, match=r"^1 numbers \(differing\) at logits\[1, 2, 3\]"):
+        judge.equals_closed_form(observed, closed(16))
+
+
+@pytest.mark.parametrize("wrong", [16.6, 15.4, np.nan])
+def test_a_number_that_is_rounded_in_closed_form_stays_within_its_bound(wrong):
+    observed = np.full((2, 3, 4), 16.4, np.float32)
+    judge.equals_closed_form(observed, closed(16, 0.5))
+    observed[0, 1, 2] = wrong
+    with pytest.raises(Nonconformity, match=r"bounds \(rho\) at logits\[0, 1, 2\]; allowed 1"):
+        judge.equals_closed_form(observed, closed(16, 0.5))
+
+
+def test_rows_in_which_a_closed_form_is_not_defined_are_neither_judged_nor_counted():
+    answer = closed(16)
+    answer.defined_BT[0] = False
+    observed = np.full((2, 3, 4), 16, np.float32)
+    observed[0] = np.nan
+    with evidence.collect() as sink:
+        judge.equals_closed_form(observed, answer)
+    assert [m.count for m in sink.measurements] == [12]
+    with evidence.collect() as sink:
+        judge.equals_closed_form(observed, closed(16, defined=False))
+    assert sink.measurements == ()

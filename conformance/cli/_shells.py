@@ -33,7 +33,7 @@ WORDS: dict[str, Callable[[], Iterable[str]]] = {
     "CANDIDATE": lambda: [*candidates.built_in_adapters(), *_mutants()],
     "ID": lambda: spec.load().requirements,
     "KIND": formats.kinds,
-    "MODEL": lambda: zoo.MODELS,
+    "MODEL": lambda: zoo.ALL,
     "PROFILE": lambda: spec.load().profiles,
     "SHELL": lambda: SHELLS,
     "WHAT": lambda: LISTS,

@@ -68,7 +68,7 @@ def _profiles() -> Rows:
 def _models() -> Rows:
     from reference_model import zoo  # noqa: PLC0415  # only this list needs it
 
-    return [(model.name, model.summary) for model in zoo.MODELS.values()]
+    return [(model.name, model.summary) for model in zoo.ALL.values()]
 
 
 def _mutants() -> Rows:

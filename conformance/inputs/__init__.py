@@ -85,8 +85,16 @@ _SETTINGS = hypothesis.settings(
 """Explicit, so that no conftest or profile of the user's can change what a check means."""
 
 
-def given(**inputs: Input) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Feed a check with generated inputs, and keep them for the counterexample."""
+def given(
+    most: int | None = None, /, **inputs: Input
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Feed a check with generated inputs, and keep them for the counterexample.
+
+    Args:
+        most: how many at most, where each of them holds many cases; usually twenty.
+        inputs: how to draw each, by the names that the check gives them.
+    """
+    settings = _SETTINGS if most is None else hypothesis.settings(_SETTINGS, max_examples=most)
 
     def decorate(check: Callable[..., None]) -> Callable[..., None]:
         fixtures = [p for p in inspect.signature(check).parameters if p not in inputs]
@@ -101,9 +109,10 @@ def given(**inputs: Input) -> Callable[[Callable[..., None]], Callable[..., None
         drawn.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
             [inspect.Parameter(n, inspect.Parameter.POSITIONAL_OR_KEYWORD) for n in names]
         )
-        generated = _SETTINGS(hypothesis.given(data=st.data())(drawn))
+        generated = settings(hypothesis.given(data=st.data())(drawn))
         generated.llm_check = check  # type: ignore[attr-defined]  # what a replay calls
         generated.llm_inputs = inputs  # type: ignore[attr-defined]  # what `examples` draws
+        generated.llm_most = most  # type: ignore[attr-defined]  # and how often
         return generated
 
     return decorate
@@ -140,7 +149,8 @@ def examples(
     def collect(data: st.DataObject) -> None:
         found.append(_drawn(inputs, arguments, data))
 
-    frozen = hypothesis.settings(_SETTINGS, max_examples=count, phases=[hypothesis.Phase.generate])
+    most = min(count, check.llm_most or count)  # type: ignore[attr-defined]
+    frozen = hypothesis.settings(_SETTINGS, max_examples=most, phases=[hypothesis.Phase.generate])
     hypothesis.seed(seed)(frozen(hypothesis.given(data=st.data())(collect)))()
     return found
 

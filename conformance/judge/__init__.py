@@ -23,7 +23,13 @@ from conformance.judge.equivalence import (
     same_decisions,
 )
 from conformance.judge.noise import max_within_noise, related, within_noise
-from conformance.judge.values import all_finite, all_zero, bitwise_equal, within_bounds
+from conformance.judge.values import (
+    all_finite,
+    all_zero,
+    bitwise_equal,
+    equals_closed_form,
+    within_bounds,
+)
 
 __all__ = [
     "Side",
@@ -34,6 +40,7 @@ __all__ = [
     "both_max_within_noise",
     "both_within_bounds",
     "both_within_noise",
+    "equals_closed_form",
     "follows_schema",
     "free_of_faults",
     "in_its_type",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from conformance.oracles.closed_form import Answer
     from conformance.oracles.standard import Expected
 
     Array = NDArray[Any]
@@ -51,6 +52,34 @@ def rho_of(name: str, observed: Array, expected: Array, bound: Array) -> Measure
 def _differs(observed: Array, expected: Array) -> Array:
     same = (observed == expected) | (np.isnan(observed.astype(np.float64)) & np.isnan(expected))
     return np.where(same, 0.0, np.inf)
+
+
+def equals_closed_form(observed: Array, answer: Answer, name: str = "logits") -> None:
+    """Demand the numbers of a closed form: the same where it is exact, near where it is rounded.
+
+    Args:
+        observed: the candidate's logits, (B, T, V).
+        answer: the closed form's, with the rows (B, T) in which it is defined.
+        name: what is judged.
+    """
+    comparable(observed, answer.value_BTV, types=False)
+    judged = np.broadcast_to(answer.defined_BT[..., None], observed.shape)
+    error = np.abs(observed.astype(np.float64) - answer.value_BTV)
+    exact = judged & (answer.bound_BTV == 0)
+    found = []
+    if exact.any():
+        wrong = exact & ~(error == 0)
+        place, _ = place_of(name, np.where(wrong, error, 0.0))
+        count = int(exact.sum())
+        found.append(Measurement("differing", float(wrong.sum()), 0.0, "numbers", place, count))
+    rounded = judged & (answer.bound_BTV > 0)
+    if rounded.any():
+        bound = np.where(rounded, answer.bound_BTV, 1.0)
+        rho = np.where(rounded, error / bound, 0.0)
+        place, index = place_of(name, rho)
+        count = int(rounded.sum())
+        found.append(Measurement("rho", float(rho[index]), 1.0, "bounds", place, count))
+    settle(*found)
 
 
 def bitwise_equal(one: Array, other: Array, name: str = "Y") -> None:

@@ -16,7 +16,7 @@ from conformance import candidate as candidates
 from conformance import mutants, spec
 from conformance.errors import CandidateUnavailable
 from conformance.matrix.corpus import Cell, Corpus
-from conformance.records import Verdict
+from conformance.records import Oracle, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -194,7 +194,9 @@ class _Corpora:
 
     def __init__(self, standard: Spec) -> None:
         self._standard = standard
-        self._models = spec.profile(standard, "decoder").models
+        self._models = tuple(
+            dict.fromkeys(name for p in standard.profiles.values() for name in p.models)
+        )
         self._found: dict[Contract, Corpus] = {}
 
     def cells(self, text: str, requirements: Sequence[Requirement]) -> tuple[Cell, ...]:
@@ -227,15 +229,20 @@ def reached(mutant: Mutant, requirements: Sequence[Requirement]) -> list[Require
     """Return the requirements whose checks can come upon a mutant's fault at all.
 
     A fault in one operator cannot be seen by a check of another, nor by one of the decoder, which
-    has operators of its own; those cells are not run. Nor are those of two candidates unless the
-    mutant names them: beside an honest candidate they fail what the others do, and little else.
+    has operators of its own; those cells are not run. Nor are those of two candidates and those of
+    closed forms unless the mutant names them: beside an honest candidate, or on models that are
+    blind by design, they fail what the others do, and little else.
     """
-    requirements = [r for r in requirements if not r.two_candidates or r.id in mutant.kills]
+    requirements = [r for r in requirements if not _where_named(r) or r.id in mutant.kills]
     if mutant.operator is not None:
         return [r for r in requirements if (r.operator or "").partition("-")[0] == mutant.operator]
     if mutant.replaces == "info":
         return [r for r in requirements if r.operator is None and not r.needs]
     return [r for r in requirements if r.operator is None and r.needs]
+
+
+def _where_named(requirement: Requirement) -> bool:
+    return requirement.two_candidates or requirement.oracle is Oracle.CLOSED_FORM
 
 
 def smallest_kill(found: Sequence[Row], requirement: str) -> tuple[Row, Cell] | None:

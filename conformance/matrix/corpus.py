@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from conformance import catalogue, evidence, faults, inputs, models
+from conformance import catalogue, evidence, faults, inputs, models, spec
 from conformance.checked import CheckedModel, CheckedOperators, RememberedOracle, RememberedTruths
 from conformance.plan import unclaimed
 from conformance.records import Measurement, Verdict
@@ -146,10 +146,14 @@ class Corpus:
             self._cases[requirement] = [
                 self._frozen(check, model, parameters, fixtures)
                 for check in catalogue.deciding(requirement)
-                for model in (self._packages if check.per_model else [None])
+                for model in (self._models_of(requirement) if check.per_model else [None])
                 for parameters in check.parametrisations()
             ]
         return self._cases[requirement]
+
+    def _models_of(self, requirement: str) -> list[str]:
+        """Return the models of the profiles that have a requirement, of those that are here."""
+        return [n for n in spec.models_of(spec.load(), requirement) if n in self._packages]
 
     def _frozen(
         self,

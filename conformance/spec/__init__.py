@@ -69,6 +69,12 @@ def compares(spec: Spec, profile: Profile) -> bool:
     return any(spec.requirements[name].two_candidates for name in profile.requirements)
 
 
+def models_of(spec: Spec, identifier: str) -> tuple[str, ...]:
+    """Return the suite's models on which a requirement is decided, by any profile that has it."""
+    profiles = [p for p in spec.profiles.values() if identifier in p.requirements]
+    return tuple(dict.fromkeys(name for p in profiles for name in p.models))
+
+
 def requirement(spec: Spec, identifier: str) -> Requirement:
     """Return a requirement by id.
 
