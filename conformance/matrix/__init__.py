@@ -175,7 +175,9 @@ def exported(only: Collection[str] = EXPORTED) -> Iterator[Row]:
     corpora = _Corpora(standard)
     for name in only:
         mutant = mutants.all_mutants()[name]
-        columns = [standard.requirements[i] for i in mutant.kills]
+        named = [standard.requirements[i] for i in mutant.kills]
+        # The planted models are many to export, and show the same fault.
+        columns = [r for r in named if r.oracle is not Oracle.CLOSED_FORM]
         yield corpora.row(f"mutant:{name}?export=onnx", mutant, columns)
 
 

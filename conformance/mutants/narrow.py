@@ -84,7 +84,7 @@ def scores_in_bfloat16(_: Honest, *inputs: Any) -> Any:
 
 @mutant(
     "attend",
-    kills=("LOGITS-001", "LOGITS-002"),
+    kills=("LOGITS-001", "LOGITS-002", "CLOSED-001", "CLOSED-002", "CLOSED-003"),
     bug="ggml-org/llama.cpp#7805",
     equivalent_at={"fp16": "Products of queries and keys are float16 numbers there."},
     below_noise_at=("bf16",),
@@ -96,7 +96,7 @@ def scores_in_float16(_: Honest, *inputs: Any) -> Any:
 
 @mutant(
     "attend",
-    kills=("LOGITS-001", "LOGITS-002"),
+    kills=("LOGITS-001", "LOGITS-002", "CLOSED-001", "CLOSED-002", "CLOSED-003"),
     bug="generic",
     equivalent_at={"fp16": "Probabilities are float16 numbers there."},
     below_noise_at=("bf16",),

@@ -25,25 +25,31 @@ def _norm(config: Any, eps: float) -> Any:
     return dataclasses.replace(config, norm=dataclasses.replace(config.norm, eps=eps))
 
 
-@mutant("config", kills=("LOGITS-001", "FAULT-001"), bug="generic", below_noise_at=("bf16",))
+@mutant(
+    "config",
+    kills=("LOGITS-001", "FAULT-001", "CLOSED-001", "CLOSED-002", "CLOSED-003"),
+    bug="generic",
+)
 def norm_epsilon_1e_6(config: Any) -> Any:
     """The norms' epsilon is a tenth of the checkpoint's: 1e-6 for 1e-5."""
     return _norm(config, config.norm.eps / 10)
 
 
-@mutant("config", kills=("LOGITS-001",), bug="generic", below_noise_at=("bf16",))
+@mutant("config", kills=("LOGITS-001", "CLOSED-001", "CLOSED-002", "CLOSED-003"), bug="generic")
 def norm_epsilon_hard_coded(config: Any) -> Any:
     """The norms' epsilon is 1e-5, whatever the checkpoint says."""
     return _norm(config, 1e-5)
 
 
-@mutant("config", kills=("LOGITS-001",), bug="generic", below_noise_at=("bf16",))
+@mutant("config", kills=("LOGITS-001", "CLOSED-001", "CLOSED-002", "CLOSED-003"), bug="generic")
 def norm_epsilon_missing(config: Any) -> Any:
     """The norms have no epsilon but one that keeps 0 / 0 away."""
     return _norm(config, 1e-30)
 
 
-@mutant("RMSNorm.forward", kills=("LOGITS-001",), bug="generic", below_noise_at=("bf16",))
+@mutant(
+    "RMSNorm.forward", kills=("LOGITS-001", "CLOSED-001", "CLOSED-002", "CLOSED-003"), bug="generic"
+)
 def norm_epsilon_outside_the_root(_: Honest, self: Any, x_BTD: Any) -> Any:
     """The norms add epsilon to the root of the mean square."""
     root_BT1 = (x_BTD * x_BTD).mean(-1, keepdim=True).sqrt()

@@ -39,7 +39,12 @@ class _InTurn:
         return iter(self._left.pop(0))
 
 
-@mutant("config", kills=("LOGITS-001", "FAULT-001"), bug="generic", below_noise_at=("bf16",))
+@mutant(
+    "config",
+    kills=("LOGITS-001", "FAULT-001", "CLOSED-001", "CLOSED-002", "CLOSED-003"),
+    bug="generic",
+    below_noise_at=("bf16",),
+)
 def rope_base_10001(config: Any) -> Any:
     """The base of the rotation is a ten-thousandth too large: 10001 for 10000."""
     return _rope(config, theta=config.rope.theta * 1.0001)
@@ -55,13 +60,21 @@ def rope_base_ignored(config: Any) -> Any:
     return _rope(config, theta=10000.0)
 
 
-@mutant("config", kills=("LOGITS-001", "LOGITS-002", "ROPE-003"), bug="generic")
+@mutant(
+    "config",
+    kills=("LOGITS-001", "LOGITS-002", "ROPE-003", "CLOSED-001", "CLOSED-002", "CLOSED-003"),
+    bug="generic",
+)
 def rope_base_of_another_family(config: Any) -> Any:
     """The base is 500000, that of Llama 3, whatever the checkpoint says."""
     return _rope(config, theta=500000.0)
 
 
-@mutant("inverse_frequencies", kills=("LOGITS-001", "LOGITS-002", "ROPE-003"), bug="generic")
+@mutant(
+    "inverse_frequencies",
+    kills=("LOGITS-001", "LOGITS-002", "ROPE-003", "CLOSED-001", "CLOSED-002", "CLOSED-003"),
+    bug="generic",
+)
 def rope_exponent_halved(honest: Honest, rope: Any, head_dim: int) -> Any:
     """Pair i turns with the base to the power of -i / K, where -2 i / K is meant."""
     return honest(rope, 2 * head_dim)[: head_dim // 2]
@@ -119,7 +132,11 @@ def scaling_without_a_ramp(honest: Honest, frequency: float, scaling: Any) -> An
     return frequency
 
 
-@mutant("Rotary.forward", kills=("LOGITS-001", "LOGITS-002"), bug="huggingface/transformers#47403")
+@mutant(
+    "Rotary.forward",
+    kills=("LOGITS-001", "LOGITS-002", "CLOSED-001", "CLOSED-002", "CLOSED-003"),
+    bug="huggingface/transformers#47403",
+)
 def rope_pairs_interleaved(honest: Honest, self: Any, x_BHTK: Any, phases: Any) -> Any:
     """Neighbours are turned as pairs, with weights that are laid out for halves."""
     apart = x_BHTK.unflatten(-1, (-1, 2)).transpose(-1, -2).flatten(-2)
@@ -127,7 +144,11 @@ def rope_pairs_interleaved(honest: Honest, self: Any, x_BHTK: Any, phases: Any) 
     return turned.unflatten(-1, (2, -1)).transpose(-1, -2).flatten(-2)
 
 
-@mutant("Rotary.forward", kills=("LOGITS-001", "LOGITS-002", "ROPE-003"), bug="generic")
+@mutant(
+    "Rotary.forward",
+    kills=("LOGITS-001", "LOGITS-002", "ROPE-003", "CLOSED-001", "CLOSED-002", "CLOSED-003"),
+    bug="generic",
+)
 def rope_missing(_: Honest, self: Any, x_BHTK: Any, phases: Any) -> Any:
     """Queries and keys are not turned at all."""
     del self, phases
@@ -154,7 +175,11 @@ def rope_of_queries_only(honest: Honest, self: Any, x: Any, allowed: Any, *other
     return honest(self, x, allowed, _InTurn(phases, still), past)
 
 
-@mutant("Attention.forward", kills=("LOGITS-001", "LOGITS-002"), bug="generic")
+@mutant(
+    "Attention.forward",
+    kills=("LOGITS-001", "LOGITS-002", "CLOSED-001", "CLOSED-002", "CLOSED-003"),
+    bug="generic",
+)
 def rope_of_queries_backwards(honest: Honest, self: Any, x: Any, allowed: Any, *others: Any) -> Any:
     """Queries are turned by minus the angle, and keys by plus."""
     phases, past = others
@@ -195,7 +220,7 @@ def positions_beyond_a_longer_table(
     return honest(self, position_ids_BT.clamp(max=2047), dtype)
 
 
-@mutant("Rotary.phases", kills=("ROPE-014",), bug="generic")
+@mutant("Rotary.phases", kills=("ROPE-014", "CLOSED-001"), bug="generic")
 def positions_wrapped_at_512(honest: Honest, self: Any, position_ids_BT: Any, dtype: Any) -> Any:
     """The table of phases has 512 rows and begins again behind the last."""
     return honest(self, position_ids_BT % 512, dtype)
