@@ -172,14 +172,14 @@ def _check_number(selection: Selection, standard: Spec, profile: Profile) -> Non
 
 
 def _packages(selection: Selection, profile: Profile) -> list[ModelPackage]:
-    found = [models.open_package(Path(folder)) for folder in selection.model]
-    if found and "logits" not in profile.demands:
-        raise UsageError(f"profile {profile.name} judges no model: leave out --model")
-    if found and _is_of_planted_models(profile):
+    if selection.model and _is_of_planted_models(profile):
         raise UsageError(
             f"profile {profile.name} judges models of the suite's own, whose logits are known in "
             "closed form: leave out --model"
         )
+    found = [models.open_package(Path(folder)) for folder in selection.model]
+    if found and "logits" not in profile.demands:
+        raise UsageError(f"profile {profile.name} judges no model: leave out --model")
     found = found or [models.suite_package(name) for name in profile.models]
     if not found and "logits" in profile.demands:
         raise UsageError(

@@ -61,6 +61,7 @@ WRONG_USAGE = {
     "run --candidate reference --memory-limit 4": "needs --isolate",
     "plan --candidate onnxruntim": "Did you mean 'onnxruntime'?",
     "plan --candidate reference --profile decodr": "Did you mean 'decoder'?",
+    "plan --candidate reference --profile closed-form --model x": "closed form: leave out --model",
     "plan --candidate ?": "adapter[:target][?key=value&...]",
     "explain": "required: ID",
     "explain BATCH-0O1": "there is no requirement 'BATCH-0O1'. Did you mean 'BATCH-001'?",

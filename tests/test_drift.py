@@ -30,6 +30,12 @@ def test_profiles_name_models_of_the_suite():
         assert set(profile.models) <= set(zoo.ALL)
 
 
+def test_a_requirement_is_decided_on_the_models_of_the_profiles_that_have_it():
+    assert spec.models_of(SPEC, "CLOSED-001") == SPEC.profiles["closed-form"].models
+    assert spec.models_of(SPEC, "LOGITS-001") == SPEC.profiles["decoder"].models
+    assert spec.models_of(SPEC, "SOFTMAX-004") == ()
+
+
 def test_release_holds_every_requirement_that_needs_no_operators():
     decidable = {
         r.id
