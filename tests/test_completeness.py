@@ -171,8 +171,11 @@ def host(tmp_path, monkeypatch):
     subject = SimpleNamespace(
         info=CandidateInfo("c", "1", "r", "d", EVERYTHING),
         contract=STANDARD.contracts["fp32"],
-        models=dict.fromkeys(MODELS),
+        models={name: SimpleNamespace() for name in MODELS},  # which nobody asked for an answer
         model_records=lambda: (),
+        claims=lambda: (EVERYTHING, None),
+        against=None,
+        second=lambda: None,
     )
     monkeypatch.setattr(session, "open_subject", lambda *_: nullcontext(subject))
     opened = []
