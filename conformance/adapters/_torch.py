@@ -14,7 +14,7 @@ from conformance.errors import CandidateUnavailable, Unsupported, did_you_mean
 from conformance.records import Claims
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -143,3 +143,30 @@ def to_array(tensor: Any) -> Array:
         return bits.view(ml_dtypes.bfloat16)
     array: Array = tensor.numpy()
     return array
+
+
+_PROGRAMS = 256
+"""Programs that the compiler may make of one function: for each model, set of attributes, rank."""
+
+
+def compiled(function: Callable[..., Any], **settings: bool) -> Callable[..., Any]:
+    """Return a function that torch compiles for free sizes.
+
+    Where the compiler gives up for too many programs torch would go on without it, unnoticed; here
+    that is an error.
+
+    Args:
+        function: a function of tensors, or a module.
+        settings: more settings of the compiler.
+    """
+    import torch  # noqa: PLC0415
+    from torch._dynamo import config  # noqa: PLC0415  # there is no public way to these
+
+    program = torch.compile(function, dynamic=True)
+    limits = {"recompile_limit": _PROGRAMS, "accumulated_recompile_limit": _PROGRAMS}
+
+    def run(*arguments: Any, **named: Any) -> Any:
+        with config.patch(fail_on_recompile_limit_hit=True, **limits, **settings):
+            return program(*arguments, **named)
+
+    return run

@@ -89,12 +89,10 @@ class _Candidate:
 
     def load(self, package: ModelPackage) -> _Model:
         """Load a package's weights into the reference decoder, rounded once to the type."""
-        import torch  # noqa: PLC0415
-
         from reference_model.model import load_decoder  # noqa: PLC0415
 
         decoder = load_decoder(package.path, self._dtype).to(self._where)
-        forward = torch.compile(decoder, dynamic=True) if self._compiled != "false" else decoder
+        forward = decoder if self._compiled == "false" else _torch.compiled(decoder)
         return _Model(decoder, forward, self._where)
 
     def operator(self, call: OperatorCall) -> dict[str, Array]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from conformance.adapters import _torch
 from conformance.adapters._torch import to_array, to_tensor
 from conformance.adapters._torch_operators import (
     activations,
@@ -92,34 +93,10 @@ def compute(
     return {name: to_array(outputs[name]) for name in call.outputs}
 
 
-_PROGRAMS = 256
-"""Programs that the compiler may make of one operator: one for each set of attributes and ranks."""
-
-
 @functools.cache
 def _compiled(function: Compute) -> Compute:
-    """Return a function compiled for free sizes, its attributes constants.
-
-    Where the compiler gives up for too many programs torch would go on without it, unnoticed; here
-    that is an error.
-    """
-    import torch  # noqa: PLC0415
-    from torch._dynamo import config  # noqa: PLC0415  # there is no public way to these
-
-    program = torch.compile(function, dynamic=True)
-
-    def run(inputs: Tensors, attributes: Attributes) -> dict[str, Any]:
-        with config.patch(
-            recompile_limit=_PROGRAMS,
-            accumulated_recompile_limit=_PROGRAMS,
-            fail_on_recompile_limit_hit=True,
-            specialize_float=True,
-            specialize_int=True,
-        ):
-            answer: dict[str, Any] = program(inputs, attributes)
-            return answer
-
-    return run
+    """Return a function compiled for free sizes, its attributes constants."""
+    return _torch.compiled(function, specialize_float=True, specialize_int=True)
 
 
 def _stored(value: Any) -> Any:
