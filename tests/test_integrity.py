@@ -28,8 +28,8 @@ REPLACED = {
     "conformance.judge.noise._BLOCK": ("conformance.judge.noise", "_BLOCK", 0),
     "conformance.judge.noise.float": (noise, "float", lambda _: 0.0),
     "conformance.evidence.Sink.measurements": (evidence.Sink, "measurements", ()),
-    "conformance.records.Measurement.ok": (Measurement, "ok", True),
-    "conformance.records.Measurement.__lt__": (Measurement, "__lt__", lambda *_: False),
+    "conformance.records.results.Measurement.ok": (Measurement, "ok", True),
+    "conformance.records.results.Measurement.__lt__": (Measurement, "__lt__", lambda *_: False),
     "conformance.checks.test_logits.judge": (
         "conformance.checks.test_logits",
         "judge",
@@ -43,7 +43,7 @@ UNSEEN_BEFORE = {
     "conformance.judge.noise.related.__defaults__",
     "conformance.judge.noise._BLOCK",
     "conformance.judge.noise.float",
-    "conformance.records.Measurement.__lt__",
+    "conformance.records.results.Measurement.__lt__",
     "numpy.abs",
 }
 """Nothing but functions and imports is held against the source files when a run begins."""

@@ -10,16 +10,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from conformance.errors import Unsupported
-from reference_model.builds import DTYPES, OPSETS, Build
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-OPTIONS = {
-    "build": ("package", *(f"opset{opset}" for opset in OPSETS[1:])),
-    "data": ("inside", "external"),
-}
-"""Options for ``candidate.choose``, beside ``dtype``."""
+
+def options() -> dict[str, tuple[str, ...]]:
+    """Return the options for ``candidate.choose``, beside ``dtype``."""
+    from reference_model.builds import OPSETS  # noqa: PLC0415  # listing adapters needs no model
+
+    return {
+        "build": ("package", *(f"opset{opset}" for opset in OPSETS[1:])),
+        "data": ("inside", "external"),
+    }
 
 
 def file_of(chosen: Mapping[str, str]) -> str:
@@ -28,6 +31,8 @@ def file_of(chosen: Mapping[str, str]) -> str:
     Raises:
         Unsupported: no build has the type.
     """
+    from reference_model.builds import DTYPES, OPSETS, Build  # noqa: PLC0415  # see above
+
     if chosen["dtype"] not in DTYPES:
         raise Unsupported(
             f"there is no ONNX build in {chosen['dtype']}, only in {', '.join(DTYPES)}"

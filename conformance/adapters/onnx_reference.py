@@ -52,7 +52,7 @@ def open(target: str, options: Mapping[str, str]) -> Iterator[Candidate]:  # noq
     Raises:
         CandidateUnavailable: onnx is not installed, or the target or an option is unknown.
     """
-    chosen = choose(options, {"dtype": tuple(_CLAIMS), **_onnx_builds.OPTIONS})
+    chosen = choose(options, {"dtype": tuple(_CLAIMS), **_onnx_builds.options()})
     if target not in ("", _TARGET):
         raise CandidateUnavailable(f"unknown target {target!r}.{did_you_mean(target, [_TARGET])}")
     try:

@@ -101,7 +101,7 @@ def open(target: str, options: Mapping[str, str]) -> Iterator[Candidate]:  # noq
             "optimization": tuple(_LEVELS),
             "threads": (),
             "dtype": tuple(_CLAIMS),
-            **_onnx_builds.OPTIONS,
+            **_onnx_builds.options(),
         },
     )
     if not (chosen["threads"] or "1").isdecimal():

@@ -94,6 +94,10 @@ def test_an_adapter_answers_what_the_oracle_answers(candidate, case):
     if "operators" not in candidate.info.claims.capabilities:
         pytest.skip("claims no operators")
     call = call_of(case)
+    if candidate.info.name == "openvino" and case == "int4":
+        with pytest.raises(Unsupported):  # OpenVINO 2026.4: blocks without zero points
+            candidate.operator(call)
+        return
     truth = standard.expected(call, spec.load().contracts["fp32"])["Y"]
     observed = candidate.operator(call)["Y"]
     assert observed.dtype.name == truth.dtype

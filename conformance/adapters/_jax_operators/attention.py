@@ -146,6 +146,8 @@ def _with_alibi(inputs: Arrays, attributes: Attributes) -> dict[str, Any]:
     ahead_TS = arange_S - (arange_T[:, None] + keys - queries)
     slopes_H11 = jnp.asarray(slopes(count), jnp.float32)[:, None, None]
     bias_HTS = jnp.where(ahead_TS > 0, -math.inf, slopes_H11 * ahead_TS)
+    if heads[0].shape[-1] != heads[2].shape[-1]:
+        return {"Y": _composed(heads, bias_HTS, attributes)[-1]}
     return {"Y": _dot_product(heads, bias_HTS, attributes["scale"])}
 
 
