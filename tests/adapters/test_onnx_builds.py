@@ -18,7 +18,7 @@ TOKENS = (IDS, np.ones_like(IDS), np.tile(np.arange(4), (2, 1)))
 
 
 def file_of(**options):
-    allowed = {"dtype": ("float32", "float16", "bfloat16", "float64"), **_onnx_builds.OPTIONS}
+    allowed = {"dtype": ("float32", "float16", "bfloat16", "float64"), **_onnx_builds.options()}
     return _onnx_builds.file_of(choose(options, allowed))
 
 
@@ -34,8 +34,8 @@ def test_options_name_the_file_of_a_build():
 def test_every_build_can_be_asked_for_and_no_other():
     named = {
         file_of(build=build, dtype=dtype, data=data)
-        for build in _onnx_builds.OPTIONS["build"]
-        for data in _onnx_builds.OPTIONS["data"]
+        for build in _onnx_builds.options()["build"]
+        for data in _onnx_builds.options()["data"]
         for dtype in ("float32", "float16", "bfloat16")
     }
     assert named == set(BUILDS)
