@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from conformance.adapters import _llama
+from conformance.adapters import _llama, _phases
 from conformance.adapters._jax import lax, nn, numpy
 from conformance.adapters._jax_operators import phases
 from conformance.adapters._jax_operators.norms import rms_norm
@@ -68,7 +68,7 @@ def forward(
     """
     ids_BT, mask_BC, positions_BT = tokens
     x_BTD = weights["embedding"][ids_BT]
-    attributes = {**phases.DEFAULTS, **llama.phases, "dtype": x_BTD.dtype}
+    attributes = {**_phases.DEFAULTS, **llama.phases, "dtype": x_BTD.dtype}
     rotation = phases.cos_and_sin(positions_BT, attributes)
     allowed_BTC = _causal(start, ids_BT.shape[1], mask_BC.shape[1]) & (mask_BC[:, None] != 0)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from conformance.adapters import _phases
 from conformance.adapters._tensorflow import free, tf, to_tensor
 from conformance.adapters._tensorflow_operators import phases
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from conformance.oracles.architecture import Architecture
+    from conformance.adapters._llama import Llama
 
     Array = NDArray[Any]
     Layers = tuple[Any, ...]
@@ -28,15 +29,13 @@ class Decoder:
     """A model that answers logits, the stream after each layer, and a longer cache.
 
     Args:
-        architecture: its sizes and constants.
+        llama: its sizes and constants.
         weights: arrays by Hugging Face's names, of any float type.
         dtype: the type of weights and activations, to which weights are rounded once.
     """
 
-    def __init__(
-        self, architecture: Architecture, weights: Mapping[str, Array], dtype: str
-    ) -> None:
-        self._of, self._dtype = architecture, dtype
+    def __init__(self, llama: Llama, weights: Mapping[str, Array], dtype: str) -> None:
+        self._of, self._dtype = llama, dtype
         self._weights = {
             name: tf().cast(to_tensor(array), dtype) for name, array in weights.items()
         }
@@ -91,17 +90,8 @@ class Decoder:
 
     def _rotation(self, positions_BT: Any) -> tuple[Any, Any]:
         """Return cosine and sine of each pair's angle, (B, 1, T, R)."""
-        rope = self._of.rope
-        attributes = {
-            "theta": rope.theta,
-            "dim": self._of.head_dim,
-            "factor": rope.factor,
-            "low_freq_factor": rope.low,
-            "high_freq_factor": rope.high,
-            "original_max_position_embeddings": rope.original_positions,
-        }
-        kind = "none" if rope.kind == "default" else rope.kind
-        angle_BTR, _ = phases.angles(positions_BT, {**attributes, "scaling": kind}, tf().float32)
+        attributes = {**_phases.DEFAULTS, **self._of.phases}
+        angle_BTR, _ = phases.angles(positions_BT, attributes, tf().float32)
         cos_BTR, sin_BTR = tf().cos(angle_BTR), tf().sin(angle_BTR)
         return tuple(tf().cast(x[:, None], self._dtype) for x in (cos_BTR, sin_BTR))
 

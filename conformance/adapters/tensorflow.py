@@ -10,10 +10,10 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from conformance.adapters import _tensorflow
+from conformance.adapters import _llama, _tensorflow
 from conformance.adapters._session import ArraySession
 from conformance.adapters._tensorflow_decoder import Decoder
-from conformance.adapters._tensorflow_operators import WIRED, Operators
+from conformance.adapters._tensorflow_operators import WIRING, Operators
 from conformance.candidate import choose
 from conformance.records import CandidateInfo, Claims
 
@@ -53,7 +53,7 @@ def _claims(dtype: str) -> Claims:
     if dtype == "float32":
         return Claims(_CAPABILITIES, _PRECISIONS[dtype], terms)
     terms |= dict.fromkeys(_ROUNDED, dtype)
-    return Claims(_CAPABILITIES, _PRECISIONS[dtype], terms, WIRED - _NOT_CLAIMED[dtype])
+    return Claims(_CAPABILITIES, _PRECISIONS[dtype], terms, WIRING.names - _NOT_CLAIMED[dtype])
 
 
 @contextmanager
@@ -88,11 +88,9 @@ class _Candidate:
 
     def load(self, package: ModelPackage) -> _Model:
         """Load a package's weights into the decoder, rounded once to the type."""
-        from conformance.oracles.architecture import Architecture  # noqa: PLC0415
-
-        architecture = Architecture.from_config(package.config)
+        llama = _llama.read(package)
         with _tensorflow.tf().device(self._where):
-            decoder = Decoder(architecture, package.weights(), self._dtype)
+            decoder = Decoder(llama, package.weights(), self._dtype)
         return _Model(decoder, self._mode, self._where)
 
     def operator(self, call: OperatorCall) -> dict[str, Array]:

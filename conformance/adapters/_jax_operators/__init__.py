@@ -25,8 +25,7 @@ from conformance.adapters._jax_operators import (
     routing,
     softmax,
 )
-from conformance.errors import Unsupported
-from conformance.records import OWN_DOMAIN
+from conformance.adapters._wiring import Wiring
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,7 +39,8 @@ if TYPE_CHECKING:
     Attributes = Mapping[str, Any]
     Compute = Callable[[Arrays, Attributes], dict[str, Any]]
 
-_FAMILIES = (
+_WIRING = Wiring(
+    "JAX",
     linear,
     quantised,
     norms,
@@ -53,9 +53,6 @@ _FAMILIES = (
     losses,
     distances,
 )
-_OPERATORS: dict[str, tuple[Compute, dict[str, Any]]] = {
-    name: row for family in _FAMILIES for name, row in family.OPERATORS.items()
-}
 """The operators that are wired, with their attributes' defaults."""
 _INT64 = ("indices",)
 """Outputs that the standard has in int64, a type of JAX's 64-bit mode alone."""
@@ -67,29 +64,13 @@ def compute(call: OperatorCall, place: Place) -> dict[str, NDArray[Any]]:
     Raises:
         Unsupported: there is no such operator here, or JAX has no such type.
     """
-    if call.domain not in ("", OWN_DOMAIN) or call.operator not in _OPERATORS:
-        raise Unsupported(f"operator {call.domain}::{call.operator} is not wired to JAX")
-    function, defaults = _OPERATORS[call.operator]
-    for name in call.attributes:
-        if name not in defaults:
-            raise Unsupported(f"{call.operator}: attribute {name!r} has no counterpart in JAX")
-    attributes = {name: _stored(v) for name, v in {**defaults, **call.attributes}.items()}
+    function, attributes = _WIRING.find(call)
     inputs = {name: readable(array) for name, array in call.inputs.items()}
     with place.settings():
         outputs = place.program(lambda arrays: function(arrays, attributes))(inputs)
-    for name in call.outputs:
-        if name not in outputs:
-            raise Unsupported(f"{call.operator}: output {name!r} has no counterpart in JAX")
-    return {name: _answer(name, outputs[name]) for name in call.outputs}
+    return {name: _answer(name, output) for name, output in _WIRING.chosen(call, outputs).items()}
 
 
 def _answer(name: str, output: Any) -> NDArray[Any]:
     array = to_array(output)
     return array.astype(np.int64) if name in _INT64 else array
-
-
-def _stored(value: Any) -> Any:
-    """Return a float attribute as ONNX stores it, in float32; others unchanged."""
-    if isinstance(value, bytes):
-        return value.decode()
-    return float(np.float32(value)) if isinstance(value, float) else value

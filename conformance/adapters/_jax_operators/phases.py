@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from conformance.adapters import _phases
 from conformance.adapters._jax import numpy
 from conformance.errors import Unsupported
 
@@ -36,14 +37,6 @@ def _rotary_phases(inputs: Arrays, attributes: Attributes) -> dict[str, Any]:
     return {"cos": cos, "sin": sin}
 
 
-def _none(plain_R: Any, _: Attributes, __: Any) -> tuple[Any, float]:
-    return plain_R, 1.0
-
-
-def _linear(plain_R: Any, attributes: Attributes, _: Any) -> tuple[Any, float]:
-    return plain_R / attributes["factor"], 1.0
-
-
 def _llama3(plain_R: Any, attributes: Attributes, _: Any) -> tuple[Any, float]:
     low, high = attributes["low_freq_factor"], attributes["high_freq_factor"]
     turns_R = attributes["original_max_position_embeddings"] / (2 * math.pi / plain_R)
@@ -53,27 +46,11 @@ def _llama3(plain_R: Any, attributes: Attributes, _: Any) -> tuple[Any, float]:
 
 def _yarn(plain_R: Any, attributes: Attributes, _: Any) -> tuple[Any, float]:
     jnp, dim = numpy(), attributes["dim"]
-    low, high = (_corner(attributes, attributes[name]) for name in ("beta_fast", "beta_slow"))
-    if attributes["truncate"]:
-        low, high = math.floor(low), math.ceil(high)
-    low, high = max(low, 0), min(high, dim - 1)
+    low, width = _phases.yarn_ramp(attributes)
     index_R = jnp.arange(dim // 2, dtype=plain_R.dtype)
-    slowed_R = jnp.clip((index_R - low) / ((high - low) or 0.001), 0, 1)
+    slowed_R = jnp.clip((index_R - low) / width, 0, 1)
     frequency_R = plain_R / attributes["factor"] * slowed_R + plain_R * (1 - slowed_R)
-    return frequency_R, attributes["attention_factor"] or _yarn_factor(attributes)
-
-
-def _corner(attributes: Attributes, turns: float) -> float:
-    length = attributes["original_max_position_embeddings"] / (turns * 2 * math.pi)
-    corner: float = attributes["dim"] * math.log(length) / (2 * math.log(attributes["theta"]))
-    return corner
-
-
-def _yarn_factor(attributes: Attributes) -> float:
-    weights = attributes["mscale"], attributes["mscale_all_dim"]
-    above, below = weights if all(weights) else (1.0, 0.0)
-    logarithm = math.log(max(attributes["factor"], 1.0))
-    return float((0.1 * above * logarithm + 1) / (0.1 * below * logarithm + 1))
+    return frequency_R, _phases.yarn_factor(attributes)
 
 
 def _longrope(plain_R: Any, attributes: Attributes, positions_BT: Any) -> tuple[Any, float]:
@@ -81,36 +58,15 @@ def _longrope(plain_R: Any, attributes: Attributes, positions_BT: Any) -> tuple[
     stretches = (attributes[name] for name in ("long_factor", "short_factor"))
     long_R, short_R = (jnp.asarray(stretch, plain_R.dtype) for stretch in stretches)
     stretch_R = jnp.where(positions_BT.max() + 1 > length, long_R, short_R)
-    share = math.log(max(attributes["factor"], 1.0)) / math.log(length)
-    return plain_R / stretch_R, attributes["attention_factor"] or math.sqrt(1 + share)
+    return plain_R / stretch_R, _phases.longrope_factor(attributes)
 
 
 _SCALINGS = {
-    "none": _none,
-    "linear": _linear,
+    "none": _phases.unscaled,
+    "linear": _phases.linear,
     "llama3": _llama3,
     "yarn": _yarn,
     "longrope": _longrope,
 }
 
-DEFAULTS = {
-    "theta": 10000.0,
-    "dim": None,
-    "dtype": "float32",
-    "scaling": "none",
-    "factor": 1.0,
-    "original_max_position_embeddings": 0,
-    "low_freq_factor": 1.0,
-    "high_freq_factor": 4.0,
-    "beta_fast": 32.0,
-    "beta_slow": 1.0,
-    "truncate": 1,
-    "attention_factor": 0.0,
-    "mscale": 0.0,
-    "mscale_all_dim": 0.0,
-    "short_factor": (),
-    "long_factor": (),
-}
-"""The attributes of RotaryPhases; the decoder sets some of them too."""
-
-OPERATORS = {"RotaryPhases": (_rotary_phases, DEFAULTS)}
+OPERATORS = {"RotaryPhases": (_rotary_phases, _phases.DEFAULTS)}

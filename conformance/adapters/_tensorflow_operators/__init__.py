@@ -11,8 +11,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from conformance.adapters._tensorflow import free, in_mode, tf, to_array, to_tensor
 from conformance.adapters._tensorflow_operators import (
     activations,
@@ -27,8 +25,8 @@ from conformance.adapters._tensorflow_operators import (
     routing,
     softmax,
 )
+from conformance.adapters._wiring import Wiring
 from conformance.errors import Unsupported
-from conformance.records import OWN_DOMAIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,7 +39,8 @@ if TYPE_CHECKING:
     Attributes = Mapping[str, Any]
     Compute = Callable[[Tensors, Attributes], dict[str, Any]]
 
-_FAMILIES = (
+WIRING = Wiring(
+    "TensorFlow",
     linear,
     quantised,
     norms,
@@ -54,12 +53,7 @@ _FAMILIES = (
     losses,
     distances,
 )
-_OPERATORS: dict[str, tuple[Compute, dict[str, Any]]] = {
-    name: row for family in _FAMILIES for name, row in family.OPERATORS.items()
-}
 """The operators that are wired, with their attributes' defaults."""
-WIRED = frozenset(_OPERATORS)
-"""Their names."""
 _KEPT = 64
 """How many traced functions are kept; XLA's programs go with them."""
 
@@ -81,19 +75,14 @@ class Operators:
         Raises:
             Unsupported: there is no such operator here, or TensorFlow has no kernel for the call.
         """
-        function, attributes = _row(call)
+        function, attributes = WIRING.find(call)
         inputs = {name: to_tensor(array) for name, array in call.inputs.items()}
         errors = tf().errors
         try:
             outputs = self._run(call.operator, function, attributes, inputs)
         except (errors.UnimplementedError, errors.NotFoundError) as error:
             raise Unsupported(f"{call.operator}: TensorFlow has no kernel: {error}") from error
-        for name in call.outputs:
-            if name not in outputs:
-                raise Unsupported(
-                    f"{call.operator}: output {name!r} has no counterpart in TensorFlow"
-                )
-        return {name: to_array(outputs[name]) for name in call.outputs}
+        return {name: to_array(output) for name, output in WIRING.chosen(call, outputs).items()}
 
     def _run(
         self, operator: str, function: Compute, attributes: Attributes, inputs: Tensors
@@ -111,21 +100,3 @@ class Operators:
 
 def _with_attributes(function: Compute, attributes: Attributes, inputs: Tensors) -> dict[str, Any]:
     return function(inputs, attributes)
-
-
-def _row(call: OperatorCall) -> tuple[Compute, Attributes]:
-    """Return the function of a call and its attributes, every name in it checked."""
-    if call.domain not in ("", OWN_DOMAIN) or call.operator not in _OPERATORS:
-        raise Unsupported(f"operator {call.domain}::{call.operator} is not wired to TensorFlow")
-    function, defaults = _OPERATORS[call.operator]
-    for name in call.attributes:
-        if name not in defaults:
-            raise Unsupported(f"{call.operator}: attribute {name!r} has no counterpart here")
-    return function, {name: _stored(v) for name, v in {**defaults, **call.attributes}.items()}
-
-
-def _stored(value: Any) -> Any:
-    """Return a float attribute as ONNX stores it, in float32; others unchanged."""
-    if isinstance(value, bytes):
-        return value.decode()
-    return float(np.float32(value)) if isinstance(value, float) else value

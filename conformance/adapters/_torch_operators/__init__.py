@@ -10,8 +10,6 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from conformance.adapters import _torch
 from conformance.adapters._torch import to_array, to_tensor
 from conformance.adapters._torch_operators import (
@@ -27,8 +25,8 @@ from conformance.adapters._torch_operators import (
     routing,
     softmax,
 )
+from conformance.adapters._wiring import Wiring
 from conformance.errors import Unsupported
-from conformance.records import OWN_DOMAIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,7 +39,8 @@ if TYPE_CHECKING:
     Attributes = Mapping[str, Any]
     Compute = Callable[[Tensors, Attributes], dict[str, Any]]
 
-_FAMILIES = (
+_WIRING = Wiring(
+    "torch",
     linear,
     quantised,
     norms,
@@ -54,9 +53,6 @@ _FAMILIES = (
     losses,
     distances,
 )
-_OPERATORS: dict[str, tuple[Compute, dict[str, Any]]] = {
-    name: row for family in _FAMILIES for name, row in family.OPERATORS.items()
-}
 """The operators that are wired, with their attributes' defaults."""
 
 
@@ -74,33 +70,16 @@ def compute(
     Raises:
         Unsupported: there is no such operator here, or torch has no kernel for the call.
     """
-    if call.domain not in ("", OWN_DOMAIN) or call.operator not in _OPERATORS:
-        raise Unsupported(f"operator {call.domain}::{call.operator} is not wired to torch")
-    rows = {**_OPERATORS, **attention.EAGER} if eager_attention else _OPERATORS
-    function, defaults = rows[call.operator]
-    for name in call.attributes:
-        if name not in defaults:
-            raise Unsupported(f"{call.operator}: attribute {name!r} has no counterpart in torch")
-    attributes = {name: _stored(v) for name, v in {**defaults, **call.attributes}.items()}
+    function, attributes = _WIRING.find(call, attention.EAGER if eager_attention else None)
     inputs = {name: to_tensor(array, where) for name, array in call.inputs.items()}
     try:
         outputs = (_compiled(function) if compiled else function)(inputs, attributes)
     except NotImplementedError as error:
         raise Unsupported(f"{call.operator}: torch has no kernel: {error}") from error
-    for name in call.outputs:
-        if name not in outputs:
-            raise Unsupported(f"{call.operator}: output {name!r} has no counterpart in torch")
-    return {name: to_array(outputs[name]) for name in call.outputs}
+    return {name: to_array(output) for name, output in _WIRING.chosen(call, outputs).items()}
 
 
 @functools.cache
 def _compiled(function: Compute) -> Compute:
     """Return a function compiled for free sizes, its attributes constants."""
     return _torch.compiled(function, specialize_float=True, specialize_int=True)
-
-
-def _stored(value: Any) -> Any:
-    """Return a float attribute as ONNX stores it, in float32; others unchanged."""
-    if isinstance(value, bytes):
-        return value.decode()
-    return float(np.float32(value)) if isinstance(value, float) else value
