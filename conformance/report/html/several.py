@@ -42,7 +42,7 @@ def _candidates(several: SideBySide) -> Markup:
     ]
     heads = (element("th", head, scope="col") for head in _ABOUT)
     table = element("table", element("thead", element("tr", *heads)), element("tbody", *rows))
-    return _section("candidates", "Candidates", scroller("Candidates", table))
+    return _section("candidates", "Candidates", scroller("What each candidate is", table))
 
 
 def _candidate(name: str, report: Report, exact: Distance) -> Markup:
@@ -127,7 +127,7 @@ def _requirements(several: SideBySide) -> Markup:
         "requirements",
         "Requirements by candidate",
         element("p", note, class_="prose"),
-        scroller("Requirements by candidate", table),
+        scroller("Verdict of each requirement by candidate", table),
     )
 
 
