@@ -200,7 +200,11 @@ def test_no_text_of_a_drawing_lies_on_another(open_page, view):
 def test_what_is_closed_on_the_screen_is_open_on_paper(open_page):
     page = open_page()
     inner = page.locator("#GOLD-001 table, #GOLD-001 dl, .plain table")
-    visible = "found => found.map(node => node.checkVisibility({contentVisibilityAuto: true}))"
+    # What a style leaves visible is settled when the next frame has been drawn, not before.
+    visible = """async found => {
+        await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+        return found.map(node => node.checkVisibility({contentVisibilityAuto: true}));
+    }"""
     assert not any(inner.evaluate_all(visible))
     page.emulate_media(media="print")
     assert all(inner.evaluate_all(visible))
