@@ -59,7 +59,8 @@ def test_the_products_are_named_once_and_their_profiles_exist():
     listed = schema.load(LEDGER / publishing.PRODUCTS)
     names = [product["name"] for product in listed["products"]]
     assert len(set(names)) == len(names)
-    assert set(listed["profiles"]) <= set(spec.load().profiles)
+    asked = {*listed["profiles"]}.union(*(one.get("profiles", ()) for one in listed["products"]))
+    assert asked <= set(spec.load().profiles)
 
 
 def test_paths_and_the_machines_name_are_taken_out_and_words_stay():
@@ -91,6 +92,7 @@ def ledger(tmp_path, monkeypatch):
 
     def ends(code=0, stderr="", **changes):
         def run(command, **_):
+            ends.commands.append(command)
             out = Path(command[-1].removeprefix("--out="))
             out.mkdir(parents=True, exist_ok=True)
             (out / "report.json").write_text(json.dumps({**copy.deepcopy(EXAMPLE), **changes}))
@@ -100,6 +102,7 @@ def ledger(tmp_path, monkeypatch):
         publishing.publish(folder, [])
         return folder / spec.VERSION
 
+    ends.commands = []
     return ends
 
 
@@ -147,3 +150,14 @@ def test_two_products_stand_on_a_page_of_both(ledger, tmp_path):
     folder = ledger()
     assert "2 candidates side by side" in (folder / "decoder.html").read_text()
     assert "[decoder.html](decoder.html)" in (folder / "README.md").read_text()
+
+
+def test_a_pair_is_run_on_its_own_profile_and_the_index_names_both(ledger, tmp_path):
+    pair = {**PRODUCT, "against": "pytorch:cpu", "profiles": ["equivalence"]}
+    listed = {"seed": 7, "profiles": ["decoder"], "products": [pair]}
+    (tmp_path / "reports" / publishing.PRODUCTS).write_text(json.dumps(listed))
+    folder = ledger(profile="equivalence")
+    assert "--against=pytorch:cpu" in ledger.commands[-1]
+    (entry,) = index.entries(folder)
+    assert (entry["against"], entry["profiles"][0]["profile"]) == ("pytorch:cpu", "equivalence")
+    assert "`acme:npu0` against `pytorch:cpu`" in (folder / "README.md").read_text()

@@ -67,13 +67,15 @@ def publish(ledger: Path, only: list[str]) -> None:
 
 def _entry(product: dict[str, Any], listed: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Run one product on every profile; return what the ledger says of it."""
-    found = [_of_profile(product, name, listed["seed"], folder) for name in listed["profiles"]]
+    profiles = product.get("profiles", listed["profiles"])
+    found = [_of_profile(product, name, listed["seed"], folder) for name in profiles]
     told = next((report for report, _ in found if report is not None), None)
     return {
         "schema": schema.schema_of("product")["$id"],
         "product": product["name"],
         "title": product["title"],
         "asked_for": product["candidate"],
+        **({"against": product["against"]} if "against" in product else {}),
         "spec": spec.VERSION,
         "seed": listed["seed"],
         **({} if told is None else {"candidate": redacted(told.candidate.document())}),
@@ -87,6 +89,7 @@ def _of_profile(
     """Run one product on one profile; publish its report, or say why there is none."""
     run = _run_folder(product["name"], profile)
     words = [f"--candidate={product['candidate']}", f"--profile={profile}", f"--seed={seed}"]
+    words += [f"--against={product['against']}"] if "against" in product else []
     command = [sys.executable, "-m", "conformance", "run", *words, "--isolate", f"--out={run}"]
     print(f"{product['name']}, {profile}", file=sys.stderr, flush=True)  # noqa: T201  # of hours
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -125,7 +128,8 @@ def _published(
 def _side_by_side(folder: Path, profiles: list[str]) -> None:
     """Write a page of all published runs of each profile; distances where their runs are here.
 
-    Reports of which some are older, of another suite, stand side by side on no page.
+    Pairs of candidates have a profile of their own, which is none of these. Reports of which some
+    are older, of another suite, stand side by side on no page.
     """
     products = index.entries(folder)
     for profile in profiles:

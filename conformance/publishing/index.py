@@ -14,7 +14,8 @@ FILE = "README.md"
 ENTRY = "PRODUCT.json"
 _OPENING = (
     "Each outcome leads to its report. Requirements that failed are named; what was not evaluated "
-    "says why, and never counts as passed. `make ledger` writes this page."
+    "says why, and never counts as passed; *not asked* means that the product is not run on that "
+    "profile. `make ledger` writes this page."
 )
 
 
@@ -61,7 +62,9 @@ def render(folder: Path) -> str:
 def _cells(product: Mapping[str, Any], profiles: Sequence[str]) -> list[str]:
     info = product.get("candidate", {})
     found = {one["profile"]: one for one in product["profiles"]}
-    name = f"[{product['title']}]({product['product']}/{ENTRY}), `{product['asked_for']}`"
+    asked = f"`{product['asked_for']}`"
+    asked += f" against `{product['against']}`" if "against" in product else ""
+    name = f"[{product['title']}]({product['product']}/{ENTRY}), {asked}"
     precision = info.get("claims", {}).get("precision", "")
     told = [_told(product["product"], found.get(profile)) for profile in profiles]
     return [name, info.get("version", ""), info.get("device", ""), precision, *told]
@@ -69,7 +72,7 @@ def _cells(product: Mapping[str, Any], profiles: Sequence[str]) -> list[str]:
 
 def _told(name: str, profile: Mapping[str, Any] | None) -> str:
     if profile is None:
-        return "not evaluated: it is not among the profiles that were run"
+        return "not asked"
     if "not_evaluated" in profile:
         return f"not evaluated: {profile['not_evaluated']}"
     page = profile["report"].replace("report.json", "report.html")
