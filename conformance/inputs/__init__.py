@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
     Strategy = st.SearchStrategy[Any]
     Input = Callable[..., Strategy]
+    Made = dict[str, tuple[Mapping[str, Any], Strategy]]
 
 __all__ = [
     "crops",
@@ -92,9 +93,11 @@ def given(
 
     Args:
         most: how many at most, where each of them holds many cases; usually twenty.
-        inputs: how to draw each, by the names that the check gives them.
+        inputs: how to draw each, by the names that the check gives them. A strategy is made once
+            for as long as its arguments are the same: hypothesis validates each one that it meets.
     """
     settings = _SETTINGS if most is None else hypothesis.settings(_SETTINGS, max_examples=most)
+    made: Made = {}
 
     def decorate(check: Callable[..., None]) -> Callable[..., None]:
         fixtures = [p for p in inspect.signature(check).parameters if p not in inputs]
@@ -104,7 +107,7 @@ def given(
         def drawn(*positional: Any, **named: Any) -> None:
             arguments = {**dict(zip(names, positional, strict=False)), **named}
             data = arguments.pop("data")
-            _run(check, arguments, _drawn(inputs, arguments, data))
+            _run(check, arguments, _drawn(inputs, arguments, data, made))
 
         drawn.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
             [inspect.Parameter(n, inspect.Parameter.POSITIONAL_OR_KEYWORD) for n in names]
@@ -145,9 +148,10 @@ def examples(
     if inputs is None:
         return [{}]
     found: list[dict[str, Any]] = []
+    made: Made = {}
 
     def collect(data: st.DataObject) -> None:
-        found.append(_drawn(inputs, arguments, data))
+        found.append(_drawn(inputs, arguments, data, made))
 
     most = min(count, check.llm_most or count)  # type: ignore[attr-defined]
     frozen = hypothesis.settings(_SETTINGS, max_examples=most, phases=[hypothesis.Phase.generate])
@@ -156,14 +160,20 @@ def examples(
 
 
 def _drawn(
-    inputs: Mapping[str, Input], arguments: dict[str, Any], data: st.DataObject
+    inputs: Mapping[str, Input], arguments: dict[str, Any], data: st.DataObject, made: Made
 ) -> dict[str, Any]:
     """Draw one input after the other; each may depend on those before it."""
     values: dict[str, Any] = {}
     for name, make in inputs.items():
-        strategy = make(**_wanted(make, {**arguments, **values}))
-        values[name] = data.draw(strategy, label=name)
+        wanted = _wanted(make, {**arguments, **values})
+        if name not in made or not _same(wanted, made[name][0]):
+            made[name] = wanted, make(**wanted)
+        values[name] = data.draw(made[name][1], label=name)
     return values
+
+
+def _same(these: Mapping[str, Any], those: Mapping[str, Any]) -> bool:
+    return these.keys() == those.keys() and all(those[n] is value for n, value in these.items())
 
 
 def _run(check: Callable[..., None], arguments: dict[str, Any], values: dict[str, Any]) -> None:
