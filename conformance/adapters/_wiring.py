@@ -6,6 +6,8 @@ attributes, and refusing what has no counterpart.
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +17,6 @@ from conformance.records import OWN_DOMAIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from types import ModuleType
 
     from conformance.records import OperatorCall
 
@@ -30,12 +31,18 @@ class Wiring:
 
     Args:
         framework: its name, for refusals.
-        families: modules, each with such rows in ``OPERATORS``.
+        package: the package whose modules have such rows in ``OPERATORS``, one module a family.
     """
 
-    def __init__(self, framework: str, *families: ModuleType) -> None:
+    def __init__(self, framework: str, package: str) -> None:
         self._framework = framework
-        self._rows: Rows = {name: row for one in families for name, row in one.OPERATORS.items()}
+        folder = importlib.import_module(package).__path__
+        families = pkgutil.iter_modules(folder, f"{package}.")
+        self._rows: Rows = {
+            name: row
+            for family in families
+            for name, row in importlib.import_module(family.name).OPERATORS.items()
+        }
 
     @property
     def names(self) -> frozenset[str]:

@@ -12,19 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from conformance.adapters._jax import readable, to_array
-from conformance.adapters._jax_operators import (
-    activations,
-    attention,
-    distances,
-    linear,
-    losses,
-    norms,
-    phases,
-    quantised,
-    rotary,
-    routing,
-    softmax,
-)
 from conformance.adapters._wiring import Wiring
 
 if TYPE_CHECKING:
@@ -39,20 +26,7 @@ if TYPE_CHECKING:
     Attributes = Mapping[str, Any]
     Compute = Callable[[Arrays, Attributes], dict[str, Any]]
 
-_WIRING = Wiring(
-    "JAX",
-    linear,
-    quantised,
-    norms,
-    rotary,
-    phases,
-    attention,
-    softmax,
-    activations,
-    routing,
-    losses,
-    distances,
-)
+_WIRING = Wiring("JAX", __name__)
 """The operators that are wired, with their attributes' defaults."""
 _INT64 = ("indices",)
 """Outputs that the standard has in int64, a type of JAX's 64-bit mode alone."""

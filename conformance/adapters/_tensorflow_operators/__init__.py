@@ -12,19 +12,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from conformance.adapters._tensorflow import free, in_mode, tf, to_array, to_tensor
-from conformance.adapters._tensorflow_operators import (
-    activations,
-    attention,
-    distances,
-    linear,
-    losses,
-    norms,
-    phases,
-    quantised,
-    rotary,
-    routing,
-    softmax,
-)
 from conformance.adapters._wiring import Wiring
 from conformance.errors import Unsupported
 
@@ -39,20 +26,7 @@ if TYPE_CHECKING:
     Attributes = Mapping[str, Any]
     Compute = Callable[[Tensors, Attributes], dict[str, Any]]
 
-WIRING = Wiring(
-    "TensorFlow",
-    linear,
-    quantised,
-    norms,
-    rotary,
-    phases,
-    attention,
-    softmax,
-    activations,
-    routing,
-    losses,
-    distances,
-)
+WIRING = Wiring("TensorFlow", __name__)
 """The operators that are wired, with their attributes' defaults."""
 _KEPT = 64
 """How many traced functions are kept; XLA's programs go with them."""

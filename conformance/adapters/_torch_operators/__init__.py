@@ -12,19 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from conformance.adapters import _torch
 from conformance.adapters._torch import to_array, to_tensor
-from conformance.adapters._torch_operators import (
-    activations,
-    attention,
-    distances,
-    linear,
-    losses,
-    norms,
-    phases,
-    quantised,
-    rotary,
-    routing,
-    softmax,
-)
+from conformance.adapters._torch_operators import attention
 from conformance.adapters._wiring import Wiring
 from conformance.errors import Unsupported
 
@@ -39,20 +27,7 @@ if TYPE_CHECKING:
     Attributes = Mapping[str, Any]
     Compute = Callable[[Tensors, Attributes], dict[str, Any]]
 
-_WIRING = Wiring(
-    "torch",
-    linear,
-    quantised,
-    norms,
-    rotary,
-    phases,
-    attention,
-    softmax,
-    activations,
-    routing,
-    losses,
-    distances,
-)
+_WIRING = Wiring("torch", __name__)
 """The operators that are wired, with their attributes' defaults."""
 
 
