@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import mpmath
@@ -90,6 +91,13 @@ def test_the_two_forms_of_gelu_are_told_apart_by_far_in_the_tail():
     for terms in (FP32, contract("bfloat16", "float32"), contract("float16", "float32")):
         assert rho(a.gelu_tanh(x), a.gelu(x), a.gelu_bound(x, terms)) > 40
         assert rho(a.gelu(x), a.gelu_tanh(x), a.gelu_tanh_bound(x, terms)) > 40
+
+
+def test_relu_rounds_nothing_and_flushes_what_it_claims_to_flush():
+    x = np.array([-1.0, 0.0, 2.0**-140, 2.0**-126, 3.0, np.inf, np.nan])
+    assert not a.relu_bound(x, FP32).any()
+    flushing = dataclasses.replace(FP32, flush_to_zero=True)
+    np.testing.assert_array_equal(a.relu_bound(x, flushing), [0, 0, 2.0**-140, 0, 0, 0, 0])
 
 
 @pytest.mark.parametrize("function", [a.sigmoid, a.relu, a.silu, a.gelu, a.gelu_tanh])

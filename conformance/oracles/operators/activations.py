@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from conformance.oracles.row import Operator
-from conformance.oracles.units import ELEMENTARY, Units, exact, rounded, units
+from conformance.oracles.units import ELEMENTARY, Units, rounded, units
 from conformance.records import OWN_DOMAIN
 
 if TYPE_CHECKING:
@@ -166,6 +166,13 @@ def _silu_error(x: Array, y: Array, u: Units, alpha: float) -> Array:
     return total
 
 
+def relu_bound(x: Array, contract: Contract) -> Array:
+    """Bound max(x, 0), where nothing is rounded: 0, but for a subnormal number that is flushed."""
+    y = relu(x)
+    flushed: Array = np.where(contract.flush_to_zero & (y < units(contract).tiny_o), y, 0.0)
+    return flushed
+
+
 def gelu_bound(x: Array, contract: Contract) -> Array:
     """Bound x/2 (1 + erf(z)), z = x / sqrt(2): absolute, as the sum cancels in the negative tail.
 
@@ -250,9 +257,8 @@ def _tanh(inputs: Inputs, _: Attributes, contract: Contract) -> Answer:
     return {"output": (np.tanh(x), tanh_bound(x, contract))}
 
 
-def _relu(inputs: Inputs, _: Attributes, __: Contract) -> Answer:
-    value = relu(inputs["X"])
-    return {"Y": (value, exact(value))}
+def _relu(inputs: Inputs, _: Attributes, contract: Contract) -> Answer:
+    return {"Y": (relu(inputs["X"]), relu_bound(inputs["X"], contract))}
 
 
 def _swish(inputs: Inputs, attributes: Attributes, contract: Contract) -> Answer:
