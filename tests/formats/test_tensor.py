@@ -56,7 +56,9 @@ def test_bytes_are_little_endian():
 
 
 def test_decoded_array_may_be_written_to():
-    tensor.decode(tensor.encode(np.zeros(2)))[0] = 1
+    array = tensor.decode(tensor.encode(np.zeros(2)))
+    array[0] = 1
+    assert array.tolist() == [1, 0]
 
 
 @pytest.mark.parametrize(
