@@ -75,7 +75,7 @@ def graph(node: Node) -> bytes:
     sizes = node.sizes or [(0,) * rank for _, _, rank in node.inputs]
     model = onnx.helper.make_model(
         onnx.helper.make_graph(
-            _onnx_functions.nodes(node) if own else [_standard_node(node)],
+            _own_nodes(node) if own else [_standard_node(node)],
             node.operator,
             [
                 _value(name, dtype, shape)
@@ -89,6 +89,11 @@ def graph(node: Node) -> bytes:
     )
     serialized: bytes = model.SerializeToString()
     return serialized
+
+
+def _own_nodes(node: Node) -> list[Any]:
+    given = {name for name, _, _ in node.inputs}
+    return _onnx_functions.nodes(node.operator, dict(node.attributes), given)
 
 
 def _standard_node(node: Node) -> Any:

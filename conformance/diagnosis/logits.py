@@ -17,6 +17,7 @@ import numpy as np
 from conformance import models
 from conformance.diagnosis import symptoms
 from conformance.diagnosis.laboratory import Laboratory
+from conformance.diagnosis.scene import Scene
 from conformance.mutants import all_mutants
 from conformance.oracles.matched_filter import SURE, strength
 from conformance.records import Diagnosis
@@ -52,21 +53,6 @@ class Known:
     mutant: Mutant
     logits_NV: Array
     distance: float
-
-
-@dataclass(frozen=True)
-class Scene:
-    """A failing answer: the candidate's logits and the exact ones, with the unit of their error."""
-
-    observed_NV: Array
-    exact_NV: Array
-    unit: float
-    limit: float
-
-    def distance(self, logits_NV: Array) -> float:
-        """Return how far the candidate is from some logits, in noise units."""
-        error = self.observed_NV - logits_NV
-        return float(np.sqrt(np.mean(error * error))) / self.unit
 
 
 def diagnose(model: CheckedModel, case: CaseResult) -> Diagnosis | None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from conformance.diagnosis.logits import Scene
+    from conformance.diagnosis.scene import Scene
     from conformance.oracles.corpus import Corpus
 
     Array = NDArray[Any]

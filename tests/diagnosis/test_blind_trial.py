@@ -11,7 +11,8 @@ import torch
 from conformance import faults, models, spec
 from conformance.candidate import open_candidate
 from conformance.checked import CheckedModel, RememberedOracle
-from conformance.diagnosis.logits import Scene, foremost, measured, nearest
+from conformance.diagnosis.logits import foremost, measured, nearest
+from conformance.diagnosis.scene import Scene
 from conformance.errors import MalformedOutput
 
 NAME = "llama-gqa"

@@ -13,7 +13,7 @@ import torch
 from conformance import diagnosis, models, mutants, spec
 from conformance.diagnosis import logits, symptoms
 from conformance.diagnosis.laboratory import Laboratory
-from conformance.diagnosis.logits import Scene
+from conformance.diagnosis.scene import Scene
 from conformance.records import CaseResult, RequirementResult, Verdict
 
 CASE = CaseResult("check/llama-mqa-tied", "LOGITS-001", Verdict.FAIL, 0.1)

@@ -23,9 +23,7 @@ from conformance.adapters._onnx_functions import (
 from conformance.errors import Unsupported
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from conformance.adapters._onnx_graphs import Node
+    from collections.abc import Callable, Collection, Mapping
 
     Body = Callable[[Mapping[str, Any]], str]
 
@@ -45,23 +43,26 @@ _FUNCTIONS: dict[str, Body] = {
 """The operators that are written out."""
 
 
-def nodes(node: Node) -> list[Any]:
-    """Return the ONNX nodes that compute one call.
+def nodes(operator: str, attributes: Mapping[str, Any], given: Collection[str]) -> list[Any]:
+    """Return the ONNX nodes that compute an operator of the standard's own.
+
+    Args:
+        operator: its name.
+        attributes: of the call.
+        given: the formal names of the inputs that the call has.
 
     Raises:
         Unsupported: the operator is not written out.
     """
     import onnx  # noqa: PLC0415
 
-    if node.operator not in _FUNCTIONS:
-        raise Unsupported(f"operator {node.domain}::{node.operator} is not written out in ONNX")
-    body = _FUNCTIONS[node.operator](dict(node.attributes))
-    lines = (line.strip() for line in body.splitlines())
-    given = {name for name, _, _ in node.inputs}
+    if operator not in _FUNCTIONS:
+        raise Unsupported(f"operator {operator} is not written out in ONNX")
+    lines = (line.strip() for line in _FUNCTIONS[operator](attributes).splitlines())
     return _without_absent([onnx.parser.parse_node(line) for line in lines if line], given)
 
 
-def _without_absent(nodes: list[Any], given: set[str]) -> list[Any]:
+def _without_absent(nodes: list[Any], given: Collection[str]) -> list[Any]:
     """Leave out inputs that are not given, and nodes that would read nothing else."""
     known, kept = set(given), []
     for node in nodes:
