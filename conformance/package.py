@@ -1,4 +1,4 @@
-"""Model packages: a folder with one Hugging Face Llama decoder, opened without running anything.
+"""Model packages: a folder with one Hugging Face decoder, opened without running anything.
 
 A package is what every candidate loads and what the oracle takes its weights from, so it is checked
 whole when it is opened: config, headers, and each tensor's name and shape. Weights are read only
@@ -18,6 +18,7 @@ import numpy as np
 from conformance import schema
 from conformance.errors import FormatError, PackageError, UsageError
 from conformance.formats import hf_config, safetensors, safetensors_index
+from conformance.formats.hf_config import expected_shapes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -196,40 +197,6 @@ def _listed(folder: Path) -> str:
     names = sorted(file.name for file in folder.iterdir())
     more = f" and {len(names) - 12} more" if len(names) > 12 else ""
     return (", ".join(names[:12]) or "no files in it") + more
-
-
-def expected_shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Return the names and shapes of a Llama decoder's tensors, in Hugging Face's order.
-
-    Letters: V vocabulary, D model, H query heads, G key/value heads, K head dim, F feed-forward.
-    A linear layer's weight is (out, in).
-    """
-    v, d, f = config["vocab_size"], config["hidden_size"], config["intermediate_size"]
-    k = hf_config.head_dim(config)
-    hk, gk = config["num_attention_heads"] * k, config["num_key_value_heads"] * k
-    linear = {
-        "self_attn.q_proj": (hk, d),
-        "self_attn.k_proj": (gk, d),
-        "self_attn.v_proj": (gk, d),
-        "self_attn.o_proj": (d, hk),
-        "mlp.gate_proj": (f, d),
-        "mlp.up_proj": (f, d),
-        "mlp.down_proj": (d, f),
-    }
-    biased = {"self_attn": config.get("attention_bias"), "mlp": config.get("mlp_bias")}
-    layer: dict[str, tuple[int, ...]] = {"input_layernorm.weight": (d,)}
-    for name, shape in linear.items():
-        layer[f"{name}.weight"] = shape
-        if biased[name.split(".")[0]]:
-            layer[f"{name}.bias"] = shape[:1]
-    layer["post_attention_layernorm.weight"] = (d,)
-    shapes: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (v, d)}
-    for i in range(config["num_hidden_layers"]):
-        shapes |= {f"model.layers.{i}.{name}": shape for name, shape in layer.items()}
-    shapes["model.norm.weight"] = (d,)
-    if not config["tie_word_embeddings"]:
-        shapes["lm_head.weight"] = (v, d)
-    return shapes
 
 
 def _checked(

@@ -1,7 +1,8 @@
 """What a decoder is made of, as frozen values. No file format, no checkpoint's defaults.
 
-Every number has to be given: a default here would be some checkpoint's opinion. How a Hugging Face
-``config.json`` says the same things is the business of ``huggingface``.
+Every number has to be given: a default here would be some checkpoint's opinion. What only some
+families have is absent unless it is asked for. How a Hugging Face ``config.json`` says the same
+things is the business of ``huggingface``.
 """
 
 from __future__ import annotations
@@ -22,6 +23,20 @@ class Attention:
     heads: int
     kv_heads: int
     head_dim: int
+    window: int | None = None
+    """How many keys a query sees, itself among them, counted in slots: the last ``window`` (Beltagy
+    et al. 2020, section 3.1; Jiang et al. 2023, section 2). None sees all."""
+    full_layers: frozenset[int] = frozenset()
+    """Layers that see everything in spite of ``window``."""
+    qkv_bias: bool = False
+    """Whether queries, keys and values have a bias (Qwen2: Yang et al. 2024, section 2.2.1)."""
+    qk_norm: bool = False
+    """Whether each head's query and key pass an RMSNorm of ``head_dim`` weights, which all heads
+    share, before they are turned (Qwen3: Yang et al. 2025, section 2; Dehghani et al. 2023)."""
+
+    def window_of(self, layer: int) -> int | None:
+        """Return how many keys a query of a layer sees; None for all."""
+        return None if layer in self.full_layers else self.window
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +130,29 @@ def validate(config: ModelConfig) -> None:
         f"attention.head_dim is {attention.head_dim}; rotary position embedding turns pairs, so it "
         "has to be even",
     )
+    _validate_windows(attention, config.layers)
     _require(_positive(config.norm.eps), f"norm.eps is {config.norm.eps}; it has to be positive")
     _validate_rope(config.rope)
+
+
+def _validate_windows(attention: Attention, layers: int) -> None:
+    window, full = attention.window, attention.full_layers
+    _require(
+        window is None or window >= 1,
+        f"attention.window is {window}; a query sees at least itself, so it has to be at least 1",
+    )
+    _require(
+        window is not None or not full,
+        f"attention.full_layers is {sorted(full)}, and there is no window for the others",
+    )
+    _require(
+        all(0 <= layer < layers for layer in full),
+        f"attention.full_layers is {sorted(full)}; the layers are 0 to {layers - 1}",
+    )
+    _require(
+        window is None or len(full) < layers,
+        f"attention.window is {window}, and no layer has it",
+    )
 
 
 def _validate_rope(rope: Rope) -> None:

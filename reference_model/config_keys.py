@@ -1,6 +1,7 @@
-"""Every key of a Llama ``config.json`` that is understood, and the values that are.
+"""Every key of a ``config.json`` that all families have, and the values that are understood.
 
-Data only: ``huggingface`` reads by these tables, and refuses each key that stands in none.
+Data only: ``huggingface`` reads by these tables, and refuses each key that stands neither in one
+of them nor in its family's (``families``).
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ READ = frozenset(
     )
 )
 
-DEMANDED: Mapping[str, tuple[Any, ...]] = {"model_type": ("llama",), "hidden_act": ("silu",)}
+DEMANDED: Mapping[str, tuple[Any, ...]] = {"hidden_act": ("silu",)}
 """Keys that have to be there, with the values that the reference model computes."""
 
 DTYPES = (None, "float64", "float32", "float16", "bfloat16")
@@ -43,7 +44,6 @@ NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "rope_interleaved": (False,),
     "is_llama_config": (True,),
     "quantization_config": (None,),
-    "architectures": (None, ["LlamaForCausalLM"]),
     "is_decoder": (False, True),
     "is_encoder_decoder": (False,),
     "add_cross_attention": (False,),

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class ConfigError(ValueError):
-    """A model folder is not a Llama that the reference model understands completely."""
+    """A model folder is no decoder that the reference model understands completely."""

@@ -45,7 +45,7 @@ def write_onnx(
     ``build`` is one of ``builds.BUILDS``; ``metadata`` becomes the graph's ``metadata_props``.
 
     Raises:
-        ConfigError: the folder is not a Llama that ``huggingface.open_folder`` understands.
+        ConfigError: the folder is no decoder that ``huggingface.open_folder`` understands.
     """
     decoder = load_decoder(Path(folder), getattr(torch, build.dtype))
     layers = range(decoder.config.layers)

@@ -15,10 +15,17 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from reference_model.model import LayerCache, Output, allowed_keys, at_least_float32
+from reference_model.model import (
+    LayerCache,
+    Output,
+    RMSNorm,
+    allowed_keys,
+    at_least_float32,
+    keys_of_layer,
+)
 
 if TYPE_CHECKING:
-    from reference_model.model import Attention, Block, Cache, Decoder, RMSNorm
+    from reference_model.model import Attention, Block, Cache, Decoder
 
 
 class FusedDecoder(nn.Module):
@@ -48,7 +55,8 @@ class FusedDecoder(nn.Module):
         phases = trunk.layers[0].self_attn.rotary.phases(position_ids_BT, x_BTD.dtype)
         longer, seen = [], {}
         for i, (block, past) in enumerate(zip(trunk.layers, cache, strict=True)):
-            x_BTD, layer_cache = run_block(block, x_BTD, allowed_B1TS, phases, past)
+            seen_B1TS = keys_of_layer(self.config.attention, i, allowed_B1TS)
+            x_BTD, layer_cache = run_block(block, x_BTD, seen_B1TS, phases, past)
             longer.append(layer_cache)
             seen[f"layer.{i}"] = x_BTD
         logits_BTV = self.decoder.head(normalised(trunk.norm, x_BTD))
@@ -81,8 +89,13 @@ def run_block(
     return x_BTD + block.mlp(normalised(block.post_attention_layernorm, x_BTD)), cache
 
 
-def normalised(norm: RMSNorm, x_BTD: Tensor) -> Tensor:
-    """Return each token's vector normalised, (B, T, D): one ``RMSNormalization``."""
+def normalised(norm: nn.Module, x_BTD: Tensor) -> Tensor:
+    """Return each token's vector, or each head's, normalised: one ``RMSNormalization``.
+
+    Heads of a model that normalises none stay as they are.
+    """
+    if not isinstance(norm, RMSNorm):
+        return x_BTD
     return nn.functional.rms_norm(x_BTD, norm.weight.shape, norm.weight, norm.eps)
 
 
@@ -97,8 +110,10 @@ def attend(
 
     The operator repeats key/value heads and puts the past before the new keys by itself.
     """
-    q_BHTK = turned(attention.split(attention.q_proj(x_BTD)), phases)
-    k_BGTK = turned(attention.split(attention.k_proj(x_BTD)), phases)
+    q_BHTK = attention.split(attention.q_proj(x_BTD))
+    q_BHTK = turned(normalised(attention.q_norm, q_BHTK), phases)
+    k_BGTK = attention.split(attention.k_proj(x_BTD))
+    k_BGTK = turned(normalised(attention.k_norm, k_BGTK), phases)
     v_BGTK = attention.split(attention.v_proj(x_BTD))
     out_BHTK, k_BGSK, v_BGSK, _ = torch.onnx.ops.attention(
         q_BHTK, k_BGTK, v_BGTK, allowed_B1TS, past.k_BGSK, past.v_BGSK

@@ -1,4 +1,4 @@
-"""Hugging Face Llama folders, read strictly: what is not understood is refused, never guessed.
+"""Hugging Face folders, read strictly: what is not understood is refused, never guessed.
 
 A key that would change the logits and is ignored makes every later judgement worthless; so each
 key of ``config.json`` is either read, or stands in a list with the values that change nothing.
@@ -25,11 +25,14 @@ from reference_model.config import (
     validate,
 )
 from reference_model.errors import ConfigError
+from reference_model.families import FAMILIES, family_of, read_attention
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
+
+    from reference_model.families import Family
 
 __all__ = ["ConfigError", "open_folder", "read_config", "write_config"]
 
@@ -41,7 +44,8 @@ def read_config(document: Mapping[str, Any]) -> ModelConfig:
         ConfigError: a key is missing, unknown, in conflict with another, or of a value that the
             reference model does not compute.
     """
-    _check_keys(document)
+    family = _family(document)
+    _check_keys(document, family)
     dim, heads = (
         json_values.integer(document, "hidden_size"),
         json_values.integer(document, "num_attention_heads"),
@@ -54,6 +58,7 @@ def read_config(document: Mapping[str, Any]) -> ModelConfig:
             heads=heads,
             kv_heads=json_values.integer(document, "num_key_value_heads"),
             head_dim=_head_dim(document, dim, heads),
+            **read_attention(family, document),
         ),
         rope=_rope(document),
         norm=Norm(eps=json_values.number(document, "rms_norm_eps")),
@@ -81,13 +86,14 @@ def write_config(
             with a rotary base of 10000.
 
     Raises:
-        ValueError: there is no such dialect or type.
+        ValueError: there is no such dialect or type, or no family that computes such a config.
     """
+    family = family_of(config)
     if dialect not in (None, 4, 5) or dtype not in keys.DTYPES[1:]:
         raise ValueError(f"dialect {dialect!r}, dtype {dtype!r}: use 4 or 5, and {keys.DTYPES[1:]}")
     document = {
-        "architectures": ["LlamaForCausalLM"],
-        "model_type": "llama",
+        "architectures": [family.architecture],
+        "model_type": family.model_type,
         "vocab_size": config.vocab,
         "hidden_size": config.dim,
         "intermediate_size": config.mlp.hidden,
@@ -99,11 +105,12 @@ def write_config(
         "max_position_embeddings": config.max_positions,
         "rms_norm_eps": config.norm.eps,
         "tie_word_embeddings": config.tied,
-        "attention_bias": False,
+        "attention_bias": config.attention.qkv_bias,
         "mlp_bias": False,
         # Without these, transformers would take 1 and 2 and stop generating at a plain token.
         "bos_token_id": None,
         "eos_token_id": None,
+        **family.write(config),
     }
     theta, scaling = {"rope_theta": config.rope.theta}, _scaling_document(config.rope)
     if dialect != 5:
@@ -128,7 +135,14 @@ def open_folder(path: Path) -> tuple[ModelConfig, dict[str, NDArray[Any]]]:
     return config, read_tensors(folder, config)
 
 
-def _check_keys(document: Mapping[str, Any]) -> None:
+def _family(document: Mapping[str, Any]) -> Family:
+    model_type = json_values.get(document, "model_type")
+    _check_value("model_type", model_type, tuple(FAMILIES))
+    return FAMILIES[model_type]
+
+
+def _check_keys(document: Mapping[str, Any], family: Family) -> None:
+    _check_value("architectures", document.get("architectures"), (None, [family.architecture]))
     for key, allowed in keys.DEMANDED.items():
         _check_value(key, json_values.get(document, key), allowed)
     for key in ("dtype", "torch_dtype"):
@@ -139,10 +153,12 @@ def _check_keys(document: Mapping[str, Any]) -> None:
             f"config.json: dtype is {document['dtype']!r} and torch_dtype is "
             f"{document['torch_dtype']!r}; they have to agree, so remove one"
         )
+    neutral = {**keys.NEUTRAL, **family.values}
+    known = {"model_type", "architectures", *keys.READ, *keys.DEMANDED, *keys.BOOKKEEPING}
     for key, value in document.items():
-        if key in keys.NEUTRAL:
-            _check_value(key, value, keys.NEUTRAL[key])
-        elif key not in keys.READ and key not in keys.DEMANDED and key not in keys.BOOKKEEPING:
+        if key in neutral:
+            _check_value(key, value, neutral[key])
+        elif key not in known and key not in family.keys:
             raise ConfigError(
                 f"config.json: key {key!r} (value {value!r}) is not understood, so what the model "
                 "computes is not known; remove the key if it changes nothing"

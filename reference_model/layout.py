@@ -23,7 +23,7 @@ def tensor_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = {EMBEDDING: (config.vocab, config.dim)}
     for layer in range(config.layers):
         for name, shape in _layer_shapes(config).items():
-            shapes[f"model.layers.{layer}.{name}.weight"] = shape
+            shapes[f"model.layers.{layer}.{name}"] = shape
     shapes[FINAL_NORM] = (config.dim,)
     if not config.tied:
         shapes[HEAD] = (config.vocab, config.dim)
@@ -32,16 +32,25 @@ def tensor_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
 
 def _layer_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     dim, hidden = config.dim, config.mlp.hidden
-    queries = config.attention.heads * config.attention.head_dim
-    keys = config.attention.kv_heads * config.attention.head_dim
     return {
-        "input_layernorm": (dim,),
-        "self_attn.q_proj": (queries, dim),
-        "self_attn.k_proj": (keys, dim),
-        "self_attn.v_proj": (keys, dim),
-        "self_attn.o_proj": (dim, queries),
-        "post_attention_layernorm": (dim,),
-        "mlp.gate_proj": (hidden, dim),
-        "mlp.up_proj": (hidden, dim),
-        "mlp.down_proj": (dim, hidden),
+        "input_layernorm.weight": (dim,),
+        **{f"self_attn.{name}": shape for name, shape in _attention_shapes(config).items()},
+        "post_attention_layernorm.weight": (dim,),
+        "mlp.gate_proj.weight": (hidden, dim),
+        "mlp.up_proj.weight": (hidden, dim),
+        "mlp.down_proj.weight": (dim, hidden),
     }
+
+
+def _attention_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    attention = config.attention
+    queries, keys = (n * attention.head_dim for n in (attention.heads, attention.kv_heads))
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, size in (("q_proj", queries), ("k_proj", keys), ("v_proj", keys)):
+        shapes[f"{name}.weight"] = (size, config.dim)
+        if attention.qkv_bias:
+            shapes[f"{name}.bias"] = (size,)
+    shapes["o_proj.weight"] = (config.dim, queries)
+    if attention.qk_norm:
+        shapes |= {f"{name}.weight": (attention.head_dim,) for name in ("q_norm", "k_norm")}
+    return shapes

@@ -1,4 +1,4 @@
-"""What a Llama computes, to be read from top to bottom. Not made to be fast.
+"""What a decoder of the Llama family computes, to be read from top to bottom. Not made to be fast.
 
 One path, eager, without any choice of kernel: kernels are what the suite tests. ``double()`` makes
 every step float64; then this is an oracle. Conventions that differ between implementations carry
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from numpy.typing import NDArray
+
+    from reference_model.config import Attention as AttentionShape
 
 
 class LayerCache(NamedTuple):
@@ -155,10 +157,12 @@ class Attention(nn.Module):
         self.shape = config.attention
         queries = self.shape.heads * self.shape.head_dim
         keys = self.shape.kv_heads * self.shape.head_dim
-        self.q_proj = nn.Linear(config.dim, queries, bias=False)
-        self.k_proj = nn.Linear(config.dim, keys, bias=False)
-        self.v_proj = nn.Linear(config.dim, keys, bias=False)
+        bias = self.shape.qkv_bias
+        self.q_proj = nn.Linear(config.dim, queries, bias=bias)
+        self.k_proj = nn.Linear(config.dim, keys, bias=bias)
+        self.v_proj = nn.Linear(config.dim, keys, bias=bias)
         self.o_proj = nn.Linear(queries, config.dim, bias=False)
+        self.q_norm, self.k_norm = head_norm(config), head_norm(config)
         self.rotary = Rotary(config.rope, self.shape.head_dim)
 
     def forward(
@@ -169,8 +173,9 @@ class Attention(nn.Module):
         past: LayerCache | None,
     ) -> tuple[Tensor, LayerCache]:
         """Return what attention adds to the residual stream, (B, T, D), and the longer cache."""
-        q_BHTK = self.rotary(self.split(self.q_proj(x_BTD)), phases)
-        k_BGTK = self.rotary(self.split(self.k_proj(x_BTD)), phases)
+        # LOGITS-001: heads are normalised before they are turned.
+        q_BHTK = self.rotary(self.q_norm(self.split(self.q_proj(x_BTD))), phases)
+        k_BGTK = self.rotary(self.k_norm(self.split(self.k_proj(x_BTD))), phases)
         v_BGTK = self.split(self.v_proj(x_BTD))
         # CACHE-001: the cache holds rotated keys and plain values, oldest first; new ones follow.
         cache = LayerCache(k_BGTK, v_BGTK) if past is None else extend(past, k_BGTK, v_BGTK)
@@ -182,6 +187,13 @@ class Attention(nn.Module):
     def split(self, x_BTN: Tensor) -> Tensor:
         """Cut projected vectors into heads: (B, T, heads * K) to (B, heads, T, K)."""
         return x_BTN.unflatten(-1, (-1, self.shape.head_dim)).transpose(1, 2)
+
+
+def head_norm(config: ModelConfig) -> nn.Module:
+    """Return what a layer's queries, or its keys, pass: each head by itself, by common weights."""
+    if not config.attention.qk_norm:
+        return nn.Identity()
+    return RMSNorm(config.attention.head_dim, config.norm.eps)
 
 
 def extend(past: LayerCache, k_BGTK: Tensor, v_BGTK: Tensor) -> LayerCache:
@@ -221,6 +233,22 @@ def allowed_keys(attention_mask_BS: Tensor, tokens: int) -> Tensor:
     # S - T + t: the triangle is aligned at its bottom right.
     causal_TS = slot_S <= slot_S[keys - tokens :].unsqueeze(1)
     return causal_TS & (attention_mask_BS != 0).unsqueeze(1).unsqueeze(1)
+
+
+def keys_of_layer(attention: AttentionShape, layer: int, allowed_B1TS: Tensor) -> Tensor:
+    """Return which of the allowed keys each token sees in one layer: bool (B, 1, T, S)."""
+    window = attention.window_of(layer)
+    return allowed_B1TS if window is None else in_window(allowed_B1TS, window)
+
+
+def in_window(allowed_B1TS: Tensor, window: int) -> Tensor:
+    """Return which of the allowed keys stand in a query's window: bool (B, 1, T, S)."""
+    # LOGITS-001: the window counts the query itself, in slots: keys 0 to window - 1 slots behind.
+    # Gaps of the positions and hidden tokens do not make it wider.
+    tokens, keys = allowed_B1TS.shape[-2:]
+    slot_S = torch.arange(keys, device=allowed_B1TS.device)
+    behind_TS = slot_S[keys - tokens :].unsqueeze(1) - slot_S
+    return allowed_B1TS & (behind_TS < window)
 
 
 class Mlp(nn.Module):
@@ -318,7 +346,8 @@ class Decoder(nn.Module):
         longer = []
         for i, block in enumerate(self.model.layers):
             past = None if cache is None else cache[i]
-            attention_BTD, mlp_BTD, layer_cache = block(x_BTD, allowed_B1TS, phases, past)
+            seen_B1TS = keys_of_layer(self.config.attention, i, allowed_B1TS)
+            attention_BTD, mlp_BTD, layer_cache = block(x_BTD, seen_B1TS, phases, past)
             x_BTD = x_BTD + attention_BTD + mlp_BTD
             longer.append(layer_cache)
             seen |= {f"layer.{i}.attention": attention_BTD, f"layer.{i}.mlp": mlp_BTD}
@@ -355,7 +384,7 @@ def load_decoder(folder: Path, dtype: torch.dtype = torch.float32) -> Decoder:
     """Return the decoder of a model package.
 
     Raises:
-        ConfigError: the folder is not a Llama that ``huggingface.open_folder`` understands.
+        ConfigError: the folder is no decoder that ``huggingface.open_folder`` understands.
     """
     return build_decoder(*open_folder(folder), dtype=dtype)
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     Weights = Mapping[str, NDArray[Any]]
 
 _NORM_MEAN_SQUARE = 13 / 12  # of a uniform number between 0.5 and 1.5
+_HEAD_NORMS = ("q_norm", "k_norm")
 _RUNGS = 20
 """Rungs of the ladder of margins; the smallest is 2**-20 of a row's deviation."""
 _OUTLIER_MEAN_SQUARE = 102.0  # of a factor drawn from 8, 9, 10, 11, 12
@@ -52,6 +53,8 @@ class Design:
     """Of the attention scores: sharp enough that positions, heads and scale matter."""
     gate: float = 1.5
     """Of the input of the activation function: both of its tails are used."""
+    bias: float = 0.5
+    """Of a bias, as a share of the deviation of what it is added to."""
     logit: float = 3.0
     """Of the logits."""
     outliers: int = 0
@@ -77,8 +80,11 @@ def make_weights(
     weights = {}
     for name, shape in layout.tensor_shapes(config).items():
         kind = name.split(".")[-2]
-        if len(shape) == 1:
-            weights[name] = _norm(_stream(seed, name), shape[0], deviations[kind], design.outliers)
+        if name.endswith(".bias"):
+            weights[name] = _normal(_stream(seed, name), shape, deviations[f"{kind}.bias"])
+        elif len(shape) == 1:
+            outliers = 0 if kind in _HEAD_NORMS else design.outliers
+            weights[name] = _norm(_stream(seed, name), shape[0], deviations[kind], outliers)
         else:
             weights[name] = _normal(_stream(seed, name), shape, deviations[kind])
     if design.ladder:
@@ -112,15 +118,23 @@ def _deviations(config: ModelConfig, design: Design) -> dict[str, float]:
     # A score q.k / sqrt(K) adds K products of a query's and a key's entry: it deviates by their
     # deviations' product, which is shared fairly between the two.
     score = math.sqrt(design.score)
+    # Normalised heads have the deviation of their norm's weights, whatever the projections do:
+    # those are as small as the embedding, so that the norm's epsilon counts.
+    projected = design.embedding if attention.qk_norm else score
     # Sharp attention averages over few keys, and a gated unit is about half open: the averages
     # 0.7 and 0.6 * gate were measured on the suite's models.
     head = design.embedding if config.tied else design.logit / inputs
     return {
         "embed_tokens": design.embedding,
         "input_layernorm": 1.0,
-        "q_proj": score / inputs,
-        "k_proj": score / inputs,
+        "q_proj": projected / inputs,
+        "k_proj": projected / inputs,
         "v_proj": 1.0 / inputs,
+        "q_proj.bias": design.bias * projected,
+        "k_proj.bias": design.bias * projected,
+        "v_proj.bias": design.bias,
+        "q_norm": score / math.sqrt(_NORM_MEAN_SQUARE),
+        "k_norm": score / math.sqrt(_NORM_MEAN_SQUARE),
         "o_proj": design.block / (0.7 * math.sqrt(queries)),
         "post_attention_layernorm": 1.0,
         "gate_proj": design.gate / inputs,

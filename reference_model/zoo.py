@@ -97,8 +97,79 @@ _MHA_SCALED = SuiteModel(
     design=Design(outliers=2, ladder=True),
 )
 
+_MISTRAL = SuiteModel(
+    name="mistral-window",
+    summary="every layer sees the last 13 keys alone",
+    config=ModelConfig(
+        vocab=512,
+        dim=96,
+        layers=2,
+        attention=Attention(heads=6, kv_heads=2, head_dim=16, window=13),
+        rope=Rope(theta=10000.0),
+        norm=Norm(eps=1e-5),
+        mlp=Mlp(hidden=256),
+        tied=False,
+        max_positions=4096,
+    ),
+    seed=4,
+    digest="a0776596004152b1ebf83d6a9e8620ce11816f0d390d6c2435d9563d8fed9c15",
+    design=Design(),
+)
+
+_QWEN2 = SuiteModel(
+    name="qwen2-bias",
+    summary="biases of queries, keys and values, windows in the later layers, tied",
+    config=ModelConfig(
+        vocab=512,
+        dim=96,
+        layers=3,
+        attention=Attention(
+            heads=4,
+            kv_heads=2,
+            head_dim=24,
+            window=21,
+            full_layers=frozenset({0}),
+            qkv_bias=True,
+        ),
+        rope=Rope(theta=1000000.0),
+        norm=Norm(eps=1e-6),
+        mlp=Mlp(hidden=256),
+        tied=True,
+        max_positions=4096,
+    ),
+    seed=5,
+    digest="a0ceb8afe19123a1b6ff7a9e5850ea29b9fceacfa1efa06ff6059deba8554e8b",
+    design=Design(embedding=0.05, block=0.25),
+)
+
+_QWEN3 = SuiteModel(
+    name="qwen3-qk-norm",
+    summary="normalised queries and keys, heads wider than the model, every other layer windowed",
+    config=ModelConfig(
+        vocab=512,
+        dim=96,
+        layers=3,
+        attention=Attention(
+            heads=4,
+            kv_heads=2,
+            head_dim=32,
+            window=9,
+            full_layers=frozenset({1}),
+            qk_norm=True,
+        ),
+        rope=Rope(theta=10000.0),
+        norm=Norm(eps=1e-6),
+        mlp=Mlp(hidden=256),
+        tied=False,
+        max_positions=4096,
+    ),
+    seed=6,
+    digest="7b49dd142f44490fb839fa3d4c7f06ac9a4b352ea1f37a799226185c34d28c97",
+    design=Design(),
+)
+
 MODELS: Mapping[str, SuiteModel] = MappingProxyType(
-    {model.name: model for model in (_GQA, _MQA_TIED, _MHA_SCALED)}
+    {model.name: model for model in (_GQA, _MQA_TIED, _MHA_SCALED, _MISTRAL, _QWEN2, _QWEN3)}
 )
 """The seeded models by name."""
 

@@ -1,4 +1,4 @@
-"""The Llama decoder in JAX: one function of weights, tokens and cache, to be jitted whole.
+"""Llama's family of decoders in JAX: a function of weights, tokens and cache, jitted whole.
 
 Written for itself, from the architecture: layers are stacked and scanned, the cache is a buffer of
 a fixed capacity into which each step writes its keys and values, as programs of fixed shapes need.
@@ -34,13 +34,18 @@ def weights_of(package: ModelPackage, llama: Llama, dtype: Any) -> dict[str, Any
     stored = package.weights()
 
     def stacked(name: str) -> Any:
-        layers = (stored[f"model.layers.{i}.{name}.weight"] for i in range(llama.layers))
+        layers = (stored[f"model.layers.{i}.{name}"] for i in range(llama.layers))
         return np.stack([weight.astype(dtype) for weight in layers])
 
     embedding_VD = stored["model.embed_tokens.weight"].astype(dtype)
     return {
         "embedding": embedding_VD,
-        "layers": {name: stacked(stored_as) for name, stored_as in _llama.LAYER.items()},
+        "layers": {
+            name: stacked(stored_as)
+            for name, stored_as in _llama.LAYER.items()
+            if f"model.layers.0.{stored_as}" in stored
+        },
+        "windows": np.array(llama.windows, np.int32),
         "norm": stored["model.norm.weight"].astype(dtype),
         "head": embedding_VD if llama.tied else stored["lm_head.weight"].astype(dtype),
     }
@@ -70,10 +75,12 @@ def forward(
     x_BTD = weights["embedding"][ids_BT]
     attributes = {**_phases.DEFAULTS, **llama.phases, "dtype": x_BTD.dtype}
     rotation = phases.cos_and_sin(positions_BT, attributes)
-    allowed_BTC = _causal(start, ids_BT.shape[1], mask_BC.shape[1]) & (mask_BC[:, None] != 0)
+    behind_TC = _behind(start, ids_BT.shape[1], mask_BC.shape[1])
+    causal_BTC = (behind_TC >= 0) & (mask_BC[:, None] != 0)
 
-    def block(x_BTD: Any, layer: tuple[Weights, Any, Any]) -> tuple[Any, Any]:
-        w, past = layer[0], layer[1:]
+    def block(x_BTD: Any, layer: tuple[Weights, Any, Any, Any]) -> tuple[Any, Any]:
+        w, window, past = layer[0], layer[1], layer[2:]
+        allowed_BTC = causal_BTC & (behind_TC < window)
         normed = rms_norm(x_BTD, w["before_attention"], llama.epsilon)
         attended, past = _attention(llama, w, normed, rotation, allowed_BTC, start, past)
         x_BTD = x_BTD + attended
@@ -81,15 +88,16 @@ def forward(
         x_BTD = x_BTD + _mlp(w, normed)
         return x_BTD, (*past, x_BTD)
 
-    x_BTD, (*cache, taps_LBTD) = lax().scan(block, x_BTD, (weights["layers"], *cache))
+    layers = weights["layers"], weights["windows"], *cache
+    x_BTD, (*cache, taps_LBTD) = lax().scan(block, x_BTD, layers)
     x_BTD = rms_norm(x_BTD, weights["norm"], llama.epsilon)
     return x_BTD @ weights["head"].T, tuple(cache), taps_LBTD
 
 
-def _causal(start: Any, tokens: int, capacity: int) -> Any:
-    """Return which places of the cache each token may see: its own and those before it, (T, C)."""
+def _behind(start: Any, tokens: int, capacity: int) -> Any:
+    """Return how far each place of the cache is behind each token, (T, C); itself is 0."""
     place_C, token_T = (numpy().arange(n, dtype=numpy().int32) for n in (capacity, tokens))
-    return place_C <= start + token_T[:, None]
+    return start + token_T[:, None] - place_C
 
 
 def _attention(
@@ -103,9 +111,13 @@ def _attention(
 ) -> tuple[Any, tuple[Any, Any]]:
     """Return what attention adds to the stream, and the layer's keys and values with these."""
     cos, sin = (x_BTR[:, :, None] for x_BTR in rotation)
+    shape = (*x_BTD.shape[:2], -1, llama.head_dim)
     q_BTHK, k_BTGK, v_BTGK = (
-        (x_BTD @ w[name].T).reshape(*x_BTD.shape[:2], -1, llama.head_dim) for name in "qkv"
+        (x_BTD @ w[name].T + w.get(f"{name}_bias", 0)).reshape(shape) for name in "qkv"
     )
+    if "q_norm" in w:
+        q_BTHK = rms_norm(q_BTHK, w["q_norm"], llama.epsilon)
+        k_BTGK = rms_norm(k_BTGK, w["k_norm"], llama.epsilon)
     q_BTHK, k_BTGK = (rotate(x, cos, sin) for x in (q_BTHK, k_BTGK))
     k_BCGK, v_BCGK = (
         lax().dynamic_update_slice_in_dim(before, new, start, axis=1)

@@ -1,4 +1,4 @@
-"""A Llama package as plain numbers and arrays, for adapters that build the decoder themselves.
+"""A package of Llama's family as numbers and arrays, for adapters that build the decoder.
 
 A reading of its own: neither the oracle's nor the reference model's, against which it is held.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from conformance.errors import Unsupported
-from conformance.formats.hf_config import head_dim
+from conformance.formats.hf_config import head_dim, window_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,17 +17,25 @@ if TYPE_CHECKING:
     from conformance.package import ModelPackage
 
 LAYER = {
-    "before_attention": "input_layernorm",
-    "q": "self_attn.q_proj",
-    "k": "self_attn.k_proj",
-    "v": "self_attn.v_proj",
-    "o": "self_attn.o_proj",
-    "before_mlp": "post_attention_layernorm",
-    "gate": "mlp.gate_proj",
-    "up": "mlp.up_proj",
-    "down": "mlp.down_proj",
+    "before_attention": "input_layernorm.weight",
+    "q": "self_attn.q_proj.weight",
+    "k": "self_attn.k_proj.weight",
+    "v": "self_attn.v_proj.weight",
+    "q_bias": "self_attn.q_proj.bias",
+    "k_bias": "self_attn.k_proj.bias",
+    "v_bias": "self_attn.v_proj.bias",
+    "q_norm": "self_attn.q_norm.weight",
+    "k_norm": "self_attn.k_norm.weight",
+    "o": "self_attn.o_proj.weight",
+    "before_mlp": "post_attention_layernorm.weight",
+    "gate": "mlp.gate_proj.weight",
+    "up": "mlp.up_proj.weight",
+    "down": "mlp.down_proj.weight",
 }
-"""The weights of a layer, and what they are called in a checkpoint; products are (out, in)."""
+"""The weights of a layer, those that not every family has among them, and what they are called in a
+checkpoint; products are (out, in)."""
+ALL_KEYS = 1 << 30
+"""The window of a layer that has none: more keys than there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +47,8 @@ class Llama:
     head_dim: int
     epsilon: float
     tied: bool
+    windows: tuple[int, ...]
+    """By layer: how many keys a query sees, itself among them."""
     phases: Mapping[str, Any]
     """Attributes of the standard's operator RotaryPhases, those that the model sets."""
 
@@ -49,21 +59,31 @@ def read(package: ModelPackage) -> Llama:
     Raises:
         Unsupported: it asks for what is not built here.
     """
-    config = package.config
-    for key, value in _ONLY.items():
+    config, layers = package.config, package.config["num_hidden_layers"]
+    for key, value in _built(config["model_type"]).items():
         if config.get(key, value) not in (value, None):
             raise Unsupported(f"{package.name}: {key} is {config[key]!r}; built is {value!r}")
     return Llama(
-        layers=config["num_hidden_layers"],
+        layers=layers,
         kv_heads=config["num_key_value_heads"],
         head_dim=head_dim(config),
         epsilon=config["rms_norm_eps"],
         tied=config["tie_word_embeddings"],
+        windows=tuple(window_of(config, i) or ALL_KEYS for i in range(layers)),
         phases={"dim": head_dim(config), **_phases(config)},
     )
 
 
-_ONLY = {"hidden_act": "silu", "attention_bias": False, "mlp_bias": False}
+def _built(model_type: str) -> dict[str, Any]:
+    """Return the values of keys that are built here; a family that is not listed is not."""
+    if model_type not in _BIASES:
+        raise Unsupported(f"model_type is {model_type!r}; built are {', '.join(_BIASES)}")
+    biases = {"attention_bias": _BIASES[model_type], "mlp_bias": False}
+    return {"hidden_act": "silu", **biases}
+
+
+_BIASES = {"llama": False, "mistral": False, "qwen2": True, "qwen3": False}
+"""Whether a family's queries, keys and values have biases: by its name, and the key repeats it."""
 
 
 def _phases(config: Mapping[str, Any]) -> dict[str, Any]:

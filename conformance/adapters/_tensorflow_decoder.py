@@ -1,4 +1,4 @@
-"""A Llama decoder of TensorFlow's functions, as a user of TensorFlow writes it.
+"""A decoder of the Llama family of TensorFlow's functions, as a user of TensorFlow writes it.
 
 Norms and softmax are computed in float32 and rounded to the type of the activations, phases too.
 Shape letters: B batch, T tokens, S keys, D model, H heads, G key/value heads, N query heads of each
@@ -63,13 +63,14 @@ class Decoder:
             past: keys and values of each layer in turn, (B, G, S - T, K).
         """
         x_BTD = tf().nn.embedding_lookup(self._weights["model.embed_tokens.weight"], ids_BT)
-        cos_sin, allowed_B11TS = self._rotation(positions_BT), _allowed(ids_BT, mask_BS)
+        cos_sin = self._rotation(positions_BT)
         stream, cache = [], []
         for i in range(self._of.layers):
             prefix = f"model.layers.{i}."
             q_BHTK, k_BGTK, v_BGTK = self._projections(prefix, x_BTD, cos_sin)
             k_BGSK = tf().concat((past[2 * i], k_BGTK), axis=2)
             v_BGSK = tf().concat((past[2 * i + 1], v_BGTK), axis=2)
+            allowed_B11TS = _allowed(ids_BT, mask_BS, self._of.windows[i])
             joined = _attention(q_BHTK, k_BGSK, v_BGSK, allowed_B11TS)
             x_BTD = x_BTD + self._linear(f"{prefix}self_attn.o_proj", joined)
             x_BTD = x_BTD + self._mlp(prefix, x_BTD)
@@ -80,7 +81,8 @@ class Decoder:
         return logits_BTV, tuple(stream), tuple(cache)
 
     def _linear(self, name: str, x: Any) -> Any:
-        return tf().linalg.matmul(x, self._weights[f"{name}.weight"], transpose_b=True)
+        y = tf().linalg.matmul(x, self._weights[f"{name}.weight"], transpose_b=True)
+        return y + self._weights[f"{name}.bias"] if f"{name}.bias" in self._weights else y
 
     def _norm(self, name: str, x_BTD: Any) -> Any:
         wide = tf().cast(x_BTD, tf().float32)
@@ -98,7 +100,10 @@ class Decoder:
     def _projections(self, prefix: str, x_BTD: Any, cos_sin: tuple[Any, Any]) -> Layers:
         """Return rotated queries (B, H, T, K), rotated keys and values (B, G, T, K)."""
         normed = self._norm(f"{prefix}input_layernorm", x_BTD)
-        q, k, v = (self._heads(f"{prefix}self_attn.{name}_proj", normed) for name in "qkv")
+        attention = f"{prefix}self_attn."
+        q, k, v = (self._heads(f"{attention}{name}_proj", normed) for name in "qkv")
+        if f"{attention}q_norm.weight" in self._weights:
+            q, k = self._norm(f"{attention}q_norm", q), self._norm(f"{attention}k_norm", k)
         return _rotated(q, *cos_sin), _rotated(k, *cos_sin), v
 
     def _heads(self, name: str, x_BTD: Any) -> Any:
@@ -114,11 +119,15 @@ class Decoder:
         return self._linear(f"{prefix}mlp.down_proj", tf().nn.silu(gate_BTF) * up_BTF)
 
 
-def _allowed(ids_BT: Any, mask_BS: Any) -> Any:
-    """Return which keys a query may see: not masked, and no later than itself, (B, 1, 1, T, S)."""
+def _allowed(ids_BT: Any, mask_BS: Any, window: int) -> Any:
+    """Return which keys a query sees: itself and up to ``window`` - 1 before it, if not masked.
+
+    (B, 1, 1, T, S).
+    """
     tokens, keys = tf().shape(ids_BT)[1], tf().shape(mask_BS)[1]
-    earlier_TS = tf().range(keys) <= tf().range(tokens)[:, None] + (keys - tokens)
-    return (earlier_TS & (mask_BS != 0)[:, None])[:, None, None]
+    behind_TS = tf().range(tokens)[:, None] + (keys - tokens) - tf().range(keys)
+    near_TS = (behind_TS >= 0) & (behind_TS < window)
+    return (near_TS & (mask_BS != 0)[:, None])[:, None, None]
 
 
 def _rotated(x_BHTK: Any, cos_B1TR: Any, sin_B1TR: Any) -> Any:

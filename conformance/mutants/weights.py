@@ -97,7 +97,7 @@ def weights_permuted_for_neighbours(honest: Honest, config: Any, weights: Any, *
     order = np.arange(dim).reshape(2, dim // 2).T.reshape(-1)
 
     def permuted(tensor: Any) -> Any:
-        return tensor.reshape(-1, dim, tensor.shape[-1])[:, order].reshape(tensor.shape)
+        return tensor.reshape(-1, dim, *tensor.shape[1:])[:, order].reshape(tensor.shape)
 
     turned = {n: permuted(t) if "q_proj" in n or "k_proj" in n else t for n, t in weights.items()}
     return honest(config, turned, **named)

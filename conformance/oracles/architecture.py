@@ -1,4 +1,4 @@
-"""What the oracle's decoder has to know of a model, read from a Hugging Face Llama ``config.json``.
+"""What the oracle's decoder has to know of a model, read from a Hugging Face ``config.json``.
 
 A reader of its own, independent of the reference model's. Unknown keys and contradictions are
 found elsewhere, when a package is opened; here everything that would change the function is either
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from conformance.errors import PackageError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Rope:
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """A Llama decoder."""
+    """A decoder of the Llama family."""
 
     vocab: int
     dim: int
@@ -46,10 +46,21 @@ class Architecture:
     tied: bool
     rope: Rope
     max_positions: int
+    windows: tuple[int | None, ...] = ()
+    """By layer: how many keys a query sees, itself the last of them; None for all. Empty where no
+    layer has a window."""
+    biased: bool = False
+    """Whether the projections of queries, keys and values add a bias."""
+    head_norms: bool = False
+    """Whether each head's queries and keys are normalised before they are turned."""
+
+    def window(self, layer: int) -> int | None:
+        """Return how many keys a query of a layer sees; None for all."""
+        return self.windows[layer] if self.windows else None
 
     @staticmethod
     def from_config(config: Mapping[str, Any]) -> Architecture:
-        """Read a Hugging Face Llama configuration, as transformers 4 or 5 writes it.
+        """Read a Hugging Face configuration, as transformers 4 or 5 writes it.
 
         Raises:
             PackageError: a key is missing, or asks for something that the oracle does not compute.
@@ -73,24 +84,72 @@ class Architecture:
             tied=bool(config.get("tie_word_embeddings", False)),
             rope=_rope(config),
             max_positions=int(_need(config, "max_position_embeddings")),
+            **_FAMILIES[config["model_type"]](config),
         )
 
 
+def _mistral(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the window of arXiv:2310.06825, section 2, which all layers have; null means none."""
+    if "sliding_window" not in config:
+        raise PackageError("sliding_window is missing; where there is none it is null")
+    window = config["sliding_window"]
+    return {} if window is None else {"windows": (int(window),) * int(config["num_hidden_layers"])}
+
+
+def _qwen2(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Read what arXiv:2407.10671, section 2.2.1, has: biases, and windows in some layers."""
+    return {"biased": True, **_windows_by_layer(config)}
+
+
+def _qwen3(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Read what arXiv:2505.09388, section 2, has: normalised queries and keys, and no biases."""
+    _need(config, "head_dim")  # absent it would be 128, and not a head's share of the width
+    return {"head_norms": True, **_windows_by_layer(config)}
+
+
+def _windows_by_layer(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Read Qwen's windows, which one key switches on and another limits to the later layers.
+
+    A list of layers' kinds is newer, and is what counts where it stands.
+    """
+    if not config.get("use_sliding_window", False):
+        return {}
+    window = int(_need(config, "sliding_window"))
+    layers = range(int(config["num_hidden_layers"]))
+    kinds = config.get("layer_types")
+    if kinds is None:
+        first = int(_need(config, "max_window_layers"))
+        kinds = ["sliding_attention" if i >= first else "full_attention" for i in layers]
+    slides = {"sliding_attention": window, "full_attention": None}
+    if len(kinds) != len(layers) or not set(kinds) <= set(slides):
+        raise PackageError(f"layer_types is {kinds}; it names sliding or full attention by layer")
+    return {"windows": tuple(slides[kind] for kind in kinds)}
+
+
+_FAMILIES: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+    "llama": lambda _: {},
+    "mistral": _mistral,
+    "qwen2": _qwen2,
+    "qwen3": _qwen3,
+}
+"""What each type of model has beside a Llama, by the fields of ``Architecture``."""
 _ONLY: Mapping[str, tuple[Any, ...]] = {
-    "model_type": ("llama",),
     "hidden_act": ("silu",),
     "attention_bias": (False, None),
     "mlp_bias": (False, None),
 }
-"""The values that the oracle computes; an absent key means the last, but a model has a type."""
+"""The values that the oracle computes; an absent key means the last."""
 
 
 def _refuse(config: Mapping[str, Any]) -> None:
+    kind = _need(config, "model_type")
+    if kind not in _FAMILIES:
+        known = ", ".join(_FAMILIES)
+        raise PackageError(f"model_type is {kind!r}; the oracle computes {known}")
     for key, values in _ONLY.items():
         value = config.get(key, values[-1])
-        if key == "model_type":
-            value = _need(config, key)
-        if value not in values:
+        # A Qwen2 has the biases of its attention by its name, and says so at the most.
+        if value not in values and not (key == "attention_bias" and kind == "qwen2"):
             raise PackageError(f"{key} is {value!r}; the oracle computes only {values[0]!r}")
 
 

@@ -1,4 +1,4 @@
-"""The Llama decoder composed of the oracle's operators: fp64 truth, or honest at a precision.
+"""The decoder of Llama's family, of the oracle's operators: fp64 truth, or honest at a precision.
 
 Written apart from the reference model, in NumPy; each is tested against the other. Memory: the
 logits once, beside them activations and one block of an upcast weight, so weights may be mapped
@@ -101,7 +101,8 @@ class Decoder:
         for i in range(self.architecture.layers):
             prefix = f"model.layers.{i}."
             normed = self._norm(f"{prefix}input_layernorm.weight", x_BTD)
-            attended = self._attention(f"{prefix}self_attn.", normed, allowed_BTS, rotation)
+            seen_BTS = _seen(allowed_BTS, self.architecture.window(i))
+            attended = self._attention(f"{prefix}self_attn.", normed, seen_BTS, rotation)
             x_BTD = self.arithmetic.store(x_BTD + attended)
             normed = self._norm(f"{prefix}post_attention_layernorm.weight", x_BTD)
             x_BTD = self.arithmetic.store(x_BTD + self._mlp(f"{prefix}mlp.", normed))
@@ -111,8 +112,10 @@ class Decoder:
         return self.weights[f"{name}.weight"]
 
     def _linear(self, name: str, x: Array) -> Array:
-        weight = self.arithmetic.load(self._matrix(name))
-        return self.arithmetic.store(self.arithmetic.matmul(x, weight.T))
+        y = self.arithmetic.matmul(x, self.arithmetic.load(self._matrix(name)).T)
+        if self.architecture.biased and name.endswith(("q_proj", "k_proj", "v_proj")):
+            y += self.arithmetic.load(self.weights[f"{name}.bias"])
+        return self.arithmetic.store(y)
 
     def _norm(self, name: str, x_BTD: Array) -> Array:
         normed = norms.rms_normalize(x_BTD, self.architecture.epsilon)
@@ -141,6 +144,9 @@ class Decoder:
         self, prefix: str, x_BTD: Array, allowed_BTS: Array, rotation: tuple[Array, Array]
     ) -> Array:
         q_BHTK, k_BGSK, v_BGSK = (self._heads(f"{prefix}{n}_proj", x_BTD) for n in "qkv")
+        if self.architecture.head_norms:
+            q_BHTK = self._norm(f"{prefix}q_norm.weight", q_BHTK)
+            k_BGSK = self._norm(f"{prefix}k_norm.weight", k_BGSK)
         q_BHTK, k_BGSK = (
             self.arithmetic.store(rotary.rotary(x, *rotation)) for x in (q_BHTK, k_BGSK)
         )
@@ -169,24 +175,38 @@ class Decoder:
         return self.arithmetic.matmul(self.arithmetic.between("weights", weights), v_BHSK)
 
 
+def _seen(allowed_BTS: Array, window: int | None) -> Array:
+    """Return which keys a layer's queries see: of those allowed, the last ``window`` (B, T, S).
+
+    What is counted is places in the row, the query's own first, hidden ones too.
+    """
+    if window is None:
+        return allowed_BTS
+    queries, keys = allowed_BTS.shape[-2:]
+    return allowed_BTS & ~attention.causal_mask(queries, keys, offset=-window)
+
+
 def weight_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
     """Return the shape of every weight that a decoder needs, by Hugging Face's names."""
     a = architecture
     queries, keys = a.heads * a.head_dim, a.kv_heads * a.head_dim
-    layer = {
-        "input_layernorm": (a.dim,),
-        "self_attn.q_proj": (queries, a.dim),
-        "self_attn.k_proj": (keys, a.dim),
-        "self_attn.v_proj": (keys, a.dim),
-        "self_attn.o_proj": (a.dim, queries),
-        "post_attention_layernorm": (a.dim,),
-        "mlp.gate_proj": (a.hidden, a.dim),
-        "mlp.up_proj": (a.hidden, a.dim),
-        "mlp.down_proj": (a.dim, a.hidden),
+    layer: dict[str, tuple[int, ...]] = {"input_layernorm.weight": (a.dim,)}
+    for name, size in (("q_proj", queries), ("k_proj", keys), ("v_proj", keys)):
+        layer[f"self_attn.{name}.weight"] = (size, a.dim)
+        if a.biased:
+            layer[f"self_attn.{name}.bias"] = (size,)
+    layer["self_attn.o_proj.weight"] = (a.dim, queries)
+    if a.head_norms:
+        layer |= {f"self_attn.{x}_norm.weight": (a.head_dim,) for x in "qk"}
+    layer |= {
+        "post_attention_layernorm.weight": (a.dim,),
+        "mlp.gate_proj.weight": (a.hidden, a.dim),
+        "mlp.up_proj.weight": (a.hidden, a.dim),
+        "mlp.down_proj.weight": (a.dim, a.hidden),
     }
     shapes: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (a.vocab, a.dim)}
     for i in range(a.layers):
-        shapes |= {f"model.layers.{i}.{name}.weight": shape for name, shape in layer.items()}
+        shapes |= {f"model.layers.{i}.{name}": shape for name, shape in layer.items()}
     shapes["model.norm.weight"] = (a.dim,)
     if not a.tied:
         shapes["lm_head.weight"] = (a.vocab, a.dim)

@@ -177,18 +177,24 @@ def _orders(architecture: Architecture, generator: np.random.Generator) -> dict[
         units = generator.permutation(architecture.hidden)
         queries, keys, values, mixed = _head_orders(architecture, generator)
         layer = {
-            "input_layernorm": _Order(channels),
-            "post_attention_layernorm": _Order(channels),
-            "self_attn.q_proj": _Order(queries, channels),
-            "self_attn.k_proj": _Order(keys, channels),
-            "self_attn.v_proj": _Order(values, channels),
-            "self_attn.o_proj": _Order(channels, mixed),
-            "mlp.gate_proj": _Order(units, channels),
-            "mlp.up_proj": _Order(units, channels),
-            "mlp.down_proj": _Order(channels, units),
+            "input_layernorm.weight": _Order(channels),
+            "post_attention_layernorm.weight": _Order(channels),
+            "self_attn.q_proj.weight": _Order(queries, channels),
+            "self_attn.k_proj.weight": _Order(keys, channels),
+            "self_attn.v_proj.weight": _Order(values, channels),
+            "self_attn.q_proj.bias": _Order(queries),
+            "self_attn.k_proj.bias": _Order(keys),
+            "self_attn.v_proj.bias": _Order(values),
+            # All heads share these, and rotary embedding tells their channels apart.
+            "self_attn.q_norm.weight": _Order(),
+            "self_attn.k_norm.weight": _Order(),
+            "self_attn.o_proj.weight": _Order(channels, mixed),
+            "mlp.gate_proj.weight": _Order(units, channels),
+            "mlp.up_proj.weight": _Order(units, channels),
+            "mlp.down_proj.weight": _Order(channels, units),
         }
-        orders |= {f"model.layers.{i}.{name}.weight": order for name, order in layer.items()}
-    return orders
+        orders |= {f"model.layers.{i}.{name}": order for name, order in layer.items()}
+    return {name: orders[name] for name in weight_shapes(architecture)}
 
 
 def _head_orders(

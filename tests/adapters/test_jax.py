@@ -8,10 +8,13 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from conformance.adapters import _llama
+from conformance.adapters import _llama, reference
 from conformance.adapters import jax as adapter
 from conformance.errors import CandidateUnavailable, Unsupported
+from conformance.package import open_package
 from conformance.records import OperatorCall
+from reference_model.package import write_package
+from reference_model.zoo import MODELS
 
 jax = pytest.importorskip("jax")
 
@@ -24,6 +27,17 @@ NEAR = 1e-4
 def model(package):
     with adapter.open("cpu", {}) as candidate:
         yield candidate.load(package)
+
+
+@pytest.mark.parametrize("name", ["mistral-window", "qwen2-bias", "qwen3-qk-norm"])
+def test_its_decoder_is_the_oracles_on_models_of_other_families(name, tmp_path):
+    write_package(MODELS[name], tmp_path / name)
+    package = open_package(tmp_path / name)
+    ids = np.random.default_rng(2).integers(0, 512, (2, 40), dtype=np.int64)
+    batch = (ids, np.ones_like(ids), np.broadcast_to(np.arange(40), ids.shape))
+    with reference.open("", {}) as oracle, adapter.open("cpu", {}) as candidate:
+        difference = candidate.load(package).logits(*batch) - oracle.load(package).logits(*batch)
+    assert np.abs(difference).max() < NEAR
 
 
 def part(start, stop):
@@ -234,6 +248,7 @@ def test_all_spellings_of_a_scaling_are_read_alike(package, rope):
     [
         ("hidden_act", "gelu"),
         ("mlp_bias", True),
+        ("model_type", "gemma2"),
         ("rope_parameters", {"rope_theta": 1e4, "rope_type": "yarn", "factor": 2.0}),
     ],
 )

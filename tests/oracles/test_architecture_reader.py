@@ -69,9 +69,35 @@ def test_default_rope_is_read_in_every_dialect():
     assert new.rope == read(rope_theta=2e4, rope_scaling=None).rope == Rope(2e4)
 
 
+WINDOWS = {"use_sliding_window": True, "sliding_window": 6, "max_window_layers": 1}
+KINDS = ["sliding_attention", "full_attention"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "windows"),
+    [
+        ({"model_type": "mistral", "sliding_window": 6}, (6, 6, 6, 6)),
+        ({"model_type": "mistral", "sliding_window": None}, ()),
+        ({"model_type": "qwen2", **WINDOWS}, (None, 6, 6, 6)),
+        ({"model_type": "qwen2", **WINDOWS, "use_sliding_window": False}, ()),
+        ({"model_type": "qwen3", **WINDOWS, "layer_types": KINDS * 2}, (6, None, 6, None)),
+    ],
+)
+def test_windows_are_read_layer_by_layer(changes, windows):
+    a = read(head_dim=16, **changes)
+    assert a.windows == windows
+    assert [a.window(i) for i in range(4)] == list(windows or (None,) * 4)
+    assert a.biased == (changes["model_type"] == "qwen2")
+    assert a.head_norms == (changes["model_type"] == "qwen3")
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"model_type": "mistral"}, "sliding_window is missing"),
+        ({"model_type": "qwen3"}, "head_dim is missing"),
+        ({"model_type": "qwen3", "head_dim": 16, "attention_bias": True}, "attention_bias is True"),
+        ({"model_type": "qwen2", **WINDOWS, "layer_types": KINDS}, "layer_types is"),
         ({"model_type": "gemma"}, "model_type is 'gemma'"),
         ({"model_type": None}, "model_type is missing"),
         ({"hidden_act": "gelu"}, "hidden_act is 'gelu'"),

@@ -34,6 +34,15 @@ VARIANTS = {
     "eps": dataclasses.replace(SMALL, norm=Norm(1e-3)),
     "hidden": dataclasses.replace(SMALL, mlp=Mlp(20)),
     "vocab": dataclasses.replace(SMALL, vocab=7),
+    "window": dataclasses.replace(SMALL, attention=Attention(4, 2, 8, window=5)),
+    "window-by-layer": dataclasses.replace(
+        SMALL, attention=Attention(4, 2, 8, 3, frozenset({1}), qk_norm=True)
+    ),
+    "window-from-a-layer-on": dataclasses.replace(
+        SMALL, attention=Attention(4, 2, 8, 4, frozenset({0}), qkv_bias=True)
+    ),
+    "biased": dataclasses.replace(SMALL, attention=Attention(4, 2, 8, qkv_bias=True)),
+    "normalised-heads": dataclasses.replace(SMALL, attention=Attention(4, 2, 8, qk_norm=True)),
 }
 """One config for each value of a field that the decoder computes differently for."""
 

@@ -25,6 +25,10 @@ CONTRADICTIONS = {
     "factor is nan": {"rope": Rope(10.0, Linear(float("nan")))},
     "low_freq_factor 4": {"rope": Rope(10.0, Llama3(8.0, 4.0, 4.0, 32))},
     "low_freq_factor 0": {"rope": Rope(10.0, Llama3(8.0, 0.0, 4.0, 32))},
+    "attention.window is 0": {"attention": Attention(4, 2, 8, window=0)},
+    "there is no window": {"attention": Attention(4, 2, 8, full_layers=frozenset({0}))},
+    "the layers are 0 to 1": {"attention": Attention(4, 2, 8, 4, frozenset({2}))},
+    "no layer has it": {"attention": Attention(4, 2, 8, 4, frozenset({0, 1}))},
     "original_max_positions is 0": {"rope": Rope(10.0, Llama3(8.0, 1.0, 4.0, 0))},
 }
 

@@ -130,7 +130,8 @@ def test_a_missing_key_is_named(document, key):
 
 BAD = {
     "unknown key": ({"sliding_window": 4096}, "'sliding_window' .value 4096. is not understood"),
-    "other architecture": ({"model_type": "mistral"}, "'mistral'; only 'llama'"),
+    "other architecture": ({"model_type": "gemma"}, "'gemma'; only 'llama' or 'mistral'"),
+    "class of another family": ({"model_type": "mistral"}, r"\['LlamaForCausalLM'\]; only"),
     "other head": ({"architectures": ["LlamaForSequenceClassification"]}, "architectures is"),
     "other activation": ({"hidden_act": "gelu"}, "'gelu'; only 'silu'"),
     "attention bias": ({"attention_bias": True}, "attention_bias is True; only False"),
@@ -188,3 +189,118 @@ def test_a_bad_document_is_refused_with_key_and_value(document, name):
     change, told = BAD[name]
     with pytest.raises(ConfigError, match=told):
         read_config(changed(document, change))
+
+
+WINDOWS = {"use_sliding_window": True, "sliding_window": 6, "max_window_layers": 1}
+
+
+def of_family(document, model_type, change):
+    """Return a document of another family, with keys replaced or taken away."""
+    name = {"mistral": "Mistral", "qwen2": "Qwen2", "qwen3": "Qwen3"}[model_type]
+    base = document | {"model_type": model_type, "architectures": [f"{name}ForCausalLM"]}
+    return changed(base, {"attention_bias": ABSENT, **change})
+
+
+FAMILIES = {
+    "a window": ("mistral", {"sliding_window": 6}, {"window": 6}),
+    "no window": ("mistral", {"sliding_window": None}, {}),
+    "biases by the name": ("qwen2", {"use_sliding_window": False}, {"qkv_bias": True}),
+    "biases told twice": (
+        "qwen2",
+        {"use_sliding_window": False, "attention_bias": True},
+        {"qkv_bias": True},
+    ),
+    "a window that is switched off": (
+        "qwen2",
+        {**WINDOWS, "use_sliding_window": False},
+        {"qkv_bias": True},
+    ),
+    "windows from a layer on": (
+        "qwen2",
+        WINDOWS,
+        {"qkv_bias": True, "window": 6, "full_layers": frozenset({0})},
+    ),
+    "windows beyond the last layer": (
+        "qwen2",
+        {**WINDOWS, "max_window_layers": 28},
+        {"qkv_bias": True},
+    ),
+    "windows by layer": (
+        "qwen3",
+        {**WINDOWS, "layer_types": ["sliding_attention", "full_attention"]},
+        {"qk_norm": True, "window": 6, "full_layers": frozenset({1})},
+    ),
+    "no layer that slides": (
+        "qwen3",
+        {**WINDOWS, "layer_types": ["full_attention"] * 2},
+        {"qk_norm": True},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_family_is_read_as_what_it_computes(document, small, name):
+    model_type, change, fields = FAMILIES[name]
+    read = read_config(of_family(document, model_type, change))
+    assert read == dataclasses.replace(small, attention=Attention(4, 2, 8, **fields))
+
+
+UNREADABLE = {
+    "window missing": ("mistral", {}, "sliding_window is missing"),
+    "window as text": ("mistral", {"sliding_window": "6"}, "sliding_window is '6'"),
+    "window of nothing": ("mistral", {"sliding_window": 0}, "attention.window is 0"),
+    "layers of a mistral": (
+        "mistral",
+        {"sliding_window": 6, "layer_types": ["full_attention"] * 2},
+        "'layer_types' .* is not understood",
+    ),
+    "switch missing": ("qwen2", {"sliding_window": 6}, "use_sliding_window is missing"),
+    "biases denied": (
+        "qwen2",
+        {"use_sliding_window": False, "attention_bias": False},
+        "attention_bias is False; only True",
+    ),
+    "first layer missing": (
+        "qwen2",
+        {**WINDOWS, "max_window_layers": ABSENT},
+        "max_window_layers is missing",
+    ),
+    "too few layers": (
+        "qwen3",
+        {**WINDOWS, "layer_types": ["full_attention"]},
+        "has to be a list of 2",
+    ),
+    "unknown kind of layer": (
+        "qwen3",
+        {**WINDOWS, "layer_types": ["full_attention", "chunked_attention"]},
+        "each of 'sliding_attention' or 'full_attention'",
+    ),
+    "slides without a window": (
+        "qwen3",
+        {"use_sliding_window": False, "layer_types": ["full_attention", "sliding_attention"]},
+        "each of 'full_attention'",
+    ),
+    "head dim of a qwen3": (
+        "qwen3",
+        {"use_sliding_window": False, "head_dim": ABSENT},
+        "head_dim is missing",
+    ),
+    "biases of a qwen3": (
+        "qwen3",
+        {"use_sliding_window": False, "attention_bias": True},
+        "attention_bias is True; only False",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_what_a_family_leaves_open_is_refused(document, name):
+    model_type, change, told = UNREADABLE[name]
+    with pytest.raises(ConfigError, match=told):
+        read_config(of_family(document, model_type, change))
+
+
+def test_a_decoder_of_no_family_is_not_written(small):
+    both = dataclasses.replace(small.attention, qkv_bias=True, qk_norm=True)
+    with pytest.raises(ValueError, match="no family of llama, mistral, qwen2, qwen3"):
+        write_config(dataclasses.replace(small, attention=both))

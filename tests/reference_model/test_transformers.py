@@ -34,6 +34,20 @@ VARIANTS = {
     "linear": {"rope_parameters": {"rope_type": "linear", "factor": 4.0, "rope_theta": 1e4}},
     "large eps": {"rms_norm_eps": 1e-2},
 }
+PREFIX = {"use_sliding_window": True, "sliding_window": 6, "max_window_layers": 1}
+MIXED = {**PREFIX, "layer_types": ["sliding_attention", "full_attention"]}
+FAMILIES = {
+    "mistral": ("mistral", {"sliding_window": 7}),
+    "mistral without a window": ("mistral", {"sliding_window": None, "head_dim": 14}),
+    "mistral with a window of itself": ("mistral", {"sliding_window": 1}),
+    "qwen2": ("qwen2", {"use_sliding_window": False}),
+    "qwen2 tied": ("qwen2", {"tie_word_embeddings": True}),
+    "qwen2 windowed from a layer on": ("qwen2", PREFIX),
+    "qwen2 windowed nowhere": ("qwen2", {**PREFIX, "max_window_layers": 2}),
+    "qwen3": ("qwen3", {"head_dim": 14}),
+    "qwen3 windowed by layer": ("qwen3", {**MIXED, "head_dim": 8}),
+    "qwen3 large eps": ("qwen3", {"head_dim": 8, "rms_norm_eps": 1e-2}),
+}
 
 
 @contextlib.contextmanager
@@ -49,7 +63,7 @@ def float64_inside():
 
 def theirs(folder):
     """Return transformers' decoder, its frequencies made anew in float64."""
-    model = transformers.LlamaForCausalLM.from_pretrained(
+    model = transformers.AutoModelForCausalLM.from_pretrained(
         folder, dtype=torch.float64, attn_implementation="eager"
     )
     with float64_inside():
@@ -57,7 +71,7 @@ def theirs(folder):
     return model.eval()
 
 
-def save(folder, options, **how):
+def save(folder, options, family="llama", **how):
     base = {
         "vocab_size": 50,
         "hidden_size": 24,
@@ -70,11 +84,14 @@ def save(folder, options, **how):
         "initializer_range": 0.4,
     }
     torch.manual_seed(1)
-    model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**(base | options)))
+    config = transformers.AutoConfig.for_model(family, **(base | options))
+    model = transformers.AutoModelForCausalLM.from_config(config)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "norm" in name:
                 parameter.uniform_(0.5, 1.5)
+            if name.endswith("bias"):
+                parameter.normal_(std=0.5)
     model.save_pretrained(folder, **how)
 
 
@@ -106,6 +123,14 @@ def test_logits_agree(tmp_path, name, pad):
     assert_agree(tmp_path, 50, pad)
 
 
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("pad", [0, 9])
+def test_logits_of_every_family_agree(tmp_path, name, pad):
+    family, options = FAMILIES[name]
+    save(tmp_path, options, family)
+    assert_agree(tmp_path, 50, pad)
+
+
 def test_a_sharded_folder_agrees(tmp_path):
     save(tmp_path, {}, max_shard_size="10KB")
     assert len(list(tmp_path.glob("model-*.safetensors"))) > 1
@@ -125,14 +150,20 @@ def test_transformers_reads_every_dialect_alike(tmp_path, name):
         (tmp_path / "config.json").write_text(
             json.dumps(write_config(MODELS[name].config, dialect=dialect))
         )
-        config = transformers.LlamaConfig.from_pretrained(tmp_path).to_dict()
+        config = transformers.AutoConfig.from_pretrained(tmp_path).to_dict()
+        windows = config.get("sliding_window"), config.get("layer_types")
         rope = config["rope_parameters"]
-        read.append((config["dtype"], config["eos_token_id"], rope))
+        read.append((config["dtype"], config["eos_token_id"], rope, windows))
     assert read[0] == read[1] == read[2]
 
 
-def test_a_cache_agrees_step_by_step(tmp_path):
-    save(tmp_path, VARIANTS["llama3"])
+@pytest.mark.parametrize(
+    ("family", "options"),
+    [("llama", VARIANTS["llama3"]), FAMILIES["mistral"], ("qwen2", PREFIX), ("qwen3", MIXED)],
+    ids=["llama", "mistral", "qwen2", "qwen3"],
+)
+def test_a_cache_agrees_step_by_step(tmp_path, family, options):
+    save(tmp_path, options, family)
     ids, mask, position = batch(50, tokens=20, pad=5)
     model, decoder = theirs(tmp_path), load_decoder(tmp_path, torch.float64)
     past, cache, end = transformers.DynamicCache(), None, 0
@@ -151,7 +182,9 @@ def test_a_cache_agrees_step_by_step(tmp_path):
 def test_sixteen_bit_folders_open_in_their_own_type(tmp_path):
     torch.manual_seed(1)
     save(tmp_path / "wide", {})
-    model = transformers.LlamaForCausalLM.from_pretrained(tmp_path / "wide", dtype=torch.bfloat16)
+    model = transformers.AutoModelForCausalLM.from_pretrained(
+        tmp_path / "wide", dtype=torch.bfloat16
+    )
     model.save_pretrained(tmp_path / "narrow")
     _, tensors = open_folder(tmp_path / "narrow")
     assert {tensor.dtype.name for tensor in tensors.values()} == {"bfloat16"}

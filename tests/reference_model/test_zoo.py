@@ -30,6 +30,10 @@ def test_the_models_use_every_mechanism():
     assert any(isinstance(c.rope.scaling, Llama3) for c in configs)
     assert len({c.norm.eps for c in configs}) > 1
     assert any(model.design.outliers for model in MODELS.values())
+    windows = {(c.attention.window is not None, bool(c.attention.full_layers)) for c in configs}
+    assert windows == {(False, False), (True, False), (True, True)}
+    assert any(c.attention.qkv_bias for c in configs)
+    assert any(c.attention.qk_norm for c in configs)
 
 
 def test_the_models_cannot_be_replaced():

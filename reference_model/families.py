@@ -1,0 +1,164 @@
+"""Families of Hugging Face decoders: which keys each adds to a Llama's, and what they mean.
+
+A name selects keys and what their absence means, as the config classes of transformers do; what is
+then computed stands in the config alone, field by field. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from reference_model import json_values
+from reference_model.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from reference_model.config import ModelConfig
+
+    Document = Mapping[str, Any]
+
+SLIDING, FULL = "sliding_attention", "full_attention"
+"""The two words of ``layer_types``."""
+_WINDOWS = ("use_sliding_window", "sliding_window", "max_window_layers", "layer_types")
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One ``model_type``."""
+
+    model_type: str
+    architecture: str
+    """The class that its ``architectures`` names."""
+    keys: tuple[str, ...] = ()
+    """Keys that it reads beside a Llama's."""
+    demanded: tuple[str, ...] = ()
+    """Keys that a Llama may lack, and whose absence means something else here."""
+    values: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    """Keys that are neutral for a Llama and are not for it, with the values that are computed."""
+    features: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of ``Attention`` that its name stands for."""
+    read: Callable[[Document], dict[str, Any]] = lambda _: {}
+    """Returns the fields of ``Attention`` that its keys say."""
+    write: Callable[[ModelConfig], dict[str, Any]] = lambda _: {}
+    """Returns its keys for a config."""
+
+
+def family_of(config: ModelConfig) -> Family:
+    """Return the family that computes what a config says.
+
+    Raises:
+        ValueError: none does.
+    """
+    attention = config.attention
+    match attention.qkv_bias, attention.qk_norm, attention.window, bool(attention.full_layers):
+        case False, False, None, False:
+            return FAMILIES["llama"]
+        case False, False, _, False:
+            return FAMILIES["mistral"]
+        case True, False, _, _:
+            return FAMILIES["qwen2"]
+        case False, True, _, _:
+            return FAMILIES["qwen3"]
+    raise ValueError(f"no family of {', '.join(FAMILIES)} has such attention: {attention}")
+
+
+def _read_window(document: Document) -> dict[str, Any]:
+    """Read Mistral's window, which all layers have; null is none, absent would be 4096."""
+    if "sliding_window" not in document:
+        raise ConfigError("config.json: sliding_window is missing (no default is assumed)")
+    if document["sliding_window"] is None:
+        return {}
+    return {"window": json_values.integer(document, "sliding_window")}
+
+
+def _write_window(config: ModelConfig) -> dict[str, Any]:
+    return {"sliding_window": config.attention.window}
+
+
+def _read_windows(document: Document) -> dict[str, Any]:
+    """Read Qwen's windows: by ``layer_types``, or else in all layers from a number on."""
+    layers = json_values.integer(document, "num_hidden_layers")
+    kinds = document.get("layer_types")
+    if not json_values.boolean(document, "use_sliding_window"):
+        _check_kinds(kinds, layers, (FULL,))
+        return {}
+    window = json_values.integer(document, "sliding_window")
+    if kinds is None:
+        full = frozenset(range(min(layers, json_values.integer(document, "max_window_layers"))))
+    else:
+        _check_kinds(kinds, layers, (SLIDING, FULL))
+        full = frozenset(i for i, kind in enumerate(kinds) if kind == FULL)
+    return {} if len(full) == layers else {"window": window, "full_layers": full}
+
+
+def _check_kinds(kinds: Any, layers: int, allowed: tuple[str, ...]) -> None:
+    if kinds is None:
+        return
+    good = isinstance(kinds, list) and len(kinds) == layers and all(k in allowed for k in kinds)
+    if not good:
+        raise ConfigError(
+            f"config.json: layer_types is {kinds!r}; it has to be a list of {layers}, each of "
+            f"{' or '.join(map(repr, allowed))}"
+        )
+
+
+def _write_windows(config: ModelConfig) -> dict[str, Any]:
+    attention, layers = config.attention, range(config.layers)
+    sliding = [attention.window_of(layer) is not None for layer in layers]
+    return {
+        "use_sliding_window": any(sliding),
+        "sliding_window": attention.window,
+        "max_window_layers": sliding.index(True) if any(sliding) else config.layers,
+        "layer_types": [SLIDING if one else FULL for one in sliding],
+    }
+
+
+FAMILIES: Mapping[str, Family] = MappingProxyType(
+    {
+        family.model_type: family
+        for family in (
+            Family("llama", "LlamaForCausalLM"),
+            Family(
+                "mistral",
+                "MistralForCausalLM",
+                keys=("sliding_window",),
+                read=_read_window,
+                write=_write_window,
+            ),
+            Family(
+                "qwen2",
+                "Qwen2ForCausalLM",
+                keys=_WINDOWS,
+                # It has biases whatever this key says, and transformers does not look at it.
+                values={"attention_bias": (True,)},
+                features={"qkv_bias": True},
+                read=_read_windows,
+                write=_write_windows,
+            ),
+            Family(
+                "qwen3",
+                "Qwen3ForCausalLM",
+                keys=_WINDOWS,
+                demanded=("head_dim",),  # absent it is 128, and not a head's share of the width
+                features={"qk_norm": True},
+                read=_read_windows,
+                write=_write_windows,
+            ),
+        )
+    }
+)
+"""Every family that is understood, by its ``model_type``."""
+
+
+def read_attention(family: Family, document: Document) -> dict[str, Any]:
+    """Return the fields of ``Attention`` that a family and its keys ask for.
+
+    Raises:
+        ConfigError: a key is missing, or of a value that is not understood.
+    """
+    for key in family.demanded:
+        json_values.get(document, key)
+    return {**family.features, **family.read(document)}
