@@ -123,7 +123,7 @@ class CheckedModel:
 
     def __init__(
         self,
-        load: Callable[[], Model],
+        load: Callable[[ModelPackage], Model],
         package: ModelPackage,
         oracle: RememberedOracle,
         contract: Contract,
@@ -139,11 +139,14 @@ class CheckedModel:
         self._load, self._measure_noise, self._measure_types = load, measure_noise, measure_types
         self.vocab = int(package.config["vocab_size"])
         self.max_positions = int(package.config["max_position_embeddings"])
+        self.window = int(package.config.get("sliding_window") or 0)
+        """Keys that a query sees at most; 0 for all before it."""
 
     @functools.cached_property
     def candidate(self) -> Model:
         """The candidate's own model, loaded when it is first asked for."""
-        return guarded(self.named(f"load({self.package.name})"), self._load)
+        what = self.named(f"load({self.package.name})")
+        return guarded(what, lambda: self._load(self.package))
 
     def named(self, what: str) -> str:
         """Return what a message is about, with the candidate where there are two."""
@@ -195,6 +198,19 @@ class CheckedModel:
         """Return the noise unit on another corpus, ``long`` or ``far``, where more is rounded."""
         with evidence.time_of("oracle"):
             return self._measure_noise(corpus).unit
+
+    @functools.cache  # noqa: B019  # the same
+    def variant(self, change: Callable[[ModelPackage], ModelPackage]) -> CheckedModel:
+        """Return the model of a package that is made from this one's, in the same candidate."""
+        return CheckedModel(
+            self._load,
+            change(self.package),
+            self.oracle,
+            self.contract,
+            self._measure_noise,
+            self._measure_types,
+            self.who,
+        )
 
     def logits(
         self, tokens_BT: Ints, mask_BT: Ints | None = None, at_BT: Ints | None = None

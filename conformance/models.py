@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import platformdirs
 
 from conformance import identity, precision, spec
@@ -34,7 +35,10 @@ from conformance.records import NoiseUnit
 from reference_model.builds import BUILDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+    from typing import Any
+
+    from numpy.typing import NDArray
 
     from conformance.oracles.corpus import Corpus
     from conformance.package import ModelPackage
@@ -42,6 +46,8 @@ if TYPE_CHECKING:
     from reference_model.builds import Build
     from reference_model.planted import PlantedModel
     from reference_model.zoo import SuiteModel
+
+    Array = NDArray[Any]
 
 CACHE_VARIABLE = "LLM_CONFORMANCE_CACHE"
 """Environment variable that moves the cache folder."""
@@ -178,18 +184,45 @@ def oracle(package: ModelPackage, contract: Contract) -> Decoder:
 
 def rounded(package: ModelPackage, dtype: str) -> ModelPackage:
     """Return a package whose weights are those of another, rounded to a type that is narrower."""
-    from safetensors.numpy import save_file  # noqa: PLC0415  # not needed to judge
-
     if precision.unit_roundoff(dtype) <= precision.unit_roundoff(package.weights_dtype):
         return package
+    narrow = (
+        (name, array.astype(precision.dtype(dtype)).astype(array.dtype))
+        for name, array in package.weights().items()
+    )
     folder = cache_folder() / "rounded" / f"{package.digest[:24]}-{dtype}"
+    return _with_weights(package, folder, narrow)
+
+
+def disguised(package: ModelPackage) -> ModelPackage:
+    """Return a copy of a package: the same function by other weights, and two tokens of poison.
+
+    Heads, hidden channels and units stand in another order. Of the vocabulary's last two tokens
+    (:data:`POISON`) the embeddings are huge and NaN; a tied head answers the same for them.
+    """
+    architecture = Architecture.from_config(package.config)
+    (permuted,) = ensemble.members(architecture, package.weights(), count=1, seed=0)
+    copied = {name: np.array(array, order="C") for name, array in permuted.items()}
+    copied[_EMBEDDING][-len(POISON) :] *= np.array(POISON)[:, None]
+    code = identity.digest_of("conformance/oracles")[:16]  # which draws the order
+    folder = cache_folder() / "disguised" / f"{package.digest[:24]}-{code}"
+    return _with_weights(package, folder, copied.items())
+
+
+POISON = (2.0**17, math.nan)
+"""Factors of the embeddings of a disguised model's last tokens."""
+_EMBEDDING = "model.embed_tokens.weight"
+
+
+def _with_weights(
+    package: ModelPackage, folder: Path, weights: Iterable[tuple[str, Array]]
+) -> ModelPackage:
+    """Return the package in a folder, made where there is none of another one's config."""
+    from safetensors.numpy import save_file  # noqa: PLC0415  # not needed to judge
+
     if not folder.is_dir():
-        narrow = {
-            name: array.astype(precision.dtype(dtype)).astype(array.dtype)
-            for name, array in package.weights().items()
-        }
         with _unfinished(folder) as fresh:
-            save_file(narrow, fresh / packages.WEIGHTS)
+            save_file(dict(weights), fresh / packages.WEIGHTS)
             shutil.copy(package.path / packages.CONFIG, fresh / packages.CONFIG)
             _put(fresh, folder)
     return open_package(folder, package.name)

@@ -218,7 +218,7 @@ def _checked(
     if key not in oracles:
         oracles[key] = RememberedOracle(models.oracle(package, contract))
     return CheckedModel(
-        load=lambda: candidate.load(package),
+        load=candidate.load,
         package=package,
         oracle=oracles[key],
         contract=contract,

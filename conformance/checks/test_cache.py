@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,10 +11,14 @@ from conformance.checks import requirement
 from conformance.inputs import given, token_batches
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
-    from conformance.checked import CheckedModel
+    from conformance.checked import CheckedModel, CheckedSession
 
+    Array = NDArray[Any]
+    Case = Mapping[str, Any]
     Ints = NDArray[np.int64]
 
 
@@ -97,13 +101,8 @@ def test_reordered_rows_go_on_as_the_rows_that_they_were(
 def test_steps_of_long_rows_give_the_logits_of_one_pass(
     model: CheckedModel, tokens_BT: Ints, places: list[int]
 ) -> None:
-    session = model.start(tokens_BT.shape[0])
-    steps = [
-        session.append(*_step(tokens_BT, start, end))
-        for start, end in zip([0, *places], [*places, tokens_BT.shape[1]], strict=True)
-    ]
-    whole = model.logits(tokens_BT)
-    judge.related(np.concatenate(steps, axis=1), whole, model.noise_on("long"), model.contract)
+    steps, whole = _fed(model, tokens_BT, places), model.logits(tokens_BT)
+    judge.related(steps, whole, model.noise_on("long"), model.contract)
 
 
 @requirement("CACHE-002")
@@ -150,6 +149,99 @@ def test_sessions_of_one_model_take_turns_and_do_not_meet(
     for session, rows_BT in both:
         after = session.append(*_step(rows_BT, cut, length))
         judge.related(after, model.logits(rows_BT)[:, cut:], model.noise, model.contract)
+
+
+@requirement("CACHE-005")
+@given(2, tokens_BT=inputs.rows_of_two_pages)
+def test_a_row_may_be_split_at_every_place(model: CheckedModel, tokens_BT: Ints) -> None:
+    whole, length = model.logits(tokens_BT), tokens_BT.shape[1]
+    ways = [[cut] for cut in range(1, length)] + [list(range(1, length))]
+    for places in ways:
+        steps = _fed(model, tokens_BT, places)
+        judge.related(steps, whole, model.noise, model.contract)
+
+
+@requirement("CACHE-006")
+@given(2, tokens_BT=inputs.wrapping_rows)
+def test_a_prompt_in_chunks_gives_the_logits_of_one_pass(
+    model: CheckedModel, case: Case, tokens_BT: Ints
+) -> None:
+    places = list(range(case["tokens"], tokens_BT.shape[1], case["tokens"]))
+    steps, whole = _fed(model, tokens_BT, places), model.logits(tokens_BT)
+    judge.related(steps, whole, model.noise_on("long"), model.contract)
+
+
+@requirement("CACHE-007")
+@given(12, pool_BT=inputs.pools, program=inputs.programs)
+def test_a_session_goes_on_as_the_tokens_that_it_holds(
+    model: CheckedModel, pool_BT: Ints, program: list[tuple[str, int]]
+) -> None:
+    pool = _Pool(pool_BT)
+    current = _Held(model.start(2), pool_BT[:2, :0])
+    all_of_them = [current]
+    for kind, number in [("append", 5), *program]:
+        if kind == "append":
+            _goes_on(model, current, pool, number)
+        elif kind == "crop":
+            current.crop(number % (current.ids_BS.shape[1] + 1))
+        elif kind == "reorder":
+            batch = current.ids_BS.shape[0]
+            current.reorder([(number // (i + 1)) % batch for i in range(1 + number % 4)])
+        else:
+            current = current.copy()
+            all_of_them.append(current)
+    for held in all_of_them:
+        _goes_on(model, held, pool, 3)
+
+
+class _Pool:
+    """Tokens that nobody has been fed yet."""
+
+    def __init__(self, ids_BT: Ints) -> None:
+        self._ids_BT = ids_BT
+
+    def take(self, batch: int, tokens: int) -> Ints:
+        """Return other tokens than before, (B, T); from the beginning when all were taken."""
+        taken_BT = self._ids_BT[:batch, :tokens]
+        self._ids_BT = np.roll(self._ids_BT, -tokens, axis=1)
+        return taken_BT
+
+
+class _Held:
+    """A session, and the tokens that it holds if it is right, (B, S)."""
+
+    def __init__(self, session: CheckedSession, ids_BS: Ints) -> None:
+        self.session, self.ids_BS = session, ids_BS
+
+    def copy(self) -> _Held:
+        return _Held(self.session.copy(), self.ids_BS)
+
+    def crop(self, length: int) -> None:
+        self.session.crop(length)
+        self.ids_BS = self.ids_BS[:, :length]
+
+    def reorder(self, rows: list[int]) -> None:
+        self.session.reorder(rows)
+        self.ids_BS = self.ids_BS[rows]
+
+
+def _goes_on(model: CheckedModel, held: _Held, pool: _Pool, tokens: int) -> None:
+    """Feed a session, and judge its answer by a pass over all that it holds then."""
+    batch, before = held.ids_BS.shape
+    held.ids_BS = np.concatenate([held.ids_BS, pool.take(batch, tokens)], axis=1)
+    after = held.session.append(*_step(held.ids_BS, before, before + tokens))
+    whole = model.logits(held.ids_BS)
+    judge.related(after, whole[:, before:], model.noise_on("long"), model.contract)
+
+
+def _fed(model: CheckedModel, tokens_BT: Ints, places: list[int]) -> Array:
+    """Return the logits of unpadded rows that are fed in steps which begin at these places."""
+    session = model.start(tokens_BT.shape[0])
+    steps = [
+        session.append(*_step(tokens_BT, start, end))
+        for start, end in zip([0, *places], [*places, tokens_BT.shape[1]], strict=True)
+    ]
+    return np.concatenate(steps, axis=1)
 
 
 def _step(tokens_BT: Ints, start: int, end: int) -> tuple[Ints, Ints, Ints]:

@@ -91,6 +91,14 @@ def test_the_tokens_that_follow_lose_what_they_lose_exactly(model: CheckedModel)
     judge.same_loss(model.comparison, model.ensemble)
 
 
+@requirement("LOGITS-009")
+@given(tokens_BT=inputs.harmless_rows)
+def test_permuted_weights_give_the_same_logits(model: CheckedModel, tokens_BT: Ints) -> None:
+    known = slice(0, -len(models.POISON))
+    own, other = (m.logits(tokens_BT)[..., known] for m in (model, model.variant(models.disguised)))
+    judge.related(other, own, model.noise, model.contract)
+
+
 @requirement("TAP-001")
 def test_the_stream_after_each_layer_is_exact_but_for_noise(model: CheckedModel) -> None:
     for name, unit in model.ensemble.taps.items():

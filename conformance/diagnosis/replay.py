@@ -115,7 +115,7 @@ def _in_place(
 def _with(faulty: Candidate, model: CheckedModel, contract: Contract) -> CheckedModel:
     package = models.rounded(model.package, model.contract.weight)
     return CheckedModel(
-        load=lambda: faulty.load(package),
+        load=faulty.load,
         package=package,
         oracle=model.oracle,
         contract=contract,

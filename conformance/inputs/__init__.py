@@ -26,20 +26,29 @@ from hypothesis import strategies as st
 from conformance import evidence
 from conformance.errors import CandidateCrashed, CandidateTimeout
 from conformance.inputs.tokens import (
+    batches_of,
     crops,
     cuts,
+    harmless_rows,
     large_batches,
     later_tokens,
     long_rows,
     masks,
     pad_tokens,
+    padded_positions,
     paddings,
+    plain_rows,
+    pools,
     position_gaps,
+    programs,
     row_choices,
     rows,
+    rows_of_two_pages,
     sides,
     splits,
+    surroundings,
     token_batches,
+    wrapping_rows,
 )
 
 if TYPE_CHECKING:
@@ -50,24 +59,33 @@ if TYPE_CHECKING:
     Made = dict[str, tuple[Mapping[str, Any], Strategy]]
 
 __all__ = [
+    "batches_of",
     "crops",
     "cuts",
     "examples",
     "given",
+    "harmless_rows",
     "keep_files_in",
     "large_batches",
     "later_tokens",
     "long_rows",
     "masks",
     "pad_tokens",
+    "padded_positions",
     "paddings",
+    "plain_rows",
+    "pools",
     "position_gaps",
+    "programs",
     "row_choices",
     "rows",
+    "rows_of_two_pages",
     "seed",
     "sides",
     "splits",
+    "surroundings",
     "token_batches",
+    "wrapping_rows",
 ]
 
 SHRINK_S = 5.0

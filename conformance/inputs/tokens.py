@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from conformance.oracles.corpus import FAR, LONG
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     Strategy = st.SearchStrategy[Any]
     Input = Callable[..., Strategy]
+    Case = Mapping[str, Any]
 
 MOST_ROWS = 17
 """Rows of the largest batch: two whole tiles of eight and a row of a third."""
@@ -48,10 +49,80 @@ def large_batches(model: CheckedModel) -> Strategy:
     return shape.flatmap(lambda bt: _filled(model, bt))
 
 
+def wrapping_rows(model: CheckedModel) -> Strategy:
+    """Token ids (1, T) of a row that just fills, and just leaves, what a cache may end at.
+
+    That is the model's sliding window and twice that, where it has one; else the tiles of kernels.
+    """
+    window = model.window
+    lengths = (2 * window + 1, window + 1, window) if window else (LONG + 15, LONG, LONG - 1)
+    fitting = [n for n in lengths if n <= model.max_positions] or [model.max_positions]
+    return st.sampled_from(fitting).flatmap(lambda tokens: _filled(model, (1, tokens)))
+
+
+def plain_rows(model: CheckedModel) -> Strategy:
+    """Token ids (1, T) of one row, from a seed: no two alike, which hypothesis likes to draw."""
+    return st.integers(2, 40).flatmap(lambda tokens: _filled(model, (1, tokens)))
+
+
+def rows_of_two_pages(model: CheckedModel) -> Strategy:
+    """Token ids (B, T), a little longer than two pages of a cache."""
+    shape = st.tuples(st.integers(1, 2), st.integers(33, 35))
+    return shape.flatmap(lambda bt: _filled(model, bt))
+
+
+def surroundings(model: CheckedModel, tokens_BT: NDArray[np.int64], case: Case) -> Strategy:
+    """Token ids (2, T + padding): what stands around a padded row, and a row without padding.
+
+    Any, or one that the padded row itself holds: what pads a row may be a token that ends texts.
+    """
+    shape = 2, tokens_BT.shape[1] + case["tokens"]
+    own = st.sampled_from(tokens_BT[0].tolist()).map(lambda token: np.full(shape, token))
+    return st.one_of(_filled(model, shape), own)
+
+
+def padded_positions(
+    model: CheckedModel, surroundings_BT: NDArray[np.int64], case: Case
+) -> Strategy:
+    """Positions of a row's padding, which mean nothing, and may be beyond those that do."""
+    below = min(2 * surroundings_BT.shape[1], model.max_positions)
+    return _drawn(below, (case["tokens"],))
+
+
+def batches_of(model: CheckedModel, case: Case) -> Strategy:
+    """Token ids (B, T) of as many rows as a case says."""
+    return st.integers(1, 12).flatmap(lambda tokens: _filled(model, (case["rows"], tokens)))
+
+
+def harmless_rows(model: CheckedModel) -> Strategy:
+    """Token ids (1, T) that hold none of the last two, which poison a disguised model."""
+    ids = st.integers(0, model.vocab - 3)
+    return st.integers(1, 24).flatmap(lambda tokens: _ints(ids, (1, tokens)))
+
+
+def programs(model: CheckedModel) -> Strategy:
+    """What is done to a session, in order: ``append``, ``crop``, ``reorder`` or ``copy``, n each.
+
+    How many tokens, how many stay, which rows: :func:`test_cache` reads n modulo what there is.
+    """
+    kinds = st.sampled_from(["append", "append", "crop", "reorder", "copy"])
+    most = min(40, model.max_positions // 16)  # all steps together stay within the model
+    return st.lists(st.tuples(kinds, st.integers(1, most)).map(list), min_size=2, max_size=8)
+
+
+def pools(model: CheckedModel) -> Strategy:
+    """Token ids (8, 400): what sessions are fed from."""
+    return _filled(model, (8, 400))
+
+
 def _filled(model: CheckedModel, shape: tuple[int, int]) -> Strategy:
-    """Tokens from a seed: a large array in one draw, which is also made smaller quickly."""
+    return _drawn(model.vocab, shape)
+
+
+def _drawn(below: int, shape: tuple[int, ...]) -> Strategy:
+    """Numbers from a seed: a large array in one draw, which is also made smaller quickly."""
     seeds = st.integers(0, 2**32 - 1)
-    return seeds.map(lambda s: np.random.default_rng(s).integers(0, model.vocab, shape))
+    return seeds.map(lambda s: np.random.default_rng(s).integers(0, below, shape))
 
 
 def _ints(numbers: st.SearchStrategy[int], shape: tuple[int, ...]) -> Strategy:

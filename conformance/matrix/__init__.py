@@ -231,11 +231,13 @@ def reached(mutant: Mutant, requirements: Sequence[Requirement]) -> list[Require
     """Return the requirements whose checks can come upon a mutant's fault at all.
 
     A fault in one operator cannot be seen by a check of another, nor by one of the decoder, which
-    has operators of its own; those cells are not run. Nor are those of two candidates and those of
-    closed forms unless the mutant names them: beside an honest candidate, or on models that are
-    blind by design, they fail what the others do, and little else.
+    has operators of its own; those cells are not run. Nor are those of two candidates, of closed
+    forms and of the other profiles beside the two that the halves are named for unless the mutant
+    names them: beside an honest candidate, on models that are blind by design, or in a second
+    request, they fail what the others do, and little else. What is no fault has to pass relations
+    all the same.
     """
-    requirements = [r for r in requirements if not _where_named(r) or r.id in mutant.kills]
+    requirements = [r for r in requirements if r.id in mutant.kills or _is_tried(mutant, r)]
     if mutant.operator is not None:
         return [r for r in requirements if (r.operator or "").partition("-")[0] == mutant.operator]
     if mutant.replaces == "info":
@@ -243,8 +245,12 @@ def reached(mutant: Mutant, requirements: Sequence[Requirement]) -> list[Require
     return [r for r in requirements if r.operator is None and r.needs]
 
 
-def _where_named(requirement: Requirement) -> bool:
-    return requirement.two_candidates or requirement.oracle is Oracle.CLOSED_FORM
+def _is_tried(mutant: Mutant, requirement: Requirement) -> bool:
+    """Return whether a mutant is held against a requirement that it does not name."""
+    profiles = spec.load().profiles
+    if any(requirement.id in profiles[half].requirements for half in HALVES):
+        return True
+    return bool(mutant.equivalent) and requirement.oracle is Oracle.RELATION
 
 
 def smallest_kill(found: Sequence[Row], requirement: str) -> tuple[Row, Cell] | None:

@@ -171,7 +171,7 @@ class Corpus:
     ) -> CheckedModel:
         measured = functools.partial(models.noise, package, contract)
         return CheckedModel(
-            load=lambda: candidate.load(package),
+            load=candidate.load,
             package=package,
             oracle=self._oracle_of(package, contract),
             contract=contract,

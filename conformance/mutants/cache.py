@@ -206,3 +206,95 @@ class _Sharing:
 def sessions_share_a_cache(honest: Honest, batch: int) -> Any:
     """A model has one cache, which every new session empties and all of them write to."""
     return _Sharing(honest(batch), honest.__self__)  # type: ignore[attr-defined]  # bound method
+
+
+@mutant("extend", kills=("CACHE-005", "CACHE-006"), bug="generic")
+def page_loses_its_last_key(honest: Honest, past: Any, *new: Any) -> Any:
+    """A step that begins a page of 16 overwrites the last key of the page before."""
+    longer, slot = honest(past, *new), past[0].shape[2]
+    if slot and slot % 16 == 0:
+        longer[0][:, :, slot - 1] = longer[0][:, :, slot]
+    return longer
+
+
+@mutant("append", kills=("CACHE-005",), bug="generic")
+def second_step_reads_no_cache(honest: Honest, tokens_BT: Any, mask_BS: Any, at_BT: Any) -> Any:
+    """A step of one token behind one other token is taken for the start of a row."""
+    if tokens_BT.shape[1] == 1 and mask_BS.shape[1] == 2:
+        mask_BS = mask_BS.copy()
+        mask_BS[:, 0] = 0
+    return honest(tokens_BT, mask_BS, at_BT)
+
+
+@mutant("allowed_keys", kills=("CACHE-006",), bug="generic")
+def chunk_sees_all_of_itself(honest: Honest, mask_BS: Any, tokens: int) -> Any:
+    """From the second chunk on, the tokens of a chunk see each other, whatever their order."""
+    allowed_B1TS = honest(mask_BS, tokens).clone()
+    if 16 <= tokens < mask_BS.shape[1]:
+        allowed_B1TS[..., -tokens:] = (mask_BS != 0)[:, None, None, -tokens:]
+    return allowed_B1TS
+
+
+@mutant("extend", kills=("CACHE-006",), bug="generic", below_noise_at=("bf16",))
+def slots_in_bfloat16(honest: Honest, past: Any, *new: Any) -> Any:
+    """Slots of the cache are bfloat16 numbers, so that behind slot 256 every other is skipped."""
+    longer, slot = honest(past, *new), past[0].shape[2]
+    for odd in range(257, longer[0].shape[2], 2):
+        if odd >= slot:
+            for part in longer:
+                part[:, :, odd - 1] = part[:, :, odd]
+    return longer
+
+
+class _Wrapped:
+    """A session with a fault in how its calls follow each other; all else is the honest one's."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+    def copy(self) -> Any:
+        return type(self)(self._session.copy())
+
+
+class _Stale(_Wrapped):
+    surplus = 0
+
+    def crop(self, length: int) -> None:
+        before = self._session._cache[0].shape[2]  # noqa: SLF001  # a fault inside it
+        self._session.crop(length)
+        self.surplus += before - length
+
+    def append(self, tokens_BT: Any, mask_BS: Any, at_BT: Any) -> Any:
+        return self._session.append(tokens_BT, mask_BS, at_BT + self.surplus)
+
+
+@mutant("start", kills=("CACHE-001", "CACHE-007"), bug="generic")
+def positions_stale_after_a_crop(honest: Honest, batch: int) -> Any:
+    """After a crop, positions go on from where the cache ended before."""
+    return _Stale(honest(batch))
+
+
+class _Shallow(_Wrapped):
+    copies: Any = None
+
+    def copy(self) -> Any:
+        self.copies = self.copies if self.copies is not None else [self]
+        other = _Shallow(self._session.copy())
+        other.copies = self.copies
+        self.copies.append(other)
+        return other
+
+    def reorder(self, rows: Any) -> None:
+        before = self._session._cache  # noqa: SLF001  # a fault inside it
+        for one in self.copies or [self]:
+            if one._session._cache[0].shape == before[0].shape:  # noqa: SLF001  # the same
+                one._session.reorder(rows)  # noqa: SLF001  # the same
+
+
+@mutant("start", kills=("CACHE-007",), bug="generic")
+def reorder_reaches_the_copies(honest: Honest, batch: int) -> Any:
+    """A copy is shallow: until one of them goes on, reordering one reorders the others."""
+    return _Shallow(honest(batch))

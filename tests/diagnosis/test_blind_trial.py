@@ -33,7 +33,7 @@ def model_of(text, package):
     with open_candidate(text) as candidate:
         contract = spec.contract_of(spec.load(), candidate.info.claims)
         return CheckedModel(
-            load=lambda: candidate.load(package),
+            load=candidate.load,
             package=package,
             oracle=ORACLES.setdefault(contract, RememberedOracle(models.oracle(package, contract))),
             contract=contract,

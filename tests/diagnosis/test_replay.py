@@ -46,7 +46,7 @@ def subject_of(truth):
             package = models.suite_package(NAME)
             contract = spec.contract_of(STANDARD, candidate.info.claims)
             model = CheckedModel(
-                load=lambda: candidate.load(package),
+                load=candidate.load,
                 package=package,
                 oracle=truth,
                 contract=contract,
