@@ -19,6 +19,7 @@ import numpy as np
 from conformance import candidate as candidates
 from conformance import evidence, models, mutants
 from conformance.oracles import ensemble, matched_filter
+from conformance.oracles.matched_filter import Interval
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from conformance.mutants import Mutant
     from conformance.oracles.corpus import Corpus
     from conformance.oracles.decoder import Decoder
-    from conformance.oracles.matched_filter import Interval, Strength
+    from conformance.oracles.matched_filter import Strength
     from conformance.package import ModelPackage
 
     Array = NDArray[Any]
@@ -65,12 +66,10 @@ def _kept(name: str, make: Callable[[], Array]) -> Array:
     """Return an array that is made, or read from the folder where it has been made before."""
     folder = _memory.get()
     if folder is None:
-        with evidence.time_of("oracle"):
-            return make()
+        return make()
     file = folder / f"{name}.npy"
     if not file.exists():
-        with evidence.time_of("oracle"):
-            np.save(file, make())
+        np.save(file, make())
     kept: Array = np.load(file, mmap_mode="r")
     return kept
 
@@ -153,6 +152,7 @@ def effects(
         torch.set_num_threads(threads)
 
 
+@evidence.time_of("oracle")
 def _answer(mutant: Mutant, package: ModelPackage, corpus: Corpus) -> Array:
     with candidates.open_candidate(f"mutant:{mutant.name}?dtype=float64") as faulty:
         return faulty.load(package).logits(*corpus.inputs)
@@ -177,30 +177,42 @@ def _presences(model: CheckedModel, corpus: Corpus, chosen: Sequence[Mutant]) ->
     judged_BT = corpus.judged_BT
     exact_NV = model.expected(*corpus.inputs)[judged_BT]
     residual_NV = model.logits(*corpus.inputs)[judged_BT].astype(np.float64) - exact_NV
-    honest = [answer_BTV[judged_BT] - exact_NV for answer_BTV in _honest(model, corpus)]
+    place = _place(model, corpus)
+
+    @functools.cache
+    def honest() -> list[Array]:
+        return [answer_BTV[judged_BT] - exact_NV for answer_BTV in _honest(model, corpus, place)]
+
+    def interval(direction_NV: Array) -> Array:
+        strengths = [matched_filter.strength(member, direction_NV) for member in honest()]
+        found = matched_filter.honest_interval(strengths)
+        return np.array([found.low, found.high])
+
     exact = models.rounded(model.package, model.contract.weight)
     smallest = _NOTHING * np.abs(exact_NV).max()
     for effect in effects(exact, corpus, chosen):
         direction_NV = effect.logits_BTV[judged_BT] - exact_NV
         if np.abs(direction_NV).max() < smallest:
             continue  # this model does not have what the fault is in
-        yield Presence(
-            effect.mutant,
-            matched_filter.strength(residual_NV, direction_NV),
-            matched_filter.honest_interval(
-                [matched_filter.strength(member, direction_NV) for member in honest]
-            ),
-        )
+        strength = matched_filter.strength(residual_NV, direction_NV)
+        name = f"{place}-{effect.mutant.name}"
+        low, high = _kept(name, functools.partial(interval, direction_NV)).tolist()
+        yield Presence(effect.mutant, strength, Interval(low, high))
 
 
-def _honest(model: CheckedModel, corpus: Corpus) -> Iterator[Array]:
+def _place(model: CheckedModel, corpus: Corpus) -> str:
+    """Return what names all that is the same for every candidate of a contract on a corpus."""
+    digest = hashlib.sha256(repr(model.contract).encode()).hexdigest()[:16]
+    return f"{model.package.digest[:16]}-{len(corpus.input_ids_BT)}-{digest}"
+
+
+def _honest(model: CheckedModel, corpus: Corpus, place: str) -> Iterator[Array]:
     """Yield what the members of the honest ensemble answer, in fp64."""
     truth = models.oracle(model.package, model.contract)
-    digest = hashlib.sha256(repr(model.contract).encode()).hexdigest()[:16]
-    place = f"{model.package.digest[:16]}-{len(corpus.input_ids_BT)}-{digest}"
     for i, (member, _) in enumerate(ensemble.honest_members(truth, model.contract)):
         yield _kept(f"{place}-{i}", functools.partial(_widened, member, corpus))
 
 
+@evidence.time_of("oracle")
 def _widened(member: Decoder, corpus: Corpus) -> Array:
     return member.logits(*corpus.inputs).astype(np.float64)

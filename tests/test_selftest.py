@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from conformance import cli, identity, judge, matrix, mutants, proof, schema, selftest
+from conformance import cli, identity, judge, matrix, mutants, proof, schema, selftest, spec
 from conformance.matrix import corpus, page, record
 from conformance.records import Measurement, Verdict
 
@@ -158,6 +158,64 @@ def only_here(monkeypatch: pytest.MonkeyPatch, found: list[matrix.Row]) -> None:
     """Let the suite know the mutants of some rows alone."""
     known = {row.name: row.mutant for row in found if row.mutant}
     monkeypatch.setattr(mutants, "all_mutants", lambda: known)
+
+
+def case_on(name: str, tried: list[str]) -> Any:
+    """Return a case whose check notes the model and fails on all but the first."""
+
+    def failing(model: str) -> None:
+        tried.append(model)
+        observed = 0.5 if model == "first" else 2.0
+        judge.settling.settle(Measurement("rho", observed, 1.0, "bounds", "", 1))
+
+    check = SimpleNamespace(name="test_a", original=failing, arguments=lambda: ["model"])
+    return corpus._Case(check, name, {}, [{}])
+
+
+@pytest.mark.parametrize(
+    ("briefly", "expected"),
+    [(True, ["first", "second"]), (False, ["first", "second", "third"])],
+)
+def test_a_check_that_failed_on_one_model_is_done_with_where_it_may_be(briefly, expected):
+    tried: list[str] = []
+    judging = object.__new__(corpus.Corpus)
+    names = ("first", "second", "third")
+    judging._cases = {"ATTN-002": [case_on(name, tried) for name in names]}
+    fixtures = {"model": {name: name for name in names}}
+    found = judging._cell(SimpleNamespace(id="ATTN-002"), fixtures, briefly=briefly)
+    assert tried == expected
+    assert (found.verdict, found.failed, found.worst.observed) == (Verdict.FAIL, ("test_a",), 2.0)
+
+
+def test_a_fault_of_a_session_is_held_against_what_begins_one():
+    every = list(spec.load().requirements.values())
+    known = mutants.all_mutants()
+    reached = matrix.reached(known["crop-ignored"], every)
+    assert {r.id for r in reached} == {"CACHE-001", "CACHE-002", "CACHE-003", "CACHE-004"}
+    assert len(matrix.reached(known["rope-base-ignored"], every)) > 15
+
+
+def test_the_tasks_of_a_matrix_hold_every_row_once():
+    for jobs in (1, 2, 64):
+        tasks = selftest._tasks(["fp32", "bf16"], jobs)
+        for half in matrix.HALVES:
+            shares = [
+                (i, of) for precision, at, i, of in tasks if (precision, at) == ("bf16", half)
+            ]
+            rows = sorted(row for i, of in shares for row in range(20)[i::of])
+            assert rows == list(range(20))
+    names = list(mutants.all_mutants())[:4]
+    found = [
+        [row.name for row in matrix.rows(only=names, honest=(), declared=True, share=(i, 2))]
+        for i in range(2)
+    ]
+    assert found == [names[::2], names[1::2]]
+
+
+def test_rows_of_several_shares_come_in_the_order_of_the_mutants():
+    first, second, *_ = mutants.all_mutants()
+    named = [("mutant", ()), (second, ()), ("jax", ()), (first, ())]
+    assert [row.name for row in selftest._joined(named)] == ["mutant", "jax", first, second]
 
 
 def at(halves: list[str]) -> bool:

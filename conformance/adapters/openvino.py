@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from conformance import precision
+from conformance.adapters import _signal_stack
 from conformance.adapters._onnx_graphs import Node, graph, node_of
 from conformance.adapters._onnx_model import GraphModel, Input
 from conformance.candidate import choose, not_importable
@@ -65,12 +66,14 @@ def open(target: str, options: Mapping[str, str]) -> Iterator[Candidate]:  # noq
         install = "pip install 'llm-conformance[openvino]'"
         raise not_importable("openvino", install, error) from error
 
-    device, here = target or _DEFAULT, openvino.Core().available_devices
-    if device not in here:
-        raise CandidateUnavailable(
-            f"OpenVINO has no device {device!r} here.{did_you_mean(device, here)}"
-        )
-    yield _Candidate(_Compiler(device, chosen), openvino.__version__, _CLAIMS[chosen["precision"]])
+    with _signal_stack.kept():
+        device, here = target or _DEFAULT, openvino.Core().available_devices
+        if device not in here:
+            raise CandidateUnavailable(
+                f"OpenVINO has no device {device!r} here.{did_you_mean(device, here)}"
+            )
+        compiler, claims = _Compiler(device, chosen), _CLAIMS[chosen["precision"]]
+        yield _Candidate(compiler, openvino.__version__, claims)
 
 
 class _Compiler:

@@ -40,12 +40,11 @@ __all__ = [
 HALVES = ("decoder", "operators")
 """Parts that share neither inputs nor mutants, the longer one first."""
 _TYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
-_NARROW = ("mutant", "pytorch", "transformers:eager", "transformers:sdpa")
+_NARROW = ("mutant", "transformers:eager", "transformers:sdpa")
 HONEST = {
     "fp32": (
         "reference",
         "mutant",
-        "pytorch",
         "transformers:eager",
         "transformers:sdpa",
         "pytorch?compile=decoder",
@@ -63,7 +62,10 @@ HONEST = {
         "openvino?precision=bf16",
     ),
 }
-"""Honest candidates at each precision: a score without them is worthless."""
+"""Honest candidates at each precision: a score without them is worthless.
+
+``mutant`` without a fault is ``pytorch``, operation for operation, and stands for both.
+"""
 EXPORTED = (
     "rope-base-ignored",
     "padding-mask-ignored",
@@ -76,6 +78,8 @@ EXPORTED = (
     "scores-in-bfloat16",
 )
 """Faults of the decoder that are tried as exported graphs too, at fp32: one for each topic."""
+_SESSION = ("start", "append", "copy", "crop", "reorder")
+"""What mutants replace that only a session has: one pass is the honest candidate's own."""
 _LAST = "FAULT-001"
 """Compares with every known fault, which takes longer than all else: asked where nothing failed."""
 _FAULTS = {
@@ -139,6 +143,7 @@ def rows(
     declared: bool = False,
     without: Collection[str] = (),
     halves: Collection[str] = HALVES,
+    share: tuple[int, int] = (0, 1),
 ) -> Iterator[Row]:
     """Judge honest candidates, then mutants, by all requirements, one row at a time.
 
@@ -149,17 +154,19 @@ def rows(
         declared: whether to try a mutant only on the requirements that it names.
         without: requirements that are left out.
         halves: which parts of the matrix; an honest candidate has a row in each.
+        share: which of how many shares of the rows, which several processes may divide.
     """
+    first, step = share
     standard = spec.load()
     every = standard.requirements.values()
     requirements = [r for r in every if r.id not in without and _half(r.operator) in halves]
     corpora = _Corpora(standard)
-    for text in honest:
+    for text in honest[first::step]:
         try:
             yield Row(text, None, corpora.cells(text, requirements))
         except CandidateUnavailable:
             continue
-    for name, mutant in mutants.all_mutants().items():
+    for name, mutant in [*mutants.all_mutants().items()][first::step]:
         exported = mutant.replaces == "graph"  # the suite exports fp32 graphs alone
         here = _half(mutant.operator) in halves and (precision == "fp32" or not exported)
         if here and (only is None or name in only):
@@ -201,7 +208,9 @@ class _Corpora:
         )
         self._found: dict[Contract, Corpus] = {}
 
-    def cells(self, text: str, requirements: Sequence[Requirement]) -> tuple[Cell, ...]:
+    def cells(
+        self, text: str, requirements: Sequence[Requirement], *, briefly: bool = False
+    ) -> tuple[Cell, ...]:
         """Judge a candidate by requirements, under the contract that it claims."""
         with ExitStack() as stack:
             candidate = stack.enter_context(candidates.open_candidate(text))
@@ -213,14 +222,15 @@ class _Corpora:
                 honest = f"mutant?dtype={_TYPES[claims.precision]}"
                 other = stack.enter_context(candidates.open_candidate(honest))
                 against = other, spec.contract_of(self._standard, other.info.claims)
-            return tuple(self._found[contract].judge(candidate, requirements, against))
+            corpus = self._found[contract]
+            return tuple(corpus.judge(candidate, requirements, against, briefly=briefly))
 
     def row(self, text: str, mutant: Mutant, requirements: Sequence[Requirement]) -> Row:
         """Judge a mutant by requirements, the slow one only where it is named or none failed."""
         late = [r for r in requirements if r.id == _LAST and r.id not in mutant.kills]
-        cells = self.cells(text, [r for r in requirements if r not in late])
+        cells = self.cells(text, [r for r in requirements if r not in late], briefly=True)
         if late and not any(cell.verdict is Verdict.FAIL for cell in cells):
-            cells += self.cells(text, late)
+            cells += self.cells(text, late, briefly=True)
         if mutant.replaces == "load":  # it has changed files
             for corpus in self._found.values():
                 corpus.restore()
@@ -231,18 +241,19 @@ def reached(mutant: Mutant, requirements: Sequence[Requirement]) -> list[Require
     """Return the requirements whose checks can come upon a mutant's fault at all.
 
     A fault in one operator cannot be seen by a check of another, nor by one of the decoder, which
-    has operators of its own; those cells are not run. Nor are those of two candidates, of closed
-    forms and of the other profiles beside the two that the halves are named for unless the mutant
-    names them: beside an honest candidate, on models that are blind by design, or in a second
-    request, they fail what the others do, and little else. What is no fault has to pass relations
-    all the same.
+    has operators of its own; a fault in a session cannot be seen by a check that begins none; those
+    cells are not run. Nor are those of two candidates, of closed forms and of the other profiles
+    beside the two that the halves are named for unless the mutant names them: beside an honest
+    candidate, on models that are blind by design, or in a second request, they fail what the others
+    do, and little else. What is no fault has to pass relations all the same.
     """
     requirements = [r for r in requirements if r.id in mutant.kills or _is_tried(mutant, r)]
     if mutant.operator is not None:
         return [r for r in requirements if (r.operator or "").partition("-")[0] == mutant.operator]
     if mutant.replaces == "info":
         return [r for r in requirements if r.operator is None and not r.needs]
-    return [r for r in requirements if r.operator is None and r.needs]
+    needs = {"cache"} if mutant.replaces in _SESSION else set()
+    return [r for r in requirements if r.operator is None and r.needs and needs <= set(r.needs)]
 
 
 def _is_tried(mutant: Mutant, requirement: Requirement) -> bool:

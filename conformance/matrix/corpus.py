@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from conformance import catalogue, evidence, faults, inputs, models, spec
 from conformance.checked import CheckedModel, CheckedOperators, RememberedOracle, RememberedTruths
+from conformance.oracles.closed_form import FORMS
 from conformance.plan import unclaimed
 from conformance.records import Measurement, Verdict
 from conformance.verdicts import combine, verdict_of
@@ -97,6 +98,8 @@ class Corpus:
         candidate: Candidate,
         requirements: Collection[Requirement],
         against: tuple[Candidate, Contract] | None = None,
+        *,
+        briefly: bool = False,
     ) -> list[Cell]:
         """Run the checks of some requirements on a candidate.
 
@@ -105,6 +108,9 @@ class Corpus:
             requirements: those whose checks are run, where it claims what they need.
             against: an honest candidate with the contract that it claims, for requirements that are
                 about two.
+            briefly: whether a check that has failed on one model is done with. Verdicts are the
+                same, since nothing undoes a failure; the worst measurement is that of the models
+                that were tried.
         """
         fixtures = self._fixtures(candidate, self.contract)
         if against is not None:
@@ -112,7 +118,7 @@ class Corpus:
             fixtures |= {f"other_{name}": value for name, value in other.items()}
         with faults.remembered(self._answers):
             return [
-                self._cell(requirement, fixtures)
+                self._cell(requirement, fixtures, briefly=briefly)
                 for requirement in requirements
                 if not unclaimed(requirement, candidate.info.claims)
             ]
@@ -134,11 +140,18 @@ class Corpus:
             },
         }
 
-    def _cell(self, requirement: Requirement, fixtures: Mapping[str, Any]) -> Cell:
+    def _cell(
+        self, requirement: Requirement, fixtures: Mapping[str, Any], *, briefly: bool
+    ) -> Cell:
         found: list[tuple[str, Verdict, Measurement | None, str]] = []
+        decided: set[str] = set()
         for case in self._cases_of(requirement.id, fixtures):
-            offered = _on_model(fixtures, case.model)
-            found.append((case.check.name, *_decide(case, _named(case, offered))))
+            name = case.check.name
+            if name in decided:
+                continue
+            found.append((name, *_decide(case, _named(case, _on_model(fixtures, case.model)))))
+            if briefly and case.model is not None and found[-1][1] is Verdict.FAIL:
+                decided.add(name)
         return _folded(requirement.id, found)
 
     def _cases_of(self, requirement: str, fixtures: Mapping[str, Any]) -> list[_Case]:
@@ -152,8 +165,12 @@ class Corpus:
         return self._cases[requirement]
 
     def _models_of(self, requirement: str) -> list[str]:
-        """Return the models of the profiles that have a requirement, of those that are here."""
-        return [n for n in spec.models_of(spec.load(), requirement) if n in self._packages]
+        """Return the models of the profiles that have a requirement, of those that are here.
+
+        Those that look back farther come later: their rows are long, and who fails early is done.
+        """
+        here = [n for n in spec.models_of(spec.load(), requirement) if n in self._packages]
+        return sorted(here, key=lambda name: FORMS[name].reach if name in FORMS else 0)
 
     def _frozen(
         self,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import ml_dtypes
 import numpy as np
 import onnx
@@ -109,3 +112,34 @@ def test_what_openvino_cannot_compile_is_unsupported(candidate):
     call = OperatorCall("Attention", 23, inputs, {}, ("Y",))
     with pytest.raises(Unsupported, match="OpenVINO cannot compile Attention"):
         candidate.operator(call)
+
+
+FREED_ELSEWHERE = """
+import signal, threading
+from conformance.candidate import open_candidate
+
+with open_candidate("openvino") as candidate:
+    held = [candidate]
+    del candidate
+dropped = threading.Thread(target=held.clear)
+dropped.start()
+dropped.join()
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="the plug-in sets a signal stack on Linux alone"
+)
+def test_ctrl_c_still_works_where_another_thread_has_freed_the_runtime():
+    done = subprocess.run(
+        [sys.executable, "-c", FREED_ELSEWHERE],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr
