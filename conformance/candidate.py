@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from conformance.package import ModelPackage
-    from conformance.records import CandidateInfo, OperatorCall
+    from conformance.records import CandidateInfo, Continuation, GenerationRequest, OperatorCall
 
     Array = NDArray[Any]
     Ints = NDArray[np.int64]
@@ -86,6 +86,19 @@ class Model(Protocol):
         ...
 
 
+class Generating(Protocol):
+    """A model that generates text (capability ``generation``)."""
+
+    def generate(self, request: GenerationRequest) -> Sequence[Continuation]:
+        """Return what is added to each prompt, in their order.
+
+        Raises:
+            Refused: the request cannot be answered as it stands: an empty prompt, one that is too
+                long, no token to be added.
+        """
+        ...
+
+
 class Inspectable(Protocol):
     """A model that computes an ONNX graph and can show its inner values; for diagnosis alone.
 
@@ -124,7 +137,12 @@ class Candidate(Protocol):
         ...
 
 
-_CAPABILITIES = {"operator": "operators", "logits": "logits", "hidden_states": "hidden_states"}
+_CAPABILITIES = {
+    "operator": "operators",
+    "logits": "logits",
+    "hidden_states": "hidden_states",
+    "generate": "generation",
+}
 
 
 def method_of(owner: Any, name: str) -> Callable[..., Any]:

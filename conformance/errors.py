@@ -16,6 +16,7 @@
     |  |- CandidateRaised      ... it raised an exception
     |  |- CandidateCrashed     ... its process died
     |  |- CandidateTimeout     ... it did not answer in time
+    |  |- Refused              ... it says that the request cannot be answered as it stands
     |  `- MalformedOutput      ... it answered with the wrong shape, type or NaN
     `- Nonconformity           judge                 the answer is wrong (an AssertionError too)
 
@@ -106,6 +107,10 @@ class CandidateCrashed(CandidateFault):
 
 class CandidateTimeout(CandidateFault):
     """The candidate did not answer in time."""
+
+
+class Refused(CandidateFault):
+    """The candidate refuses a request; raised by adapters. A fault where the request is valid."""
 
 
 class MalformedOutput(CandidateFault):

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from conformance.records import Contract
     from reference_model.builds import Build
     from reference_model.planted import PlantedModel
+    from reference_model.trained import TrainedModel
     from reference_model.zoo import SuiteModel
 
     Array = NDArray[Any]
@@ -79,7 +80,7 @@ def suite_package(name: str) -> ModelPackage:
     return open_package(folder, name)
 
 
-def _intact(folder: Path, model: SuiteModel | PlantedModel) -> bool:
+def _intact(folder: Path, model: SuiteModel | PlantedModel | TrainedModel) -> bool:
     """Return whether a cached package is still what was written, and nothing beside it."""
     from reference_model import package, weights  # noqa: PLC0415  # not needed for a release
 

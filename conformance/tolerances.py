@@ -119,6 +119,25 @@ TOLERANCES = {
         "bits, so nothing is rounded in any order. The roundings of a mean are counted; those of "
         "the soft models were measured, and stand with the figures in oracles/closed_form.py.",
     ),
+    "chosen_greedily": Tolerance(
+        "A token that is not the most probable one behind those before it is exactly as probable "
+        "to within twice noise_max of the noise, and no more tokens are than noise makes.",
+        "Each of two logits may be off by the noise. What follows an excused token is judged "
+        "behind that token, so that it is excused once. The number of excused tokens is a sum of "
+        "independent chances, bounded at 1e-6 (Poisson). " + _NOISE,
+    ),
+    "same_logprobs": Tolerance(
+        "Each log-probability within twice noise_max of the noise and the bound of a log-softmax.",
+        "It is a logit less a weighted mean of logits, each of which may be off by the noise; the "
+        "bound is that of LogSoftmax in the contract's types. " + _NOISE,
+    ),
+    "ends_as_asked": Tolerance("Every row ends where it was to end, for the reason told.", _EXACT),
+    "refused": Tolerance("The request is refused.", _EXACT),
+    "chosen_by_closed_form": Tolerance(
+        "Every token has the largest logit of the closed form; of equals, to within the roundings "
+        "that it allows, any.",
+        "The logits are those of equals_closed_form: where they are exact, their order is.",
+    ),
     "all_zero": Tolerance(
         "Zero exactly.", "What is masked gets exp(-inf), which IEEE 754 defines as zero."
     ),

@@ -1,7 +1,11 @@
-"""The one error of the reference model's readers."""
+"""What the reference model refuses."""
 
 from __future__ import annotations
 
 
 class ConfigError(ValueError):
     """A model folder is no decoder that the reference model understands completely."""
+
+
+class RequestError(ValueError):
+    """A request for text cannot be answered as it stands: an empty prompt, or one too long."""

@@ -1,7 +1,8 @@
 """The suite's own models: tiny decoders that together use every mechanism of the architecture.
 
 A model is a config, a seed and the digest that its weights must have; nothing is downloaded. They
-know no language. Beside them stand the planted models, whose logits are known in closed form.
+know no language. Beside them stand the planted models, whose logits are known in closed form, and
+one that was trained, whose weights are a file.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from reference_model import planted
+from reference_model import planted, trained
 from reference_model.config import Attention, Llama3, Mlp, ModelConfig, Norm, Rope
 from reference_model.weights import Design, make_weights
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from reference_model.planted import PlantedModel
+    from reference_model.trained import TrainedModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,5 +175,7 @@ MODELS: Mapping[str, SuiteModel] = MappingProxyType(
 )
 """The seeded models by name."""
 
-ALL: Mapping[str, SuiteModel | PlantedModel] = MappingProxyType({**MODELS, **planted.MODELS})
-"""Every model of the suite by name, seeded and planted."""
+ALL: Mapping[str, SuiteModel | PlantedModel | TrainedModel] = MappingProxyType(
+    {**MODELS, **planted.MODELS, trained.BYTES.name: trained.BYTES}
+)
+"""Every model of the suite by name: seeded, planted and trained."""

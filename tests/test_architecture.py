@@ -95,6 +95,7 @@ ALLOWED = {
             "conformance.checks",
             "conformance.checked",
             "conformance.faults",
+            "conformance.generated",
             "conformance.inputs",
             "conformance.judge",
             "conformance.models",

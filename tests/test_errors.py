@@ -23,7 +23,7 @@ from onnx import helper
 from conformance import candidate, checked, errors, evidence, judge, models, package, schema, spec
 from conformance import plan as planning
 from conformance.adapters._onnx_model import GraphModel
-from conformance.records import Claims, Measurement, OperatorCall
+from conformance.records import Claims, GenerationRequest, Measurement, OperatorCall
 from conformance.worker import Limits, isolated
 
 SPEC = spec.load()
@@ -149,6 +149,12 @@ def too_many_deaths(tmp_path):
         operators.compute(CALL)
 
 
+def prompt_that_does_not_fit(_):
+    with candidate.open_candidate("pytorch") as subject:
+        model = subject.load(models.suite_package("trained-bytes"))
+        model.generate(GenerationRequest(((65,) * 250,), 7))
+
+
 def wrong_answer(_):
     observed = np.array([1.0, 2.5], np.float32)
     judge.bitwise_equal(observed, np.array([1.0, 2.0], np.float32), "logits")
@@ -205,6 +211,7 @@ RAISED = {
         ["output has shape \\[2, 2\\]"],
         "wanted \\[1, 2\\]",
     ),
+    "Refused": (prompt_that_does_not_fit, ["250 tokens", "256 positions"], "Shorten"),
     "Nonconformity": (wrong_answer, ["1 ", "logits\\[1\\]"], "allowed 0"),
 }
 

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from conformance.candidate import Candidate, Model, Session
     from conformance.mutants import Mutant
     from conformance.package import ModelPackage
-    from conformance.records import OperatorCall
+    from conformance.records import GenerationRequest, OperatorCall
+
+GENERATION = "generation"
+"""What faults of ``reference_model.generation`` have before the name of what they replace."""
 
 
 @contextmanager
@@ -95,7 +98,7 @@ class _Candidate:
 
 
 class _Model:
-    def __init__(self, honest: Model, mutant: Mutant, replaced: Callable[..., Any]) -> None:
+    def __init__(self, honest: Any, mutant: Mutant, replaced: Callable[..., Any]) -> None:
         self._honest, self._mutant, self._replaced = honest, mutant, replaced
 
     def logits(self, *inputs: Any) -> Any:
@@ -105,6 +108,10 @@ class _Model:
     def hidden_states(self, *inputs: Any) -> Any:
         with replaced_in_model(self._mutant):
             return self._honest.hidden_states(*inputs)
+
+    def generate(self, request: GenerationRequest) -> Any:
+        with replaced_in_model(self._mutant), replaced_in_generation(self._mutant):
+            return self._replaced("generate", self._honest.generate)(request)
 
     def start(self, batch: int) -> _Session:
         started = self._replaced("start", self._honest.start)(batch)
@@ -171,6 +178,19 @@ def replaced_in_model(mutant: Mutant) -> Iterator[None]:
     owner, _, attribute = mutant.replaces.rpartition(".")
     place = getattr(model, owner) if owner else model
     with mock.patch.object(place, attribute, _faulty(mutant, getattr(place, attribute))):
+        yield
+
+
+@contextmanager
+def replaced_in_generation(mutant: Mutant) -> Iterator[None]:
+    """Put the fault into ``reference_model.generation``, where it is in there."""
+    from reference_model import generation  # noqa: PLC0415  # imports torch
+
+    owner, _, attribute = mutant.replaces.rpartition(".")
+    if owner != GENERATION:
+        yield
+        return
+    with mock.patch.object(generation, attribute, _faulty(mutant, getattr(generation, attribute))):
         yield
 
 

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 from conformance.adapters import _torch, _torch_operators
 from conformance.adapters._session import ArraySession
 from conformance.candidate import choose, not_importable
-from conformance.records import CandidateInfo
+from conformance.errors import Refused
+from conformance.records import CandidateInfo, Continuation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,12 +29,12 @@ if TYPE_CHECKING:
 
     from conformance.candidate import Candidate
     from conformance.package import ModelPackage
-    from conformance.records import OperatorCall
+    from conformance.records import GenerationRequest, OperatorCall
 
     Array = NDArray[Any]
     Ints = NDArray[np.int64]
 
-_CAPABILITIES = frozenset({"logits", "cache", "operators", "hidden_states"})
+_CAPABILITIES = frozenset({"logits", "cache", "operators", "hidden_states", "generation"})
 _COMPILED = {"false": "eager", "decoder": "decoder compiled, operators eager", "true": "compiled"}
 """By ``compile``: how the runtime describes itself."""
 _LAYER = re.compile(r"layer\.\d+")
@@ -136,6 +137,21 @@ class _Model:
             for name, tap in output.taps.items()
             if _LAYER.fullmatch(name)
         }
+
+    def generate(self, request: GenerationRequest) -> list[Continuation]:
+        """Return what the reference decoder's own greedy loop adds to each prompt."""
+        from reference_model import generation  # noqa: PLC0415
+        from reference_model.errors import RequestError  # noqa: PLC0415
+
+        ends = generation.Ends(request.max_new_tokens, request.eos_ids, request.stop_sequences)
+        try:
+            rows = generation.continue_greedily(self._forward, request.prompts, ends)
+        except RequestError as error:
+            raise Refused(str(error)) from error
+        return [
+            Continuation(tuple(r.tokens), r.finish, tuple(r.logprobs) if request.logprobs else None)
+            for r in rows
+        ]
 
     def start(self, batch: int) -> ArraySession:
         """Return an empty session for ``batch`` rows."""

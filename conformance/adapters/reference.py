@@ -16,8 +16,14 @@ import numpy as np
 import conformance
 from conformance import precision, spec
 from conformance.candidate import choose
-from conformance.errors import CandidateUnavailable, SpecError, Unsupported, did_you_mean
-from conformance.records import CandidateInfo, Claims
+from conformance.errors import (
+    CandidateUnavailable,
+    Refused,
+    SpecError,
+    Unsupported,
+    did_you_mean,
+)
+from conformance.records import CandidateInfo, Claims, Continuation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -26,13 +32,15 @@ if TYPE_CHECKING:
 
     from conformance.candidate import Candidate
     from conformance.package import ModelPackage
-    from conformance.records import Contract, OperatorCall
+    from conformance.records import Contract, GenerationRequest, OperatorCall
 
     Array = NDArray[Any]
     Ints = NDArray[np.int64]
 
-_CAPABILITIES = frozenset({"logits", "cache", "operators", "hidden_states"})
+_CAPABILITIES = frozenset({"logits", "cache", "operators", "hidden_states", "generation"})
 _TARGET = "numpy"
+_DRAFT = 64
+"""Tokens that are guessed at once."""
 
 
 @contextmanager
@@ -68,7 +76,8 @@ class _Candidate:
         from conformance.oracles.decoder import Decoder  # noqa: PLC0415
 
         decoder = Decoder(Architecture.from_config(package.config), package.weights())
-        return _Model(decoder, precision.dtype(self._contract.output))
+        positions = package.config["max_position_embeddings"]
+        return _Model(decoder, precision.dtype(self._contract.output), positions)
 
     def operator(self, call: OperatorCall) -> dict[str, Array]:
         """Return the exact outputs, rounded once to the type of the contract."""
@@ -92,8 +101,8 @@ def _rounded(exact: Array, dtype: np.dtype[Any]) -> Array:
 class _Model:
     """The fp64 decoder, its answers rounded once."""
 
-    def __init__(self, decoder: Any, dtype: np.dtype[Any]) -> None:
-        self._decoder, self._dtype = decoder, dtype
+    def __init__(self, decoder: Any, dtype: np.dtype[Any], positions: int) -> None:
+        self._decoder, self._dtype, self._positions = decoder, dtype, positions
 
     def logits(self, input_ids_BT: Ints, attention_mask_BT: Ints, position_ids_BT: Ints) -> Array:
         """Return the logits (B, T, V)."""
@@ -107,10 +116,49 @@ class _Model:
         exact = self._decoder.hidden_states(input_ids_BT, attention_mask_BT, position_ids_BT)
         return {name: _rounded(tap, self._dtype) for name, tap in exact.items()}
 
+    def generate(self, request: GenerationRequest) -> list[Continuation]:
+        """Return what the oracle adds to each prompt, one row at a time."""
+        longest = max(map(len, request.prompts), default=0)
+        if not all(map(len, request.prompts)) or longest > self._positions:
+            raise Refused(f"prompts have from 1 to {self._positions} tokens")
+        return [self._continued(prompt, request) for prompt in request.prompts]
+
+    def _continued(self, prompt: tuple[int, ...], request: GenerationRequest) -> Continuation:
+        """Add tokens, as many in one pass as were guessed right: none that was only guessed."""
+        from conformance.oracles import generation  # noqa: PLC0415
+        from conformance.oracles.operators.softmax import log_softmax  # noqa: PLC0415
+
+        tokens: list[int] = []
+        logprobs: list[float] = []
+        while not (finish := generation.ending(tokens, request)):
+            row = [*prompt, *tokens]
+            guess = _guess(row)[: request.max_new_tokens - len(tokens) - 1]
+            ids_1T = np.array([row + guess], np.int64)
+            at_1T = np.arange(ids_1T.shape[1])[None]
+            exact_TV = self._decoder.logits(ids_1T, np.ones_like(ids_1T), at_1T)[0]
+            for exact_V, guessed in zip(exact_TV[len(row) - 1 :], [*guess, None], strict=True):
+                tokens.append(int(np.argmax(exact_V)))
+                logprobs.append(float(log_softmax(exact_V)[tokens[-1]]))
+                if tokens[-1] != guessed or generation.ending(tokens, request):
+                    break
+        return Continuation(tuple(tokens), finish, tuple(logprobs) if request.logprobs else None)
+
     def start(self, batch: int) -> _Session:
         """Return an empty session for ``batch`` rows."""
         none_BS = np.zeros((batch, 0), np.int64)
         return _Session(self, none_BS, none_BS)
+
+
+def _guess(row: list[int]) -> list[int]:
+    """Return what may follow: what did when the row's last two tokens stood in it before, and on.
+
+    Drafts from n-grams, as of prompt lookup decoding; what is guessed wrong costs time alone.
+    """
+    for end in range(len(row) - 1, 1, -1):
+        if row[end - 2 : end] == row[-2:]:
+            period = row[end:]
+            return (period * (1 + _DRAFT // len(period)))[:_DRAFT]
+    return []
 
 
 class _Session:

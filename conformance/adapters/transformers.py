@@ -10,7 +10,7 @@ import copy
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from conformance.adapters import _torch
+from conformance.adapters import _torch, _transformers_generation
 from conformance.candidate import choose, not_importable
 from conformance.errors import CandidateUnavailable, Unsupported, did_you_mean
 from conformance.records import CandidateInfo
@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 
     from conformance.candidate import Candidate
     from conformance.package import ModelPackage
-    from conformance.records import OperatorCall
+    from conformance.records import Continuation, GenerationRequest, OperatorCall
 
     Array = NDArray[Any]
     Ints = NDArray[np.int64]
 
 _ATTENTION = ("eager", "sdpa")
+_CAPABILITIES = frozenset({"logits", "cache", "hidden_states", "generation"})
 
 
 @contextmanager
@@ -80,13 +81,13 @@ class _Candidate:
             version=version,
             runtime=f"transformers {version} ({attention}), torch {torch.__version__}",
             device="cpu",
-            claims=_torch.claims(frozenset({"logits", "cache", "hidden_states"}), dtype),
+            claims=_torch.claims(_CAPABILITIES, dtype),
         )
 
     def load(self, package: ModelPackage) -> _Model:
         """Load the package's folder as Transformers itself understands it."""
         import torch  # noqa: PLC0415
-        from transformers import AutoModelForCausalLM  # noqa: PLC0415
+        from transformers import AutoModelForCausalLM, GenerationConfig  # noqa: PLC0415
 
         release = tuple(int(part) for part in self._version.split(".")[:2])
         keyword = "dtype" if release >= (4, 56) else "torch_dtype"
@@ -96,6 +97,8 @@ class _Candidate:
             attn_implementation=self._attention,
             **{keyword: getattr(torch, self._dtype)},
         )
+        # What a checkpoint wishes for generation (ends, penalties) is not what is asked here.
+        model.generation_config = GenerationConfig()
         return _Model(model.eval())
 
     def operator(self, call: OperatorCall) -> dict[str, Array]:
@@ -153,6 +156,10 @@ class _Model:
             for hook in hooks:
                 hook.remove()
         return taps
+
+    def generate(self, request: GenerationRequest) -> list[Continuation]:
+        """Return what Transformers' own greedy generation adds to each prompt."""
+        return _transformers_generation.generate(self._model, request)
 
     def start(self, batch: int) -> _Session:
         """Return an empty session; the cache takes its batch from the first tokens."""

@@ -22,6 +22,13 @@ from conformance.judge.equivalence import (
     both_within_noise,
     same_decisions,
 )
+from conformance.judge.generation import (
+    chosen_by_closed_form,
+    chosen_greedily,
+    ends_as_asked,
+    refused,
+    same_logprobs,
+)
 from conformance.judge.noise import max_within_noise, related, within_noise
 from conformance.judge.values import (
     all_finite,
@@ -40,15 +47,20 @@ __all__ = [
     "both_max_within_noise",
     "both_within_bounds",
     "both_within_noise",
+    "chosen_by_closed_form",
+    "chosen_greedily",
+    "ends_as_asked",
     "equals_closed_form",
     "follows_schema",
     "free_of_faults",
     "in_its_type",
     "max_within_noise",
+    "refused",
     "related",
     "same_decisions",
     "same_distribution",
     "same_gain",
+    "same_logprobs",
     "same_loss",
     "same_ranking",
     "unchanged",

@@ -6,6 +6,7 @@ a *case* is one parametrisation of a check, a *verdict* belongs to a case or a r
 """
 
 from conformance.records.candidates import OWN_DOMAIN, Array, CandidateInfo, Claims, OperatorCall
+from conformance.records.generation import FINISHES, Continuation, GenerationRequest
 from conformance.records.reports import Against, Distance, ModelRecord, Report, Run, SideBySide
 from conformance.records.results import (
     CaseResult,
@@ -20,16 +21,19 @@ from conformance.records.results import (
 from conformance.records.standard import Contract, Level, Oracle, Profile, Requirement, Spec, Term
 
 __all__ = [
+    "FINISHES",
     "OWN_DOMAIN",
     "Against",
     "Array",
     "CandidateInfo",
     "CaseResult",
     "Claims",
+    "Continuation",
     "Contract",
     "Diagnosis",
     "Distance",
     "Divergence",
+    "GenerationRequest",
     "Level",
     "Measurement",
     "ModelRecord",

@@ -21,7 +21,7 @@ from conformance.candidate import method_of, open_candidate
 from conformance.errors import ConformanceError, MalformedOutput
 from conformance.raised import error_text
 from conformance.records import OperatorCall
-from conformance.worker import wire
+from conformance.worker import generation, wire
 from conformance.worker.supervisor import TRAVELLING
 
 if TYPE_CHECKING:
@@ -174,6 +174,9 @@ class _Service:
             case "start" | "copy" | "showing" as verb:
                 given = [header[name] for name in _TAKES[verb]]
                 return self._kept(method_of(subject, verb)(*given))
+            case "generate":
+                request = generation.request_of(header, message.arrays)
+                return generation.answer(method_of(subject, "generate")(request))
             case "crop":
                 method_of(subject, "crop")(header["length"])
             case "reorder":

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from conformance.errors import CandidateCrashed, MalformedOutput, UsageError
+from conformance.worker import generation
 from conformance.worker.supervisor import Limits, Supervisor, built_in, handle_in
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from conformance.candidate import Candidate
     from conformance.package import ModelPackage
-    from conformance.records import CandidateInfo, OperatorCall
+    from conformance.records import CandidateInfo, Continuation, GenerationRequest, OperatorCall
     from conformance.worker.wire import Message
 
     Array = NDArray[Any]
@@ -144,6 +145,11 @@ class _Model:
         """Open the graph in the child with inner values as outputs."""
         answer = self._ask("showing", {}, names=list(names))
         return _Shown(self._supervisor, _Remote(self._supervisor, self._supervisor.life, answer))
+
+    def generate(self, request: GenerationRequest) -> list[Continuation]:
+        """Return what is added to each prompt."""
+        fields, arrays = generation.told(request)
+        return generation.continuations_of(self._ask("generate", arrays, **fields))
 
     def start(self, batch: int) -> _Session:
         """Return an empty session for ``batch`` rows."""

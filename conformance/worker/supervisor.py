@@ -35,6 +35,7 @@ TRAVELLING = {
         errors.MalformedOutput,
         errors.NotInBuild,
         errors.PackageError,
+        errors.Refused,
         errors.Unsupported,
         errors.UsageError,
     )

@@ -13,17 +13,20 @@ from conformance import matrix, models, mutants
 from conformance.adapters import mutant as adapter
 from conformance.errors import CandidateUnavailable
 from conformance.records import OperatorCall
+from reference_model import generation
 from reference_model import model as decoder
 
 KNOWN = mutants.all_mutants()
-VALUES = {"config", "graph", "info", "load", "logits", "start", "append", "copy", "crop", "reorder"}
+SESSION = {"start", "append", "copy", "crop", "reorder"}
+VALUES = {"config", "graph", "info", "load", "logits", "generate", *SESSION}
 IDS = np.array([[5, 6, 7, 8]])
 INPUTS = (IDS, np.ones_like(IDS), np.arange(4)[None])
 
 
 def _attributes():
-    """Return everything in the decoder's module that a mutant can replace, by name."""
+    """Return everything in the decoder's modules that a mutant can replace, by name."""
     found = dict(vars(decoder))
+    found |= {f"{adapter.GENERATION}.{key}": member for key, member in vars(generation).items()}
     for name, value in vars(decoder).items():
         if isinstance(value, type):
             found |= {f"{name}.{key}": member for key, member in vars(value).items()}
