@@ -41,7 +41,10 @@ _LONGER = 7
 """How much longer the corpus is on which faults are looked for that the frozen one leaves open."""
 _NOTHING = 1e-10
 """Below this share of the largest logit an effect is the rounding of fp64."""
-_ELSEWHERE = ("start", "append", "copy", "crop", "reorder", "info", "load", "graph")
+_ELSEWHERE = (
+    *("start", "append", "copy", "crop", "reorder", "info", "load", "graph"),
+    *("process", "draw"),
+)
 """What mutants replace that the logits of one pass do not show, or not in fp64."""
 
 

@@ -15,10 +15,10 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from conformance.adapters import _torch, _torch_operators
+from conformance.adapters import _sampling, _torch, _torch_operators
 from conformance.adapters._session import ArraySession
 from conformance.candidate import choose, not_importable
-from conformance.records import CandidateInfo
+from conformance.records import CandidateInfo, SamplingPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,12 +28,14 @@ if TYPE_CHECKING:
 
     from conformance.candidate import Candidate
     from conformance.package import ModelPackage
-    from conformance.records import OperatorCall
+    from conformance.records import OperatorCall, SamplingCall
 
     Array = NDArray[Any]
     Ints = NDArray[np.int64]
 
-_CAPABILITIES = frozenset({"logits", "cache", "operators", "hidden_states"})
+_CAPABILITIES = (
+    frozenset({"logits", "cache", "operators", "hidden_states"}) | _sampling.CAPABILITIES
+)
 _COMPILED = {"false": "eager", "decoder": "decoder compiled, operators eager", "true": "compiled"}
 """By ``compile``: how the runtime describes itself."""
 _LAYER = re.compile(r"layer\.\d+")
@@ -74,6 +76,7 @@ class _Candidate:
         self._compiled = options["compile"]
         self._eager_attention = options["attention"] == "eager"
         claims = _torch.claims(_CAPABILITIES, options["dtype"])
+        claims = dataclasses.replace(claims, sampling=SamplingPolicy())
         how = _COMPILED[self._compiled]
         if self._eager_attention:  # a softmax of minus infinities alone is 0 / 0
             terms = {**claims.contract, "query_without_keys": "nan"}
@@ -106,6 +109,14 @@ class _Candidate:
                 eager_attention=self._eager_attention,
                 compiled=self._compiled == "true",
             )
+
+    def process(self, call: SamplingCall) -> Array:
+        """Return the distributions (B, V) of the reference model's sampler."""
+        return _sampling.process(call)
+
+    def sample(self, call: SamplingCall, seed: int, draws: int) -> Ints:
+        """Return tokens (B, N) that it draws."""
+        return _sampling.draw(self.process(call), seed, draws)
 
 
 class _Model:

@@ -78,6 +78,8 @@ EXPORTED = (
 """Faults of the decoder that are tried as exported graphs too, at fp32: one for each topic."""
 _LAST = "FAULT-001"
 """Compares with every known fault, which takes longer than all else: asked where nothing failed."""
+_OF_SAMPLING = {"process": {"distributions", "sampling"}, "draw": {"sampling"}}
+"""By what a mutant replaces: the capabilities that show it."""
 _FAULTS = {
     "jax": {
         "SOFTMAX-001": "0.10 in bfloat16 rounds the distance to the maximum before it takes the "
@@ -231,16 +233,20 @@ def reached(mutant: Mutant, requirements: Sequence[Requirement]) -> list[Require
     """Return the requirements whose checks can come upon a mutant's fault at all.
 
     A fault in one operator cannot be seen by a check of another, nor by one of the decoder, which
-    has operators of its own; those cells are not run. Nor are those of two candidates and those of
-    closed forms unless the mutant names them: beside an honest candidate, or on models that are
-    blind by design, they fail what the others do, and little else.
+    has operators of its own, and a fault of a model by none of sampling; those cells are not run.
+    Nor are those of two candidates and those of closed forms unless the mutant names them: beside
+    an honest candidate, or on models that are blind by design, they fail what the others do, and
+    little else.
     """
     requirements = [r for r in requirements if not _where_named(r) or r.id in mutant.kills]
     if mutant.operator is not None:
         return [r for r in requirements if (r.operator or "").partition("-")[0] == mutant.operator]
     if mutant.replaces == "info":
         return [r for r in requirements if r.operator is None and not r.needs]
-    return [r for r in requirements if r.operator is None and r.needs]
+    if mutant.replaces in _OF_SAMPLING:
+        return [r for r in requirements if _OF_SAMPLING[mutant.replaces] & set(r.needs)]
+    model = (r for r in requirements if r.operator is None and r.needs)
+    return [r for r in model if not _OF_SAMPLING["process"] & set(r.needs)]
 
 
 def _where_named(requirement: Requirement) -> bool:

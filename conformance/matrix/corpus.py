@@ -15,6 +15,7 @@ from conformance import catalogue, evidence, faults, inputs, models, spec
 from conformance.checked import CheckedModel, CheckedOperators, RememberedOracle, RememberedTruths
 from conformance.plan import unclaimed
 from conformance.records import Measurement, Verdict
+from conformance.sampler import CheckedSampler
 from conformance.verdicts import combine, verdict_of
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ class Corpus:
         return {
             "candidate": candidate.info,
             "operators": CheckedOperators(candidate, contract, truths, who),
+            "sampler": CheckedSampler(candidate, candidate.info.claims.sampling),
             "model": {
                 name: self._checked(candidate, package, contract, who)
                 for name, package in self._packages.items()

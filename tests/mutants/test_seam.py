@@ -16,7 +16,10 @@ from conformance.records import OperatorCall
 from reference_model import model as decoder
 
 KNOWN = mutants.all_mutants()
-VALUES = {"config", "graph", "info", "load", "logits", "start", "append", "copy", "crop", "reorder"}
+VALUES = {
+    *("config", "graph", "info", "load", "logits", "start", "append", "copy", "crop", "reorder"),
+    *("process", "draw"),
+}
 IDS = np.array([[5, 6, 7, 8]])
 INPUTS = (IDS, np.ones_like(IDS), np.arange(4)[None])
 
