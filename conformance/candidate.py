@@ -37,7 +37,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from conformance.package import ModelPackage
-    from conformance.records import CandidateInfo, Continuation, GenerationRequest, OperatorCall
+    from conformance.records import (
+        CandidateInfo,
+        Continuation,
+        GenerationRequest,
+        OperatorCall,
+        SamplingCall,
+    )
 
     Array = NDArray[Any]
     Ints = NDArray[np.int64]
@@ -137,11 +143,32 @@ class Candidate(Protocol):
         ...
 
 
+class Sampler(Protocol):
+    """What a candidate has too that claims ``distributions`` or ``sampling``; it needs no model."""
+
+    def process(self, call: SamplingCall) -> Array:
+        """Return the distributions that tokens are drawn from, float32 (B, V).
+
+        By the steps and policies that the claims declare (capability ``distributions``).
+        """
+        ...
+
+    def sample(self, call: SamplingCall, seed: int, draws: int) -> Array:
+        """Return token ids, int64 (B, N), each row drawn ``draws`` times from its distribution.
+
+        Every draw is as if it were the only one: nothing that was drawn before counts (capability
+        ``sampling``). Where ``seeded`` is claimed too the same seed draws the same tokens.
+        """
+        ...
+
+
 _CAPABILITIES = {
     "operator": "operators",
     "logits": "logits",
     "hidden_states": "hidden_states",
     "generate": "generation",
+    "process": "distributions",
+    "sample": "sampling",
 }
 
 

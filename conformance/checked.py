@@ -246,7 +246,7 @@ class CheckedModel:
                 f"{what} answered {got}; wanted a dict with {', '.join(self.exact_taps)}"
             )
         return {
-            name: _formed(self.named(name), answer[name], exact.shape, self.contract.output)
+            name: formed(self.named(name), answer[name], exact.shape, self.contract.output)
             for name, exact in self.exact_taps.items()
         }
 
@@ -264,7 +264,7 @@ class CheckedModel:
     def formed(self, answer: Any, shape: tuple[int, ...]) -> Array:
         """Return the candidate's logits, once their type and shape are right."""
         wanted = (*shape, self.vocab)
-        logits_BTV = _formed(self.named("logits"), answer, wanted, self.contract.output, _AXES)
+        logits_BTV = formed(self.named("logits"), answer, wanted, self.contract.output, _AXES)
         evidence.answered(logits_BTV, lambda _: np.asarray(self.noise.max))
         return logits_BTV
 
@@ -326,7 +326,7 @@ class CheckedOperators:
             )
         truth = self.expected(call)
         outputs = {
-            name: _formed(name, answer[name], truth[name].value.shape, truth[name].dtype)
+            name: formed(name, answer[name], truth[name].value.shape, truth[name].dtype)
             for name in call.outputs
         }
         for name, array in outputs.items():
@@ -378,9 +378,12 @@ def _copied(array: Array) -> Array:
     return copy
 
 
-def _formed(
-    name: str, answer: Any, shape: tuple[int, ...], type_name: str, axes: str = ""
-) -> Array:
+def formed(name: str, answer: Any, shape: tuple[int, ...], type_name: str, axes: str = "") -> Array:
+    """Return a copy of an answer, once its type and shape are right.
+
+    Raises:
+        MalformedOutput: it is no array, or of another type or shape.
+    """
     if not isinstance(answer, np.ndarray):
         raise MalformedOutput(f"{name} is a {type(answer).__name__}; wanted a NumPy array")
     if answer.dtype != precision.dtype(type_name):

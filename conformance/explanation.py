@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from conformance import catalogue, mutants, proof
 from conformance.oracles.closed_form import FORMS
 from conformance.records import Oracle
+from conformance.records.sampling import SEEN, STEPS, TIES
 from conformance.report._text import wrapped
 from conformance.tolerances import TOLERANCES, Tolerance
 
@@ -26,6 +27,18 @@ ORACLES = {
     Oracle.STATISTICAL: "a statistical test of many answers",
 }
 """Where each oracle takes the expected value from."""
+POLICIES = (
+    ("`order`", ", ".join(STEPS), "the steps that there are, in their order"),
+    ("`top_k_ties`", ", ".join(TIES), "what stays of tokens as probable as the k-th"),
+    ("`repetition_sees`", ", ".join(SEEN), "the tokens that the penalty looks at"),
+    (
+        "`presence_sees`",
+        ", ".join(reversed(SEEN)),
+        "the tokens that the presence and the frequency penalty look at",
+    ),
+    ("`last_tokens`", "0, or a number", "how many of the last of them; 0 for all"),
+)
+"""What a candidate declares of its sampling, its values, and what it means."""
 
 
 def tolerances(requirement: str) -> dict[str, Tolerance]:
@@ -54,6 +67,7 @@ def history(mutant: Mutant) -> str:
 def needs(requirement: Requirement) -> str:
     """Return what a requirement needs: capabilities, and a second candidate."""
     told = ", ".join(requirement.needs) or "no capability"
+    told += f"; sampling steps {', '.join(requirement.steps)}" if requirement.steps else ""
     return f"{told}; of two candidates (--against)" if requirement.two_candidates else told
 
 

@@ -43,7 +43,10 @@ _LONGER = 7
 _NOTHING = 1e-10
 """Below this share of the largest logit an effect is the rounding of fp64."""
 _SESSION = ("start", "append", "copy", "crop", "reorder")
-_ELSEWHERE = (*_SESSION, "info", "load", "graph", "generate", "generation")
+_ELSEWHERE = (
+    *_SESSION,
+    *("info", "load", "graph", "generate", "generation", "process", "draw"),
+)
 """What mutants replace that the logits of one pass do not show, or not in fp64."""
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from conformance.checked import CheckedModel, CheckedOperators
     from conformance.package import ModelPackage
     from conformance.records import CandidateInfo
+    from conformance.sampler import CheckedSampler
 
 SUBJECT = pytest.StashKey[Subject]()
 
@@ -67,3 +68,9 @@ def package(model: CheckedModel) -> ModelPackage:
 def operators(subject: Subject) -> CheckedOperators:
     """The candidate's operators."""
     return subject.operators
+
+
+@pytest.fixture(scope="session")
+def sampler(subject: Subject) -> CheckedSampler:
+    """The candidate's sampling."""
+    return subject.sampler

@@ -32,7 +32,10 @@ WATCH = pytest.StashKey[Watch]()
 _MESSAGE_CHARACTERS = 4000
 _FIXTURES = "conformance.fixtures"
 _OURS = frozenset(
-    {"subject", "candidate", "model", "other_model", "package", "operators", "other_operators"}
+    {
+        *("subject", "candidate", "model", "other_model", "package"),
+        *("operators", "other_operators", "sampler"),
+    }
 )
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from tabulate import tabulate
 
 from conformance.errors import UsageError, did_you_mean
-from conformance.records import Verdict
+from conformance.records import SamplingPolicy, Verdict
+from conformance.records.sampling import SEEN, STEPS, TIES
 from conformance.verdicts import NOT_SELECTED
 
 if TYPE_CHECKING:
@@ -75,6 +76,17 @@ def _check_claims(claims: Claims, spec: Spec, profile: Profile) -> None:
         raise UsageError(
             f"the candidate claims {claims.precision!r}; profile {profile.name} is stated for "
             f"{', '.join(profile.precisions)}"
+        )
+    policy = claims.sampling or SamplingPolicy()
+    _check_known("step of sampling", policy.order, STEPS)
+    _check_known("policy of ties", [policy.top_k_ties], TIES)
+    _check_known(
+        "policy of what penalties see", [policy.repetition_sees, policy.presence_sees], SEEN
+    )
+    if len(set(policy.order)) != len(policy.order) or policy.last_tokens < 0:
+        raise UsageError(
+            f"the candidate claims the sampling steps {', '.join(policy.order)} over the last "
+            f"{policy.last_tokens} tokens; wanted each step once, and a number from 0"
         )
 
 
@@ -143,7 +155,8 @@ def unclaimed(requirement: Requirement, claims: Claims) -> str:
     operator = (requirement.operator or "").partition("-")[0]
     if operator and claims.operators is not None and operator not in claims.operators:
         return f"operator {operator}"
-    return ""
+    steps = (claims.sampling or SamplingPolicy()).order
+    return next((f"sampling step {step}" for step in requirement.steps if step not in steps), "")
 
 
 def _check_known(kind: str, names: Collection[str], known: Collection[str]) -> None:

@@ -186,7 +186,20 @@ def _profiles(standard: Spec) -> str:
         "A requirement that needs a capability which is not claimed is not applicable; one that "
         "the profile demands has to be claimed, and fails where it is not."
     )
-    return _section("Profiles and capabilities", f"{profiles}\n\n{note}\n\n{capabilities}")
+    body = f"{profiles}\n\n{note}\n\n{capabilities}\n\n{_policies()}"
+    return _section("Profiles and capabilities", body)
+
+
+def _policies() -> str:
+    columns = ("policy", "may be declared as, the standard's own first", "meaning")
+    policies = _table(columns, explanation.POLICIES)
+    note = (
+        "Runtimes choose tokens in different ways, and none of them is wrong. A candidate declares "
+        "its own beside its capabilities, and is judged by what it declares; what it declares "
+        "nothing of is taken as the standard has it, and a step that it does not have is not "
+        "applicable."
+    )
+    return f"{note}\n\n{policies}"
 
 
 def _closed_forms() -> str:

@@ -27,7 +27,16 @@ from conformance.errors import (
 from conformance.oracles.corpus import TOKENS
 from conformance.package import CONFIG
 from conformance.raised import clean, error_text
-from conformance.records import Against, CandidateInfo, Claims, ModelRecord, NoiseUnit, Oracle
+from conformance.records import (
+    Against,
+    CandidateInfo,
+    Claims,
+    ModelRecord,
+    NoiseUnit,
+    Oracle,
+    SamplingPolicy,
+)
+from conformance.sampler import CheckedSampler
 from reference_model.builds import BUILDS
 
 if TYPE_CHECKING:
@@ -56,6 +65,7 @@ class Subject:
     contract: Contract
     models: Mapping[str, CheckedModel]
     operators: CheckedOperators
+    sampler: CheckedSampler
     fault: CandidateFault | None = None
     """Why it could not be opened, where it could not: then it has not described itself either."""
     against: Subject | None = None
@@ -147,6 +157,7 @@ def open_subject(selection: Selection, standard: Spec, profile: Profile) -> Iter
                 contract=contract,
                 models={p.name: _checked(candidate, p, contract, oracles, who) for p in packages},
                 operators=CheckedOperators(candidate, contract, who=who),
+                sampler=CheckedSampler(candidate, info.claims.sampling),
                 fault=candidate.fault if isinstance(candidate, _Unopened) else None,
             )
 
@@ -244,6 +255,7 @@ def _claims(selection: Selection) -> Claims | None:
         document["precision"],
         document.get("contract", {}),
         frozenset(document["operators"]) if "operators" in document else None,
+        SamplingPolicy.of(document.get("sampling")),
     )
 
 
@@ -301,7 +313,21 @@ def _misdescribed(candidate: Candidate) -> CandidateFault | None:
             f"the candidate claims the contract {info.claims.contract!r}; wanted a mapping from "
             "terms, such as {'score': 'bfloat16'}"
         )
-    return None
+    return _misdeclared(info.claims.sampling)
+
+
+def _misdeclared(policy: Any) -> CandidateFault | None:
+    """Return what is wrong with the form of a sampling policy; the plan knows its words."""
+    if policy is None:
+        return None
+    if isinstance(policy, SamplingPolicy) and isinstance(policy.order, tuple):
+        words = *policy.order, policy.top_k_ties, policy.repetition_sees, policy.presence_sees
+        if all(isinstance(word, str) for word in words) and type(policy.last_tokens) is int:
+            return None
+    return MalformedOutput(
+        f"the candidate claims sampling {policy!r}; wanted a conformance.records.SamplingPolicy "
+        "of words and a number, or None"
+    )
 
 
 def _close(opening: AbstractContextManager[Candidate]) -> None:
@@ -355,4 +381,4 @@ class _Unopened:
     def _refuse(self, *_: Any) -> NoReturn:
         raise self.fault
 
-    load = operator = _refuse
+    load = operator = process = sample = _refuse

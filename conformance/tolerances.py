@@ -30,6 +30,16 @@ _SUM = (
 )
 _EXACT = "No arithmetic lies between the two sides, so there is nothing to round."
 
+_LOOKS = (
+    " So many draws that a total variation of 0.02 or more is noticed with a probability of 0.99."
+)
+_DRAWS = (
+    "Cells are pooled until each holds a thirty-second (of pairs, a quarter), so that G2 follows "
+    "chi-squared. A total variation of d makes it noncentral by 4 n d^2 at least (Pinsker), which "
+    "tells n. Both looks fail an honest candidate once in 10^8 tests, 10^4 tests of a run less "
+    "often than once in 10^4 runs; sizes and powers are measured in reports/sampling-power.md."
+)
+
 TOLERANCES = {
     "within_noise": Tolerance(
         "The error against fp64 on the whole corpus: its RMS within the contract's noise_rms noise "
@@ -107,6 +117,42 @@ TOLERANCES = {
         "two makes.",
         "The number of different choices is a sum of independent chances, of the one and of the "
         "other, bounded at 1e-6 (Poisson): less than each may have of its own, added up.",
+    ),
+    "same_shares": Tolerance(
+        "The same tokens have a share, and each share lies within the rounding error bound of "
+        "float32 that the oracle derives for this very request.",
+        "The errors of logits, temperature and penalties are carried through the softmax to first "
+        "order, with the roundings of its sum (Higham 2002, section 3.1), of each limit once more. "
+        "Judged are logits on which every token is four bounds away from the edge of every limit.",
+    ),
+    "in_support": Tolerance(
+        "No drawn token outside the support, of 6,905 draws a row.",
+        "A share of 1e-3 outside is missed with a probability of 1e-3: (1 - 1e-3)^6905.",
+    ),
+    "as_often": Tolerance(
+        "G2 of the frequencies within the quantile of chi-squared at 1e-3 over the number of "
+        "rows; where it is not, of four times as many fresh draws, at 1e-5." + _LOOKS,
+        _DRAWS,
+    ),
+    "over_seeds": Tolerance(
+        "The same of the first draws of seeds in a row, where a total variation of 0.1 has to be "
+        "noticed: each draw costs a call of its own.",
+        _DRAWS,
+    ),
+    "independent_steps": Tolerance(
+        "G2 of pairs of draws that follow each other, against the product of their frequencies."
+        + _LOOKS,
+        _DRAWS,
+    ),
+    "independent_rows": Tolerance(
+        "G2 of pairs of draws of neighbouring rows, the same draw and one apart, against the "
+        "product of their frequencies." + _LOOKS,
+        _DRAWS,
+    ),
+    "independent_seeds": Tolerance(
+        "G2 of pairs of draws of seeds that follow each other, the same draw and one apart, "
+        "against the product of their frequencies." + _LOOKS,
+        _DRAWS,
     ),
     "bitwise_equal": Tolerance(
         "The same numbers, bit for bit.",

@@ -59,6 +59,7 @@ ALLOWED = {
     "conformance/judge": (
         (
             "numpy",
+            "scipy",
             "conformance.judge",
             "conformance.evidence",
             "conformance.fingerprint",
@@ -102,6 +103,7 @@ ALLOWED = {
             "conformance.package",
             "conformance.records",
             "conformance.oracles",
+            "conformance.sampler",
             "conformance.spec",
         ),
         "checks know no adapter, no report and no plugin",

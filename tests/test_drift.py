@@ -38,11 +38,16 @@ def test_a_requirement_is_decided_on_the_models_of_the_profiles_that_have_it():
     assert spec.models_of(SPEC, "SOFTMAX-004") == ()
 
 
-def test_release_holds_every_requirement_that_needs_no_operators():
+SAMPLING = {"distributions", "sampling", "seeded"}
+
+
+def test_release_holds_every_requirement_that_needs_no_operators_and_no_sampling():
     decidable = {
         r.id
         for r in SPEC.requirements.values()
-        if "operators" not in r.needs and not r.suite_model and not r.two_candidates
+        if not {"operators", *SAMPLING} & set(r.needs)
+        and not r.suite_model
+        and not r.two_candidates
     }
     assert set(SPEC.profiles["release"].requirements) == decidable
 

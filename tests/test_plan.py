@@ -8,7 +8,16 @@ import pytest
 
 from conformance.errors import UsageError
 from conformance.plan import plan
-from conformance.records import Claims, Level, Oracle, Profile, Requirement, Spec, Verdict
+from conformance.records import (
+    Claims,
+    Level,
+    Oracle,
+    Profile,
+    Requirement,
+    SamplingPolicy,
+    Spec,
+    Verdict,
+)
 
 
 def requirement(name: str, *needs: str, untestable: str | None = None) -> Requirement:
@@ -73,6 +82,39 @@ def test_what_was_not_selected_is_not_run_whatever_was_claimed():
 def test_what_nobody_defined_is_refused(claims, only, message):
     with pytest.raises(UsageError, match=message):
         plan(SMALL, PROFILE, claims, only)
+
+
+WITHOUT_PRESENCE = SamplingPolicy(order=("temperature", "top_k"))
+
+
+def test_a_step_of_sampling_that_a_candidate_does_not_have_does_not_apply():
+    row = dataclasses.replace(requirement("A-001", "logits"), steps=("temperature", "presence"))
+    standard = dataclasses.replace(SMALL, requirements={**SMALL.requirements, "A-001": row})
+    claims = Claims(frozenset({"logits", "cache"}))
+    assert plan(standard, PROFILE, claims)[0].runs
+    without = dataclasses.replace(claims, sampling=WITHOUT_PRESENCE)
+    found = plan(standard, PROFILE, without)[0]
+    assert (found.verdict, found.reason) == (
+        Verdict.NOT_APPLICABLE,
+        "sampling step presence is not claimed",
+    )
+
+
+@pytest.mark.parametrize(
+    ("policy", "message"),
+    [
+        (SamplingPolicy(order=("temprature",)), "'temprature'. Did you mean 'temperature'"),
+        (SamplingPolicy(order=("top_k", "top_k")), "each step once"),
+        (SamplingPolicy(top_k_ties="first"), "no policy of ties 'first'"),
+        (SamplingPolicy(presence_sees="prompt"), "penalties see 'prompt'"),
+        (SamplingPolicy(last_tokens=-1), "over the last -1 tokens"),
+    ],
+    ids=["step", "twice", "ties", "seen", "last"],
+)
+def test_a_policy_of_sampling_that_nobody_defined_is_refused(policy, message):
+    claims = Claims(frozenset({"logits"}), sampling=policy)
+    with pytest.raises(UsageError, match=message):
+        plan(SMALL, PROFILE, claims)
 
 
 def test_a_requirement_outside_the_profile_is_refused():

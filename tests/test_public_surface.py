@@ -75,6 +75,7 @@ def test_the_fixtures_that_checks_are_written_against():
         "other_model",
         "other_operators",
         "package",
+        "sampler",
         "subject",
     }
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 from conformance import mutants
-from conformance.adapters import onnxruntime, pytorch
+from conformance.adapters import _sampling, onnxruntime, pytorch
 from conformance.candidate import choose
 from conformance.errors import CandidateUnavailable, did_you_mean
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from conformance.candidate import Candidate, Model, Session
     from conformance.mutants import Mutant
     from conformance.package import ModelPackage
-    from conformance.records import GenerationRequest, OperatorCall
+    from conformance.records import GenerationRequest, OperatorCall, SamplingCall
 
 GENERATION = "generation"
 """What faults of ``reference_model.generation`` have before the name of what they replace."""
@@ -95,6 +95,14 @@ class _Candidate:
         """Compute one standard operator, with the fault if it is in this one."""
         answer = self._replaced(f"operator {call.operator}", self._honest.operator)(call)
         return dict(answer)
+
+    def process(self, call: SamplingCall) -> Any:
+        """Return the distributions (B, V), with the fault if it is in them."""
+        return self._replaced("process", _sampling.process)(call)
+
+    def sample(self, call: SamplingCall, seed: int, draws: int) -> Any:
+        """Return tokens (B, N) of the same distributions, with the fault if it is in the draw."""
+        return self._replaced("draw", _sampling.draw)(self.process(call), seed, draws)
 
 
 class _Model:

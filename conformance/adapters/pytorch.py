@@ -15,11 +15,11 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from conformance.adapters import _torch, _torch_operators
+from conformance.adapters import _sampling, _torch, _torch_operators
 from conformance.adapters._session import ArraySession
 from conformance.candidate import choose, not_importable
 from conformance.errors import Refused
-from conformance.records import CandidateInfo, Continuation
+from conformance.records import CandidateInfo, Continuation, SamplingPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,12 +29,15 @@ if TYPE_CHECKING:
 
     from conformance.candidate import Candidate
     from conformance.package import ModelPackage
-    from conformance.records import GenerationRequest, OperatorCall
+    from conformance.records import GenerationRequest, OperatorCall, SamplingCall
 
     Array = NDArray[Any]
     Ints = NDArray[np.int64]
 
-_CAPABILITIES = frozenset({"logits", "cache", "operators", "hidden_states", "generation"})
+_CAPABILITIES = (
+    frozenset({"logits", "cache", "operators", "hidden_states", "generation"})
+    | _sampling.CAPABILITIES
+)
 _COMPILED = {"false": "eager", "decoder": "decoder compiled, operators eager", "true": "compiled"}
 """By ``compile``: how the runtime describes itself."""
 _LAYER = re.compile(r"layer\.\d+")
@@ -75,6 +78,7 @@ class _Candidate:
         self._compiled = options["compile"]
         self._eager_attention = options["attention"] == "eager"
         claims = _torch.claims(_CAPABILITIES, options["dtype"])
+        claims = dataclasses.replace(claims, sampling=SamplingPolicy())
         how = _COMPILED[self._compiled]
         if self._eager_attention:  # a softmax of minus infinities alone is 0 / 0
             terms = {**claims.contract, "query_without_keys": "nan"}
@@ -107,6 +111,14 @@ class _Candidate:
                 eager_attention=self._eager_attention,
                 compiled=self._compiled == "true",
             )
+
+    def process(self, call: SamplingCall) -> Array:
+        """Return the distributions (B, V) of the reference model's sampler."""
+        return _sampling.process(call)
+
+    def sample(self, call: SamplingCall, seed: int, draws: int) -> Ints:
+        """Return tokens (B, N) that it draws."""
+        return _sampling.draw(self.process(call), seed, draws)
 
 
 class _Model:

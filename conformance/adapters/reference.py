@@ -23,7 +23,7 @@ from conformance.errors import (
     Unsupported,
     did_you_mean,
 )
-from conformance.records import CandidateInfo, Claims, Continuation
+from conformance.records import CandidateInfo, Claims, Continuation, SamplingPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -32,12 +32,14 @@ if TYPE_CHECKING:
 
     from conformance.candidate import Candidate
     from conformance.package import ModelPackage
-    from conformance.records import Contract, GenerationRequest, OperatorCall
+    from conformance.records import Contract, GenerationRequest, OperatorCall, SamplingCall
 
     Array = NDArray[Any]
     Ints = NDArray[np.int64]
 
-_CAPABILITIES = frozenset({"logits", "cache", "operators", "hidden_states", "generation"})
+_CAPABILITIES = frozenset({"logits", "cache", "operators", "hidden_states"}) | frozenset(
+    {"generation", "distributions", "sampling", "seeded"}
+)
 _TARGET = "numpy"
 _DRAFT = 64
 """Tokens that are guessed at once."""
@@ -53,7 +55,7 @@ def open(target: str, options: Mapping[str, str]) -> Iterator[Candidate]:  # noq
     choose(options, {})
     if target not in ("", _TARGET):
         raise CandidateUnavailable(f"unknown target {target!r}.{did_you_mean(target, [_TARGET])}")
-    claims = Claims(_CAPABILITIES)
+    claims = Claims(_CAPABILITIES, sampling=SamplingPolicy())
     yield _Candidate(claims, spec.load().contracts[claims.precision])
 
 
@@ -69,6 +71,23 @@ class _Candidate:
             device=platform.machine() or "cpu",
             claims=claims,
         )
+
+    def process(self, call: SamplingCall) -> Array:
+        """Return the exact distributions (B, V), rounded once."""
+        return _rounded(self._distributions(call), np.dtype(np.float32))
+
+    def sample(self, call: SamplingCall, seed: int, draws: int) -> Ints:
+        """Return tokens (B, N) that NumPy's own generator chooses."""
+        rows = [
+            np.random.default_rng([seed, row]).choice(len(p_V), draws, p=p_V)
+            for row, p_V in enumerate(self._distributions(call))
+        ]
+        return np.stack(rows).astype(np.int64)
+
+    def _distributions(self, call: SamplingCall) -> Array:
+        from conformance.oracles import sampling  # noqa: PLC0415
+
+        return sampling.distributions(call, SamplingPolicy()).value_BV
 
     def load(self, package: ModelPackage) -> _Model:
         """Load a package's weights into the fp64 decoder."""

@@ -7,10 +7,11 @@ the folder alone, without a network. Shape letters: B batch, T tokens, S keys, V
 from __future__ import annotations
 
 import copy
+import dataclasses
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from conformance.adapters import _torch, _transformers_generation
+from conformance.adapters import _torch, _transformers_generation, _transformers_sampling
 from conformance.candidate import choose, not_importable
 from conformance.errors import CandidateUnavailable, Unsupported, did_you_mean
 from conformance.records import CandidateInfo
@@ -23,13 +24,16 @@ if TYPE_CHECKING:
 
     from conformance.candidate import Candidate
     from conformance.package import ModelPackage
-    from conformance.records import Continuation, GenerationRequest, OperatorCall
+    from conformance.records import Continuation, GenerationRequest, OperatorCall, SamplingCall
 
     Array = NDArray[Any]
     Ints = NDArray[np.int64]
 
 _ATTENTION = ("eager", "sdpa")
-_CAPABILITIES = frozenset({"logits", "cache", "hidden_states", "generation"})
+_CAPABILITIES = (
+    frozenset({"logits", "cache", "hidden_states", "generation"})
+    | _transformers_sampling.CAPABILITIES
+)
 
 
 @contextmanager
@@ -76,12 +80,13 @@ class _Candidate:
         import torch  # noqa: PLC0415
 
         self._version, self._attention, self._dtype = version, attention, dtype
+        claims = _torch.claims(_CAPABILITIES, dtype)
         self.info = CandidateInfo(
             name="transformers",
             version=version,
             runtime=f"transformers {version} ({attention}), torch {torch.__version__}",
             device="cpu",
-            claims=_torch.claims(_CAPABILITIES, dtype),
+            claims=dataclasses.replace(claims, sampling=_transformers_sampling.POLICY),
         )
 
     def load(self, package: ModelPackage) -> _Model:
@@ -104,6 +109,14 @@ class _Candidate:
     def operator(self, call: OperatorCall) -> dict[str, Array]:
         """Refuse: Transformers is made of models, and claims no operators."""
         raise Unsupported(f"Transformers has no single operators such as {call.operator}")
+
+    def process(self, call: SamplingCall) -> Array:
+        """Return the distributions (B, V) of its logits processors."""
+        return _transformers_sampling.process(call)
+
+    def sample(self, call: SamplingCall, seed: int, draws: int) -> Ints:
+        """Return tokens (B, N), drawn as ``generate`` draws them."""
+        return _transformers_sampling.sample(call, seed, draws)
 
 
 class _Model:

@@ -24,6 +24,7 @@ from conformance.errors import ConformanceError
 from conformance.explanation import mutants_killed
 from conformance.mutants import all_mutants
 from conformance.records import Diagnosis
+from conformance.sampler import CheckedSampler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -48,7 +49,8 @@ def diagnose(subject: Subject, case: CaseResult, inputs: Mapping[str, Any]) -> D
     seen = run(_fixtures(subject, case))
     if not seen or _distance(seen, _in_place(subject, case, "", run, _WIDE)) <= _WITHIN:
         return None
-    unit = "bounds" if "operators" in check.arguments() else "times the largest honest noise"
+    bounded = {"operators", "sampler"} & set(check.arguments())
+    unit = "bounds" if bounded else "times the largest honest noise"
     for dtype in dict.fromkeys((_WIDE, subject.contract.output)):
         found = []
         for mutant in _suspects(case.requirement):
@@ -89,7 +91,11 @@ def _suspects(requirement: str) -> list[Mutant]:
 
 
 def _fixtures(subject: Subject, case: CaseResult) -> dict[str, Any]:
-    named = {"operators": subject.operators, "candidate": subject.info}
+    named = {
+        "operators": subject.operators,
+        "sampler": subject.sampler,
+        "candidate": subject.info,
+    }
     model = next((subject.models[p] for p in case.id.split("/") if p in subject.models), None)
     return named if model is None else {**named, "model": model}
 
@@ -107,6 +113,7 @@ def _in_place(
     with candidates.open_candidate(f"mutant:{fault}?dtype={dtype}") as faulty:
         own = _Widened(faulty) if dtype == _WIDE else faulty
         fixtures["operators"] = CheckedOperators(own, contract)
+        fixtures["sampler"] = CheckedSampler(faulty, faulty.info.claims.sampling)
         if "model" in fixtures:
             fixtures["model"] = _with(faulty, fixtures["model"], contract)
         return run(fixtures)

@@ -30,6 +30,15 @@ from conformance.judge.generation import (
     same_logprobs,
 )
 from conformance.judge.noise import max_within_noise, related, within_noise
+from conformance.judge.sampling import (
+    as_often,
+    in_support,
+    independent_rows,
+    independent_seeds,
+    independent_steps,
+    over_seeds,
+    same_shares,
+)
 from conformance.judge.values import (
     all_finite,
     all_zero,
@@ -43,6 +52,7 @@ __all__ = [
     "accepted",
     "all_finite",
     "all_zero",
+    "as_often",
     "bitwise_equal",
     "both_max_within_noise",
     "both_within_bounds",
@@ -54,7 +64,12 @@ __all__ = [
     "follows_schema",
     "free_of_faults",
     "in_its_type",
+    "in_support",
+    "independent_rows",
+    "independent_seeds",
+    "independent_steps",
     "max_within_noise",
+    "over_seeds",
     "refused",
     "related",
     "same_decisions",
@@ -63,6 +78,7 @@ __all__ = [
     "same_logprobs",
     "same_loss",
     "same_ranking",
+    "same_shares",
     "unchanged",
     "within_bounds",
     "within_noise",

@@ -16,6 +16,7 @@ from conformance.checked import CheckedModel, CheckedOperators, RememberedOracle
 from conformance.oracles.closed_form import FORMS
 from conformance.plan import unclaimed
 from conformance.records import Measurement, Verdict
+from conformance.sampler import CheckedSampler
 from conformance.verdicts import combine, verdict_of
 
 if TYPE_CHECKING:
@@ -134,6 +135,7 @@ class Corpus:
         return {
             "candidate": candidate.info,
             "operators": CheckedOperators(candidate, contract, truths, who),
+            "sampler": CheckedSampler(candidate, candidate.info.claims.sampling),
             "model": {
                 name: self._checked(candidate, package, contract, who)
                 for name, package in self._packages.items()

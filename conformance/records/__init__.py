@@ -18,6 +18,7 @@ from conformance.records.results import (
     RequirementResult,
     Verdict,
 )
+from conformance.records.sampling import SamplingCall, SamplingParameters, SamplingPolicy
 from conformance.records.standard import Contract, Level, Oracle, Profile, Requirement, Spec, Term
 
 __all__ = [
@@ -46,6 +47,9 @@ __all__ = [
     "Requirement",
     "RequirementResult",
     "Run",
+    "SamplingCall",
+    "SamplingParameters",
+    "SamplingPolicy",
     "SideBySide",
     "Spec",
     "Term",

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from conformance.records.sampling import SamplingPolicy
+
 Array = Any
 """A NumPy array; this module imports the standard library alone, so the type has no name here."""
 
@@ -21,6 +23,8 @@ class Claims:
     """Terms of that contract that are claimed otherwise, such as ``score: bfloat16``."""
     operators: frozenset[str] | None = None
     """The operators that capability ``operators`` is claimed for; None for all of the standard."""
+    sampling: SamplingPolicy | None = None
+    """How tokens are chosen, where they are; None for the standard's own policy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ class CandidateInfo:
 
     def document(self) -> dict[str, Any]:
         """Return the description as plain JSON values (schema ``candidate``)."""
-        operators = self.claims.operators
+        operators, policy = self.claims.operators, self.claims.sampling
         return {
             "name": self.name,
             "version": self.version,
@@ -48,6 +52,7 @@ class CandidateInfo:
                 "precision": self.claims.precision,
                 "contract": dict(self.claims.contract),
                 **({} if operators is None else {"operators": sorted(operators)}),
+                **({} if policy is None else {"sampling": policy.document()}),
             },
             "digests": dict(self.digests),
         }

@@ -39,6 +39,8 @@ class Requirement:
     oracle: Oracle
     operator: str | None = None
     """The ONNX operator that the sentence is about, such as ``Attention-23``."""
+    steps: tuple[str, ...] = field(default=(), compare=False)
+    """The steps of sampling that the sentence is about, such as ``top_k``."""
     suite_model: bool = False
     """Whether it can be decided only on a model of the suite's own, not on a release."""
     two_candidates: bool = False

@@ -57,6 +57,19 @@ def _precision(contract: Contract, candidate: CandidateInfo) -> str:
     return f"{contract.name} with {', '.join(weaker)}" if weaker else contract.name
 
 
+def sampling(candidate: CandidateInfo) -> str:
+    """Return how a candidate chooses tokens, as it declares it; empty where it says nothing."""
+    policy = candidate.claims.sampling
+    if policy is None:
+        return ""
+    return (
+        f"{', '.join(map(_spoken, policy.order))}; ties at top-k: {_spoken(policy.top_k_ties)}; "
+        f"repetition sees {policy.repetition_sees} tokens, presence and frequency "
+        f"{policy.presence_sees} ones"
+        + (f", of the last {policy.last_tokens}" if policy.last_tokens else "")
+    )
+
+
 def contract(report: Report) -> list[tuple[str, str]]:
     """Return the terms of the precision contract, grouped, as label and text."""
     return [("claimed", precision(report)), *terms(report.contract)]

@@ -24,6 +24,7 @@ from conformance.records import (
     Requirement,
     RequirementResult,
     Run,
+    SamplingPolicy,
     Verdict,
 )
 from conformance.verdicts import counts
@@ -100,7 +101,7 @@ def _requirement(result: RequirementResult) -> dict[str, Any]:
     }
 
 
-_REDUNDANT = {"untestable", "inputs"}
+_REDUNDANT = {"untestable", "inputs", "steps"}
 """Told by the reason of the verdict, and by the ids of the cases."""
 
 
@@ -142,6 +143,7 @@ def _candidate(read: Mapping[str, Any]) -> CandidateInfo:
         claims["precision"],
         claims.get("contract", {}),
         None if operators is None else frozenset(operators),
+        SamplingPolicy.of(claims.get("sampling")),
     )
     return CandidateInfo(**{**read, "claims": said})
 

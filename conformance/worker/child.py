@@ -21,7 +21,7 @@ from conformance.candidate import method_of, open_candidate
 from conformance.errors import ConformanceError, MalformedOutput
 from conformance.raised import error_text
 from conformance.records import OperatorCall
-from conformance.worker import generation, wire
+from conformance.worker import generation, sampling, wire
 from conformance.worker.supervisor import TRAVELLING
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class _Service:
         self._open_package = header["open_package"]
         self._candidate = self._stack.enter_context(open_candidate(header["candidate"]))
         info = self._candidate.info
-        operators = info.claims.operators
+        operators, policy = info.claims.operators, info.claims.sampling
         return {
             "name": info.name,
             "version": info.version,
@@ -150,6 +150,7 @@ class _Service:
             "precision": info.claims.precision,
             "contract": dict(info.claims.contract),
             "operators": None if operators is None else sorted(operators),
+            "sampling": None if policy is None else policy.document(),
             "digests": dict(info.digests),
         }
 
@@ -194,6 +195,9 @@ class _Service:
                 fields = {**header["call"], "outputs": tuple(header["call"]["outputs"])}
                 call = OperatorCall(inputs=arrays, **fields)
                 return _by_name("operator", method_of(self._candidate, "operator")(call))
+            case "process" | "sample" as verb:
+                wanted = sampling.call_in(header["call"], arrays), *header["wanted"]
+                return {verb: method_of(self._candidate, verb)(*wanted)}
             case "hidden_states" | "feed" as verb:
                 return _by_name(verb, method_of(subject, verb)(*arrays.values()))
             case "shown":

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from conformance.errors import CandidateCrashed, MalformedOutput, UsageError
-from conformance.worker import generation
+from conformance.worker import generation, sampling
 from conformance.worker.supervisor import Limits, Supervisor, built_in, handle_in
 
 if TYPE_CHECKING:
@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 
     from conformance.candidate import Candidate
     from conformance.package import ModelPackage
-    from conformance.records import CandidateInfo, Continuation, GenerationRequest, OperatorCall
+    from conformance.records import (
+        CandidateInfo,
+        Continuation,
+        GenerationRequest,
+        OperatorCall,
+        SamplingCall,
+    )
     from conformance.worker.wire import Message
 
     Array = NDArray[Any]
@@ -80,6 +86,21 @@ class _Candidate:
         }
         seconds = self._supervisor.limits.call_s
         return dict(self._supervisor.ask("operator", call.inputs, seconds, call=fields).arrays)
+
+    def process(self, call: SamplingCall) -> Array:
+        """Return the distributions (B, V) that tokens are drawn from."""
+        return self._of_sampling("process", call)
+
+    def sample(self, call: SamplingCall, seed: int, draws: int) -> Array:
+        """Return drawn token ids (B, N)."""
+        return self._of_sampling("sample", call, int(seed), int(draws))
+
+    def _of_sampling(self, verb: str, call: SamplingCall, *wanted: int) -> Array:
+        self._supervisor.current_life()
+        fields, arrays = sampling.told(call)
+        seconds = self._supervisor.limits.call_s
+        answer = self._supervisor.ask(verb, arrays, seconds, call=fields, wanted=list(wanted))
+        return _only(answer, verb)
 
 
 class _Remote:
@@ -212,7 +233,7 @@ def _tokens(input_ids: Ints, attention_mask: Ints, position_ids: Ints) -> dict[s
     return {"input_ids": input_ids, "attention_mask": attention_mask, "position_ids": position_ids}
 
 
-def _only(answer: Message) -> Array:
-    if set(answer.arrays) != {"logits"}:
-        raise MalformedOutput(f"the candidate answered {sorted(answer.arrays)}, not 'logits'")
-    return answer.arrays["logits"]
+def _only(answer: Message, name: str = "logits") -> Array:
+    if set(answer.arrays) != {name}:
+        raise MalformedOutput(f"the candidate answered {sorted(answer.arrays)}, not {name!r}")
+    return answer.arrays[name]

@@ -16,6 +16,7 @@ from conformance.raised import clean
 from conformance.records import CandidateInfo, Claims
 from conformance.worker import wire
 from conformance.worker.process import Process
+from conformance.worker.sampling import policy_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -225,6 +226,7 @@ def _info(header: Mapping[str, Any]) -> CandidateInfo:
                 "precision": str(precision),
                 "contract": dict(contract),
                 "operators": list() | None as operators,
+                "sampling": dict() | None as policy,
                 "digests": dict(digests),
             }
         } if _are_words(capabilities, operators or (), contract, digests.values()):
@@ -234,7 +236,9 @@ def _info(header: Mapping[str, Any]) -> CandidateInfo:
                 version=clean(version, 500),
                 runtime=clean(runtime, 500),
                 device=clean(device, 500),
-                claims=Claims(frozenset(capabilities), precision, contract, claimed),
+                claims=Claims(
+                    frozenset(capabilities), precision, contract, claimed, policy_in(policy)
+                ),
                 digests=digests,
             )
     raise MalformedOutput(f"the candidate's info is malformed: {_short(header)}")

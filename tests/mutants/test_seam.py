@@ -18,7 +18,7 @@ from reference_model import model as decoder
 
 KNOWN = mutants.all_mutants()
 SESSION = {"start", "append", "copy", "crop", "reorder"}
-VALUES = {"config", "graph", "info", "load", "logits", "generate", *SESSION}
+VALUES = {"config", "graph", "info", "load", "logits", "generate", "process", "draw", *SESSION}
 IDS = np.array([[5, 6, 7, 8]])
 INPUTS = (IDS, np.ones_like(IDS), np.arange(4)[None])
 

@@ -141,6 +141,7 @@ def _candidate(info: CandidateInfo, text: str) -> list[tuple[str, Content]]:
         ("runtime", info.runtime),
         ("device", info.device),
         ("claims", ", ".join(sorted(info.claims.capabilities)) or "no capability"),
+        *([("chooses tokens by", told)] if (told := _facts.sampling(info)) else []),
         ("asked for as", element("code", text)),
         ("digests", join(*(element("p", digest) for digest in digests))),
     ]
