@@ -9,10 +9,9 @@ import pytest
 from conformance.subject import Subject
 
 if TYPE_CHECKING:
-    from conformance.checked import CheckedModel, CheckedOperators
+    from conformance.checked import CheckedModel, CheckedOperators, CheckedSampler
     from conformance.package import ModelPackage
     from conformance.records import CandidateInfo
-    from conformance.sampler import CheckedSampler
 
 SUBJECT = pytest.StashKey[Subject]()
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from conformance import candidate as candidates
 from conformance import models, schema, spec, worker
-from conformance.checked import CheckedModel, CheckedOperators, RememberedOracle
+from conformance.checked import CheckedModel, CheckedOperators, CheckedSampler, RememberedOracle
 from conformance.errors import (
     CandidateFault,
     CandidateRaised,
@@ -36,7 +36,6 @@ from conformance.records import (
     Oracle,
     SamplingPolicy,
 )
-from conformance.sampler import CheckedSampler
 from reference_model.builds import BUILDS
 
 if TYPE_CHECKING:

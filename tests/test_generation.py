@@ -11,8 +11,8 @@ import pytest
 from conformance import judge, models, spec
 from conformance.candidate import open_candidate
 from conformance.checked import CheckedModel
+from conformance.checked.generation import generate, generate_or_refuse
 from conformance.errors import CandidateRaised, MalformedOutput, Nonconformity, Refused
-from conformance.generated import generate, generate_or_refuse
 from conformance.oracles.generation import Choices, choices, forced
 from conformance.records import Continuation, GenerationRequest, NoiseUnit
 from conformance.worker import generation as frames

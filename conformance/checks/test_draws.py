@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from conformance.sampler import CheckedSampler
+    from conformance.checked import CheckedSampler
 
     Case = Mapping[str, Any]
     Array = NDArray[Any]

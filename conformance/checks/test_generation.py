@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from conformance import judge
+from conformance.checked.generation import generate, generate_or_refuse
 from conformance.checks import requirement
-from conformance.generated import generate, generate_or_refuse
 from conformance.inputs import generation, given
 from conformance.oracles.closed_form import FORMS
 from conformance.oracles.generation import Choices, choices, forced

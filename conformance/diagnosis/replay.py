@@ -19,12 +19,11 @@ import numpy as np
 
 from conformance import candidate as candidates
 from conformance import catalogue, evidence, models, spec
-from conformance.checked import CheckedModel, CheckedOperators
+from conformance.checked import CheckedModel, CheckedOperators, CheckedSampler
 from conformance.errors import ConformanceError
 from conformance.explanation import mutants_killed
 from conformance.mutants import all_mutants
 from conformance.records import Diagnosis
-from conformance.sampler import CheckedSampler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from conformance.sampler import CheckedSampler
+    from conformance.checked import CheckedSampler
 
     Array = NDArray[Any]
     Ints = NDArray[np.int64]

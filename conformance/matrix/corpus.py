@@ -12,11 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from conformance import catalogue, evidence, faults, inputs, models, spec
-from conformance.checked import CheckedModel, CheckedOperators, RememberedOracle, RememberedTruths
+from conformance.checked import (
+    CheckedModel,
+    CheckedOperators,
+    CheckedSampler,
+    RememberedOracle,
+    RememberedTruths,
+)
 from conformance.oracles.closed_form import FORMS
 from conformance.plan import unclaimed
 from conformance.records import Measurement, Verdict
-from conformance.sampler import CheckedSampler
 from conformance.verdicts import combine, verdict_of
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ import pytest
 
 from conformance.adapters import _transformers_sampling as own
 from conformance.candidate import open_candidate
+from conformance.checked import CheckedSampler
 from conformance.errors import CandidateFault, CandidateRaised, MalformedOutput
 from conformance.oracles.sampling import distributions
 from conformance.records import (
@@ -16,7 +17,6 @@ from conformance.records import (
     SamplingParameters,
     SamplingPolicy,
 )
-from conformance.sampler import CheckedSampler
 from conformance.worker import isolated
 from conformance.worker.sampling import call_in, policy_in, told
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from conformance import evidence, precision
 from conformance.candidate import method_of
-from conformance.checked import formed, guarded
+from conformance.checked.form import formed, guarded
 from conformance.oracles import sampling
 from conformance.records import SamplingPolicy
 

@@ -1,92 +1,45 @@
-"""The candidate as a check sees it: guarded, its answers checked for form, its oracle at hand.
+"""A candidate's model and sessions as a check sees them, with their oracle.
 
-Whatever a candidate raises becomes a :class:`CandidateFault`, so that a check's own mistakes can
-be told from the candidate's. Arrays are copied on the way in and on the way out: a candidate that
-writes to its inputs, or answers twice in one buffer, must not change what is judged. Shape
-letters: B batch, T tokens of a call, S tokens seen so far, V vocabulary.
+Shape letters: B batch, T tokens of a call, S tokens seen so far, V vocabulary.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import hashlib
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from conformance import evidence, precision, spec
+from conformance import evidence
 from conformance.candidate import method_of
+from conformance.checked.form import MAY_LACK, formed, guarded
 from conformance.errors import (
-    BuildError,
-    CandidateCrashed,
-    CandidateFault,
-    CandidateRaised,
-    CandidateTimeout,
-    CandidateUnavailable,
     MalformedOutput,
-    NotInBuild,
-    RestartsSpent,
-    Unsupported,
 )
-from conformance.oracles import standard
 from conformance.oracles.comparison import compare
-from conformance.oracles.corpus import corpus
-from conformance.raised import error_text
+from conformance.oracles.corpus import corpus, default_positions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from conformance.candidate import Candidate, Model, Session
+    from conformance.candidate import Model, Session
     from conformance.oracles.comparison import Comparison
     from conformance.oracles.corpus import Corpus
     from conformance.oracles.decoder import Decoder
     from conformance.oracles.ensemble import Noise
-    from conformance.oracles.standard import Expected
     from conformance.package import ModelPackage
-    from conformance.records import Contract, NoiseUnit, OperatorCall
+    from conformance.records import Contract, NoiseUnit
 
     Array = NDArray[Any]
     Ints = NDArray[np.int64]
 
-_T = TypeVar("_T")
-
 _KEPT_ANSWERS = 16
 """How many of the oracle's latest answers are kept: a check asks twice for one input at most."""
-MAY_LACK = "hidden_states"
-"""What a model's file may not show though its runtime claims it: no profile demands it."""
 _AXES = " (batch, tokens, vocabulary)"
-_ROUNDINGS = 4
-"""Roundings that a value may have had beyond the oracle's bound, which is for another value."""
-
-
-def guarded(what: str, call: Callable[[], _T]) -> _T:
-    """Call into the candidate; whatever it raises is its fault.
-
-    Even ``SystemExit`` and pytest's own skip are: a candidate may not end the run, nor excuse
-    itself from a case. Only the user's Ctrl-C passes.
-    """
-    try:
-        with evidence.time_of("candidate"):
-            return call()
-    except (CandidateCrashed, CandidateTimeout) as error:
-        raise type(error)(f"{what}: {error}") from error
-    except (BuildError, CandidateFault, CandidateUnavailable, KeyboardInterrupt):
-        raise
-    except (RestartsSpent, Unsupported):
-        raise
-    except BaseException as error:  # see above
-        if isinstance(error, NotInBuild) and what.endswith(MAY_LACK):
-            raise
-        raise CandidateRaised(f"{what} raised {error_text(error)}") from error
-
-
-def default_positions(mask_BT: Ints) -> Ints:
-    """Return the positions of real tokens counted from 0 in each row; padding gets at least 0."""
-    return np.maximum(np.cumsum(mask_BT, axis=1) - 1, 0).astype(np.int64)
 
 
 class RememberedOracle:
@@ -299,105 +252,6 @@ class CheckedSession:
         return guarded(what, lambda: method_of(self._session, name)(*arguments))
 
 
-class CheckedOperators:
-    """A candidate's operators, and the oracle's."""
-
-    def __init__(
-        self,
-        candidate: Candidate,
-        contract: Contract,
-        truths: RememberedTruths | None = None,
-        who: str = "",
-    ) -> None:
-        self._candidate, self.contract, self.who = candidate, contract, who
-        self._truths = truths or RememberedTruths(contract)
-        self.dtype = precision.dtype(contract.input)
-
-    def compute(self, call: OperatorCall) -> dict[str, Array]:
-        """Ask the candidate for the outputs of one operator call, by formal name."""
-        copies = {name: _copied(array) for name, array in call.inputs.items()}
-        own = dataclasses.replace(call, inputs=copies, attributes=dict(call.attributes))
-        what = f"{self.who}: {call.operator}" if self.who else call.operator
-        answer = guarded(what, lambda: method_of(self._candidate, "operator")(own))
-        if not isinstance(answer, dict) or set(answer) != set(call.outputs):
-            got = sorted(map(repr, answer)) if isinstance(answer, dict) else type(answer).__name__
-            raise MalformedOutput(
-                f"{what}-{call.opset} answered {got}; wanted a dict with {call.outputs}"
-            )
-        truth = self.expected(call)
-        outputs = {
-            name: formed(name, answer[name], truth[name].value.shape, truth[name].dtype)
-            for name in call.outputs
-        }
-        for name, array in outputs.items():
-            evidence.answered(array, functools.partial(_scale, truth[name]))
-        return outputs
-
-    def expected(self, call: OperatorCall) -> dict[str, Expected]:
-        """Ask the oracle for the exact outputs in fp64, each with its bound."""
-        return self._truths.of(call)
-
-
-class RememberedTruths:
-    """The operator oracle, which keeps its latest answers."""
-
-    def __init__(self, contract: Contract, keep: int = _KEPT_ANSWERS) -> None:
-        self._contract, self._keep = contract, keep
-        self._answers: OrderedDict[int, tuple[OperatorCall, dict[str, Expected]]] = OrderedDict()
-
-    def of(self, call: OperatorCall) -> dict[str, Expected]:
-        """Return the exact outputs of a call; the same call object is computed once."""
-        if id(call) not in self._answers:
-            with evidence.time_of("oracle"):
-                self._answers[id(call)] = (call, standard.expected(call, self._contract))
-            while len(self._answers) > self._keep:
-                self._answers.popitem(last=False)
-        return self._answers[id(call)][1]
-
-
-def _scale(truth: Expected, value: Array) -> Array:
-    """Return how far honest rounding carries an answer that should be another than the oracle's."""
-    float_type = truth.dtype if precision.is_float(truth.dtype) else "float64"
-    size = np.where(np.isfinite(value), np.abs(value), 0.0)
-    return truth.bound + _ROUNDINGS * precision.unit_roundoff(float_type) * size
-
-
 def _filled(tokens_BT: Ints, mask_BT: Ints | None, at_BT: Ints | None) -> tuple[Ints, Ints, Ints]:
     mask = np.ones_like(tokens_BT) if mask_BT is None else mask_BT
     return tokens_BT, mask, default_positions(mask) if at_BT is None else at_BT
-
-
-def _copied(array: Array) -> Array:
-    """Return a copy with the same strides, so that a candidate meets what the check made."""
-    if array.flags.c_contiguous or min(array.strides) < 0:
-        return array.copy()
-    reach = [(size - 1) * stride for size, stride in zip(array.shape, array.strides, strict=True)]
-    memory = np.zeros(sum(reach) + array.itemsize, np.uint8)
-    copy: Array = np.ndarray(array.shape, array.dtype, memory.data, strides=array.strides)
-    copy[...] = array
-    return copy
-
-
-def formed(name: str, answer: Any, shape: tuple[int, ...], type_name: str, axes: str = "") -> Array:
-    """Return a copy of an answer, once its type and shape are right.
-
-    Raises:
-        MalformedOutput: it is no array, or of another type or shape.
-    """
-    if not isinstance(answer, np.ndarray):
-        raise MalformedOutput(f"{name} is a {type(answer).__name__}; wanted a NumPy array")
-    if answer.dtype != precision.dtype(type_name):
-        raise MalformedOutput(
-            f"{name} has type {answer.dtype}; the claimed type is {type_name}: "
-            f"{_way_out(str(answer.dtype))}"
-        )
-    if answer.shape != shape:
-        raise MalformedOutput(f"{name} has shape {list(answer.shape)}; wanted {list(shape)}{axes}")
-    # A copy of the plain kind: runtimes use one buffer for all their answers, and a subclass
-    # could compare as it likes.
-    return np.array(answer, subok=False)
-
-
-def _way_out(answered: str) -> str:
-    claims = [c.name for c in spec.load().contracts.values() if c.output == answered]
-    return f"claim {claims[0]}, or convert" if claims else "convert it"

@@ -8,14 +8,14 @@ import numpy as np
 
 from conformance import evidence
 from conformance.candidate import method_of
-from conformance.checked import guarded
+from conformance.checked.form import guarded
 from conformance.errors import MalformedOutput, Refused
 from conformance.records import FINISHES, Continuation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from conformance.checked import CheckedModel
+    from conformance.checked.model import CheckedModel
     from conformance.records import GenerationRequest
 
 _HOLDS = "a Continuation holds tokens, finish and, where they are asked for, logprobs"

@@ -1,0 +1,23 @@
+"""The candidate as a check sees it: guarded, its answers checked for form, its oracle at hand.
+
+Whatever a candidate raises becomes a :class:`CandidateFault`, so that a check's own mistakes can
+be told from the candidate's. Arrays are copied on the way in and on the way out: a candidate that
+writes to its inputs, or answers twice in one buffer, must not change what is judged.
+"""
+
+from conformance.checked.form import MAY_LACK, formed, guarded
+from conformance.checked.model import CheckedModel, CheckedSession, RememberedOracle
+from conformance.checked.operators import CheckedOperators, RememberedTruths
+from conformance.checked.sampler import CheckedSampler
+
+__all__ = [
+    "MAY_LACK",
+    "CheckedModel",
+    "CheckedOperators",
+    "CheckedSampler",
+    "CheckedSession",
+    "RememberedOracle",
+    "RememberedTruths",
+    "formed",
+    "guarded",
+]
