@@ -44,7 +44,7 @@ def checked():
 
     def make(answer):
         return CheckedModel(
-            lambda: Answering(answer), package, None, FP32, lambda: None, dict, who=""
+            lambda _: Answering(answer), package, None, FP32, lambda: None, dict, who=""
         )
 
     return make
