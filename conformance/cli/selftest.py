@@ -2,7 +2,7 @@
 
 Without options an honest candidate has to pass and a fixed choice of mutants has to fail, in half a
 minute; reports quote the result. With --matrix every mutant meets every check that can come upon
-its fault, at every precision, in about an hour on two cores, and kill-matrix.json and
+its fault, at every precision, in less than an hour on two cores, and kill-matrix.json and
 kill-matrix.html are written. Exits with 3 when the suite is found wanting.
 """
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 _INTRODUCTION = (
     "Each mutant is a candidate with exactly one fault, most of them bugs that some implementation "
-    "really had. A number is the worst that a requirement's checks measured, with its unit, where "
-    "they failed the mutant: noise units at the logits, or rho, the error as a share of the bound "
+    "really had. A number is the worst that a requirement's checks measured until they failed the "
+    "mutant, with its unit: noise units at the logits, or rho, the error as a share of the bound "
     "that was derived for the very input. A dot is a requirement that the mutant passed; an empty "
     "cell is one whose checks cannot come upon the fault, and a requirement that failed none of a "
     "topic has no column there. Each name opens: which check failed, by how much, and what was "
