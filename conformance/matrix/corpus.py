@@ -97,6 +97,7 @@ class Corpus:
         candidate: Candidate,
         requirements: Collection[Requirement],
         against: tuple[Candidate, Contract] | None = None,
+        unbuilt: Collection[str] = (),
     ) -> list[Cell]:
         """Run the checks of some requirements on a candidate.
 
@@ -105,6 +106,7 @@ class Corpus:
             requirements: those whose checks are run, where it claims what they need.
             against: an honest candidate with the contract that it claims, for requirements that are
                 about two.
+            unbuilt: models on which nothing is asked of the candidate.
         """
         fixtures = self._fixtures(candidate, self.contract)
         if against is not None:
@@ -112,7 +114,7 @@ class Corpus:
             fixtures |= {f"other_{name}": value for name, value in other.items()}
         with faults.remembered(self._answers):
             return [
-                self._cell(requirement, fixtures)
+                self._cell(requirement, fixtures, unbuilt)
                 for requirement in requirements
                 if not unclaimed(requirement, candidate.info.claims)
             ]
@@ -134,9 +136,12 @@ class Corpus:
             },
         }
 
-    def _cell(self, requirement: Requirement, fixtures: Mapping[str, Any]) -> Cell:
+    def _cell(
+        self, requirement: Requirement, fixtures: Mapping[str, Any], unbuilt: Collection[str]
+    ) -> Cell:
         found: list[tuple[str, Verdict, Measurement | None, str]] = []
-        for case in self._cases_of(requirement.id, fixtures):
+        cases = self._cases_of(requirement.id, fixtures)
+        for case in (one for one in cases if one.model not in unbuilt):
             offered = _on_model(fixtures, case.model)
             found.append((case.check.name, *_decide(case, _named(case, offered))))
         return _folded(requirement.id, found)
