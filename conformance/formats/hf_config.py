@@ -70,7 +70,11 @@ _NEEDED: Mapping[str, tuple[str, ...]] = {
     ),
 }
 """By type of model: keys for which readers would assume a value of their own."""
-_NULL_IS_NONE = ("sliding_window", "attn_logit_softcapping", "final_logit_softcapping")
+_NULL_IS_NONE: Mapping[str, tuple[str, ...]] = {
+    "mistral": ("sliding_window",),
+    "gemma2": ("attn_logit_softcapping", "final_logit_softcapping"),
+}
+"""By type of model: needed keys that may be null, which then means that there is none."""
 _SLIDES = "sliding_attention"
 _GELU = "gelu_pytorch_tanh"
 _LLAMA3 = {
@@ -146,8 +150,8 @@ def _check_family(document: Mapping[str, Any]) -> None:
         detail = "is false, but a qwen2 has the biases of its attention whatever is written here"
         raise FormatError("L3-ATTENTION-BIAS", detail, "/attention_bias")
     for key in _NEEDED[kind]:
-        optional = key in _NULL_IS_NONE and kind in ("mistral", "gemma2")
-        if key not in document or (document[key] is None and not optional):
+        may_be_null = key in document and key in _NULL_IS_NONE.get(kind, ())
+        if document.get(key) is None and not may_be_null:
             detail = f"has no {key}, without which readers of a {kind} assume a value"
             raise FormatError("L3-KEY-MISSING", detail)
     if kind == "gemma2" and document.get("hidden_act", _GELU) != _GELU:

@@ -78,6 +78,7 @@ def embedding_scale_missing(config: Any) -> Any:
     kills=EVERYWHERE,
     bug="unsloth.ai/blog/gemma-bugs",
     equivalent_at={"bf16": "The factor is a number of the embedding's type, which is this one."},
+    below_noise_at=("fp16",),
 )
 def embedding_scale_in_bfloat16(config: Any) -> Any:
     """The embedding's factor is rounded to bfloat16: 9.8125 for the root of 96."""
@@ -87,7 +88,12 @@ def embedding_scale_in_bfloat16(config: Any) -> Any:
     return dataclasses.replace(config, embedding_scale=narrow)
 
 
-@mutant("gelu_tanh", kills=EVERYWHERE, bug="ml-explore/mlx-examples#1057")
+@mutant(
+    "gelu_tanh",
+    kills=EVERYWHERE,
+    bug="ml-explore/mlx-examples#1057",
+    below_noise_at=("fp16", "bf16"),
+)
 def gate_by_gelu_of_erf(_: Honest, x: Any) -> Any:
     """The gate's GELU is the exact one, where its approximation by tanh is meant."""
     from torch.nn import functional  # noqa: PLC0415  # this module is imported where torch is not

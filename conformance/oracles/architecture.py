@@ -53,7 +53,6 @@ class Architecture:
     """Whether the projections of queries, keys and values add a bias."""
     head_norms: bool = False
     """Whether each head's queries and keys are normalised before they are turned."""
-
     norm_offset: float = 0.0
     """What the norms add to their weights, and then scale before they round."""
     sandwich: bool = False
@@ -65,6 +64,7 @@ class Architecture:
     score_scale: float | None = None
     """What products of queries and keys are multiplied by; None for the usual root."""
     score_cap: float | None = None
+    """Where scores, and likewise logits, are bent to: cap tanh(x / cap)."""
     logit_cap: float | None = None
 
     def window(self, layer: int) -> int | None:
