@@ -18,7 +18,7 @@ import numpy as np
 from conformance import schema
 from conformance.errors import FormatError, PackageError, UsageError
 from conformance.formats import hf_config, safetensors, safetensors_index
-from conformance.formats.hf_config import expected_shapes
+from conformance.tensors import expected_shapes
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,16 @@ class Attention:
     qk_norm: bool = False
     """Whether each head's query and key pass an RMSNorm of ``head_dim`` weights, which all heads
     share, before they are turned (Qwen3: Yang et al. 2025, section 2; Dehghani et al. 2023)."""
+    query_scalar: int | None = None
+    """Scores are divided by its root; None for ``head_dim`` (``query_pre_attn_scalar`` of Gemma 2,
+    which the 27B has as the width per head and not as the head's: llama.cpp#8197)."""
+    softcap: float | None = None
+    """Where scores are bent to, cap tanh(s / cap), before the mask (Gemma Team 2024, section 2)."""
+
+    @property
+    def score_dim(self) -> float:
+        """The number by whose root scores are divided."""
+        return self.head_dim if self.query_scalar is None else self.query_scalar
 
     def window_of(self, layer: int) -> int | None:
         """Return how many keys a query of a layer sees; None for all."""
@@ -74,13 +85,20 @@ class Norm:
     """RMSNorm (Zhang and Sennrich 2019, eq. 4) with ``eps`` added to the mean square."""
 
     eps: float
+    offset: float = 0.0
+    """What is added to the weight: 1 for Gemma, whose checkpoints hold the factor less 1."""
+    wide: bool = False
+    """Whether the weight multiplies in at least float32, before the cast to the model's type, as in
+    Gemma, or behind it, as in Llama (transformers#29402)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mlp:
-    """SwiGLU feed-forward (Shazeer 2020, eq. 6) of ``hidden`` units."""
+    """SwiGLU or GEGLU feed-forward (Shazeer 2020, eq. 6) of ``hidden`` units."""
 
     hidden: int
+    activation: Literal["silu", "gelu_tanh"] = "silu"
+    """Of the gate; ``gelu_tanh`` is the approximation of GELU (Gemma Team 2024, section 2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +118,12 @@ class ModelConfig:
     mlp: Mlp
     tied: bool
     max_positions: int
+    post_norms: bool = False
+    """Whether what attention and feed-forward add is normalised (Gemma Team 2024, section 2)."""
+    embedding_scale: float = 1.0
+    """What embeddings are multiplied by, rounded to their type: the root of ``dim`` for Gemma."""
+    logit_softcap: float | None = None
+    """Where logits are bent to, cap tanh(x / cap) (Gemma Team 2024, section 2)."""
 
 
 def validate(config: ModelConfig) -> None:
@@ -131,6 +155,13 @@ def validate(config: ModelConfig) -> None:
         "has to be even",
     )
     _validate_windows(attention, config.layers)
+    for name, number in (
+        ("attention.query_scalar", attention.query_scalar),
+        ("attention.softcap", attention.softcap),
+        ("embedding_scale", config.embedding_scale),
+        ("logit_softcap", config.logit_softcap),
+    ):
+        _require(number is None or _positive(number), f"{name} is {number}; it has to be positive")
     _require(_positive(config.norm.eps), f"norm.eps is {config.norm.eps}; it has to be positive")
     _validate_rope(config.rope)
 

@@ -31,9 +31,6 @@ READ = frozenset(
     )
 )
 
-DEMANDED: Mapping[str, tuple[Any, ...]] = {"hidden_act": ("silu",)}
-"""Keys that have to be there, with the values that the reference model computes."""
-
 DTYPES = (None, "float64", "float32", "float16", "bfloat16")
 
 NEUTRAL: Mapping[str, tuple[Any, ...]] = {

@@ -20,9 +20,10 @@ import onnx_ir as ir
 import torch
 from torch import Tensor, nn
 
+from reference_model.answers import LayerCache
 from reference_model.builds import Build
 from reference_model.fused import FusedDecoder
-from reference_model.model import Decoder, LayerCache, load_decoder
+from reference_model.model import Decoder, load_decoder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -6,9 +6,10 @@ then computed stands in the config alone, field by field. Nothing here imports t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from reference_model import json_values
 from reference_model.errors import ConfigError
@@ -38,10 +39,16 @@ class Family:
     """Keys that a Llama may lack, and whose absence means something else here."""
     values: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     """Keys that are neutral for a Llama and are not for it, with the values that are computed."""
+    activation: tuple[str, str, Literal["silu", "gelu_tanh"]] = ("hidden_act", "silu", "silu")
+    """The key of its activation, the value that is computed, and what ``Mlp`` calls it."""
     features: Mapping[str, Any] = field(default_factory=dict)
     """Fields of ``Attention`` that its name stands for."""
+    norm: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of ``Norm`` that its name stands for."""
     read: Callable[[Document], dict[str, Any]] = lambda _: {}
     """Returns the fields of ``Attention`` that its keys say."""
+    read_model: Callable[[Document], dict[str, Any]] = lambda _: {}
+    """Returns the fields of ``ModelConfig`` that its name and its keys say."""
     write: Callable[[ModelConfig], dict[str, Any]] = lambda _: {}
     """Returns its keys for a config."""
 
@@ -53,6 +60,10 @@ def family_of(config: ModelConfig) -> Family:
         ValueError: none does.
     """
     attention = config.attention
+    if _is_gemma2(config):
+        return FAMILIES["gemma2"]
+    if config != _plain(config):
+        raise ValueError(f"no family of {', '.join(FAMILIES)} has all of this: {config}")
     match attention.qkv_bias, attention.qk_norm, attention.window, bool(attention.full_layers):
         case False, False, None, False:
             return FAMILIES["llama"]
@@ -63,6 +74,79 @@ def family_of(config: ModelConfig) -> Family:
         case False, True, _, _:
             return FAMILIES["qwen3"]
     raise ValueError(f"no family of {', '.join(FAMILIES)} has such attention: {attention}")
+
+
+def _plain(config: ModelConfig) -> ModelConfig:
+    """Return a config without what only Gemma has."""
+    return replace(
+        config,
+        attention=replace(config.attention, query_scalar=None, softcap=None),
+        norm=replace(config.norm, offset=0.0, wide=False),
+        mlp=replace(config.mlp, activation="silu"),
+        post_norms=False,
+        embedding_scale=1.0,
+        logit_softcap=None,
+    )
+
+
+def _is_gemma2(config: ModelConfig) -> bool:
+    attention = config.attention
+    wanted = replace(
+        _plain(config),
+        attention=replace(attention, qkv_bias=False, qk_norm=False),
+        norm=replace(config.norm, **_GEMMA_NORM),
+        mlp=replace(config.mlp, activation="gelu_tanh"),
+        post_norms=True,
+        embedding_scale=math.sqrt(config.dim),
+        logit_softcap=config.logit_softcap,
+    )
+    return config == wanted and None not in (attention.query_scalar, attention.window)
+
+
+def _read_gemma2(document: Document) -> dict[str, Any]:
+    """Read Gemma 2's scale and cap of scores, and its windows, by ``layer_types`` or every other.
+
+    Gemma Team 2024, section 2; layers without the key slide where their number is even.
+    """
+    layers = json_values.integer(document, "num_hidden_layers")
+    kinds = document.get("layer_types")
+    if kinds is None:
+        kinds = [(SLIDING, FULL)[layer % 2] for layer in range(layers)]
+    _check_kinds(kinds, layers, (SLIDING, FULL))
+    full = frozenset(layer for layer, kind in enumerate(kinds) if kind == FULL)
+    return {
+        "query_scalar": json_values.integer(document, "query_pre_attn_scalar"),
+        "softcap": _cap(document, "attn_logit_softcapping"),
+        "window": json_values.integer(document, "sliding_window"),
+        "full_layers": full,
+    }
+
+
+def _read_gemma2_model(document: Document) -> dict[str, Any]:
+    return {
+        "post_norms": True,
+        "embedding_scale": math.sqrt(json_values.integer(document, "hidden_size")),
+        "logit_softcap": _cap(document, "final_logit_softcapping"),
+    }
+
+
+def _cap(document: Document, key: str) -> float | None:
+    """Read a cap, where null is none and an absent key would be some class's default."""
+    if key not in document:
+        raise ConfigError(f"config.json: {key} is missing (no default is assumed)")
+    return None if document[key] is None else json_values.number(document, key)
+
+
+def _write_gemma2(config: ModelConfig) -> dict[str, Any]:
+    attention = config.attention
+    windows = (attention.window_of(layer) for layer in range(config.layers))
+    return {
+        "query_pre_attn_scalar": attention.query_scalar,
+        "attn_logit_softcapping": attention.softcap,
+        "final_logit_softcapping": config.logit_softcap,
+        "sliding_window": attention.window,
+        "layer_types": [FULL if window is None else SLIDING for window in windows],
+    }
 
 
 def _read_window(document: Document) -> dict[str, Any]:
@@ -116,6 +200,7 @@ def _write_windows(config: ModelConfig) -> dict[str, Any]:
     }
 
 
+_GEMMA_NORM: Mapping[str, Any] = MappingProxyType({"offset": 1.0, "wide": True})
 FAMILIES: Mapping[str, Family] = MappingProxyType(
     {
         family.model_type: family
@@ -146,6 +231,28 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
                 features={"qk_norm": True},
                 read=_read_windows,
                 write=_write_windows,
+            ),
+            Family(
+                "gemma2",
+                "Gemma2ForCausalLM",
+                keys=(
+                    "query_pre_attn_scalar",
+                    "attn_logit_softcapping",
+                    "final_logit_softcapping",
+                    "sliding_window",
+                    "layer_types",
+                    "cache_implementation",
+                ),
+                demanded=("head_dim",),  # absent it is 256, and not a head's share of the width
+                values={
+                    "hidden_act": ("gelu_pytorch_tanh",),
+                    "use_bidirectional_attention": (None, False),
+                },
+                activation=("hidden_activation", "gelu_pytorch_tanh", "gelu_tanh"),
+                norm=_GEMMA_NORM,
+                read=_read_gemma2,
+                read_model=_read_gemma2_model,
+                write=_write_gemma2,
             ),
         )
     }

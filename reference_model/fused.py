@@ -15,17 +15,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from reference_model.model import (
-    LayerCache,
-    Output,
-    RMSNorm,
-    allowed_keys,
-    at_least_float32,
-    keys_of_layer,
-)
+from reference_model.answers import LayerCache, Output
+from reference_model.model import allowed_keys, extend, keys_of_layer, repeat_heads
+from reference_model.model import attend as composed
+from reference_model.norms import RMSNorm, at_least_float32
 
 if TYPE_CHECKING:
-    from reference_model.model import Attention, Block, Cache, Decoder
+    from reference_model.answers import Cache
+    from reference_model.model import Attention, Block, Decoder
 
 
 class FusedDecoder(nn.Module):
@@ -50,7 +47,7 @@ class FusedDecoder(nn.Module):
     ) -> Output:
         """Return logits and cache as ``Decoder`` does; of its taps, those after each layer."""
         trunk = self.decoder.model
-        x_BTD = trunk.embed_tokens(input_ids_BT)
+        x_BTD = self.decoder.embed(input_ids_BT)
         allowed_B1TS = visible_keys(attention_mask_BS, input_ids_BT.shape[1])
         phases = trunk.layers[0].self_attn.rotary.phases(position_ids_BT, x_BTD.dtype)
         longer, seen = [], {}
@@ -85,8 +82,12 @@ def run_block(
     """Return the stream behind a block, (B, T, D), and the longer cache."""
     normed_BTD = normalised(block.input_layernorm, x_BTD)
     attention_BTD, cache = attend(block.self_attn, normed_BTD, allowed_B1TS, phases, past)
-    x_BTD = x_BTD + attention_BTD
-    return x_BTD + block.mlp(normalised(block.post_attention_layernorm, x_BTD)), cache
+    if not block.sandwich:
+        x_BTD = x_BTD + attention_BTD
+        return x_BTD + block.mlp(normalised(block.post_attention_layernorm, x_BTD)), cache
+    x_BTD = x_BTD + normalised(block.post_attention_layernorm, attention_BTD)
+    mlp_BTD = block.mlp(normalised(block.pre_feedforward_layernorm, x_BTD))
+    return x_BTD + normalised(block.post_feedforward_layernorm, mlp_BTD), cache
 
 
 def normalised(norm: nn.Module, x_BTD: Tensor) -> Tensor:
@@ -96,7 +97,10 @@ def normalised(norm: nn.Module, x_BTD: Tensor) -> Tensor:
     """
     if not isinstance(norm, RMSNorm):
         return x_BTD
-    return nn.functional.rms_norm(x_BTD, norm.weight.shape, norm.weight, norm.eps)
+    if norm.wide:
+        wide_BTD, gain_D = at_least_float32(x_BTD), norm.gain()
+        return nn.functional.rms_norm(wide_BTD, gain_D.shape, gain_D, norm.eps).to(x_BTD.dtype)
+    return nn.functional.rms_norm(x_BTD, norm.weight.shape, norm.gain(), norm.eps)
 
 
 def attend(
@@ -115,11 +119,29 @@ def attend(
     k_BGTK = attention.split(attention.k_proj(x_BTD))
     k_BGTK = turned(normalised(attention.k_norm, k_BGTK), phases)
     v_BGTK = attention.split(attention.v_proj(x_BTD))
+    if attention.shape.softcap is not None:
+        return capped(attention, q_BHTK, extend(past, k_BGTK, v_BGTK), allowed_B1TS)
+    shape = attention.shape
+    scale = {} if shape.query_scalar is None else {"scale": shape.score_dim**-0.5}
     out_BHTK, k_BGSK, v_BGSK, _ = torch.onnx.ops.attention(
-        q_BHTK, k_BGTK, v_BGTK, allowed_B1TS, past.k_BGSK, past.v_BGSK
+        q_BHTK, k_BGTK, v_BGTK, allowed_B1TS, past.k_BGSK, past.v_BGSK, **scale
     )
     out_BTD = attention.o_proj(out_BHTK.transpose(1, 2).flatten(2))
     return out_BTD, LayerCache(k_BGSK, v_BGSK)
+
+
+def capped(
+    attention: Attention, q_BHTK: Tensor, cache: LayerCache, allowed_B1TS: Tensor
+) -> tuple[Tensor, LayerCache]:
+    """Return what attention with capped scores adds, (B, T, D), and the longer cache.
+
+    Composed as the decoder does it: revisions of the standard differ on whether the operator caps
+    before the mask or behind it.
+    """
+    heads = attention.shape.heads
+    k_BHSK, v_BHSK = (repeat_heads(x_BGSK, heads) for x_BGSK in cache)
+    out_BHTK = composed(q_BHTK, k_BHSK, v_BHSK, allowed_B1TS, attention.shape)
+    return attention.o_proj(out_BHTK.transpose(1, 2).flatten(2)), cache
 
 
 def turned(x_BHTK: Tensor, phases: tuple[Tensor, Tensor]) -> Tensor:

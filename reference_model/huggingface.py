@@ -61,10 +61,11 @@ def read_config(document: Mapping[str, Any]) -> ModelConfig:
             **read_attention(family, document),
         ),
         rope=_rope(document),
-        norm=Norm(eps=json_values.number(document, "rms_norm_eps")),
-        mlp=Mlp(hidden=json_values.integer(document, "intermediate_size")),
+        norm=Norm(json_values.number(document, "rms_norm_eps"), **family.norm),
+        mlp=Mlp(json_values.integer(document, "intermediate_size"), family.activation[2]),
         tied=json_values.boolean(document, "tie_word_embeddings"),
         max_positions=json_values.integer(document, "max_position_embeddings"),
+        **family.read_model(document),
     )
     try:
         validate(config)
@@ -101,7 +102,7 @@ def write_config(
         "num_attention_heads": config.attention.heads,
         "num_key_value_heads": config.attention.kv_heads,
         "head_dim": config.attention.head_dim,
-        "hidden_act": "silu",
+        family.activation[0]: family.activation[1],
         "max_position_embeddings": config.max_positions,
         "rms_norm_eps": config.norm.eps,
         "tie_word_embeddings": config.tied,
@@ -143,8 +144,8 @@ def _family(document: Mapping[str, Any]) -> Family:
 
 def _check_keys(document: Mapping[str, Any], family: Family) -> None:
     _check_value("architectures", document.get("architectures"), (None, [family.architecture]))
-    for key, allowed in keys.DEMANDED.items():
-        _check_value(key, json_values.get(document, key), allowed)
+    activation, computed, _ = family.activation
+    _check_value(activation, json_values.get(document, activation), (computed,))
     for key in ("dtype", "torch_dtype"):
         _check_value(key, document.get(key), keys.DTYPES)
     seen = {document[key] for key in ("dtype", "torch_dtype") if document.get(key) is not None}
@@ -154,7 +155,7 @@ def _check_keys(document: Mapping[str, Any], family: Family) -> None:
             f"{document['torch_dtype']!r}; they have to agree, so remove one"
         )
     neutral = {**keys.NEUTRAL, **family.values}
-    known = {"model_type", "architectures", *keys.READ, *keys.DEMANDED, *keys.BOOKKEEPING}
+    known = {"model_type", "architectures", activation, *keys.READ, *keys.BOOKKEEPING}
     for key, value in document.items():
         if key in neutral:
             _check_value(key, value, neutral[key])

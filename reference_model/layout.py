@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 EMBEDDING = "model.embed_tokens.weight"
 FINAL_NORM = "model.norm.weight"
 HEAD = "lm_head.weight"
+_POST_NORMS = ("pre_feedforward_layernorm", "post_feedforward_layernorm")
+"""With them ``post_attention_layernorm`` is one behind attention too."""
 
 
 def tensor_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
@@ -36,6 +38,7 @@ def _layer_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
         "input_layernorm.weight": (dim,),
         **{f"self_attn.{name}": shape for name, shape in _attention_shapes(config).items()},
         "post_attention_layernorm.weight": (dim,),
+        **({f"{name}.weight": (dim,) for name in _POST_NORMS} if config.post_norms else {}),
         "mlp.gate_proj.weight": (hidden, dim),
         "mlp.up_proj.weight": (hidden, dim),
         "mlp.down_proj.weight": (dim, hidden),

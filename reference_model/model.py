@@ -17,15 +17,17 @@ Sources: Touvron et al. 2023 (LLaMA), section 2.2, and those named at the formul
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import ml_dtypes
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from reference_model.answers import Cache, LayerCache, Output
 from reference_model.config import Linear, Llama3, ModelConfig, Rope, validate
 from reference_model.huggingface import open_folder
+from reference_model.norms import RMSNorm, at_least_float32, head_norm
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,53 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from reference_model.config import Attention as AttentionShape
-
-
-class LayerCache(NamedTuple):
-    """The keys (already rotated) and values of one layer."""
-
-    k_BGSK: Tensor
-    v_BGSK: Tensor
-
-
-Cache = tuple[LayerCache, ...]
-"""One ``LayerCache`` per layer. A cache is a value: a call returns a new one, nothing remembers."""
-
-
-class Output(NamedTuple):
-    """What the decoder answers.
-
-    ``taps`` has ``embedding``, ``layer.<i>.attention`` and ``layer.<i>.mlp`` (what each adds to the
-    residual stream), ``layer.<i>`` (the stream after the block) and ``norm``, all (B, T, D), where
-    they were asked for.
-    """
-
-    logits_BTV: Tensor
-    cache: Cache
-    taps: dict[str, Tensor]
-
-
-def at_least_float32(x: Tensor) -> Tensor:
-    """Return ``x`` in its own type, or in float32 where that is narrower."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
-
-
-class RMSNorm(nn.Module):
-    """Root mean square normalisation (Zhang and Sennrich 2019, eq. 4)."""
-
-    def __init__(self, dim: int, eps: float) -> None:
-        super().__init__()
-        self.eps = eps
-        self.weight = nn.Parameter(torch.empty(dim))
-
-    def forward(self, x_BTD: Tensor) -> Tensor:
-        """Normalise each token's vector, (B, T, D)."""
-        wide_BTD = at_least_float32(x_BTD)
-        mean_square_BT1 = (wide_BTD * wide_BTD).mean(-1, keepdim=True)
-        # NORM-001: epsilon is added to the mean of squares, inside the root.
-        normed_BTD = wide_BTD / torch.sqrt(mean_square_BT1 + self.eps)
-        # LOGITS-001: first back to the model's type, then times the weight.
-        return normed_BTD.to(x_BTD.dtype) * self.weight
+    from reference_model.config import Mlp as MlpShape
 
 
 def inverse_frequencies(rope: Rope, head_dim: int) -> tuple[float, ...]:
@@ -181,19 +137,12 @@ class Attention(nn.Module):
         cache = LayerCache(k_BGTK, v_BGTK) if past is None else extend(past, k_BGTK, v_BGTK)
         k_BHSK = repeat_heads(cache.k_BGSK, self.shape.heads)
         v_BHSK = repeat_heads(cache.v_BGSK, self.shape.heads)
-        out_BHTK = attend(q_BHTK, k_BHSK, v_BHSK, allowed_B1TS)
+        out_BHTK = attend(q_BHTK, k_BHSK, v_BHSK, allowed_B1TS, self.shape)
         return self.o_proj(out_BHTK.transpose(1, 2).flatten(2)), cache
 
     def split(self, x_BTN: Tensor) -> Tensor:
         """Cut projected vectors into heads: (B, T, heads * K) to (B, heads, T, K)."""
         return x_BTN.unflatten(-1, (-1, self.shape.head_dim)).transpose(1, 2)
-
-
-def head_norm(config: ModelConfig) -> nn.Module:
-    """Return what a layer's queries, or its keys, pass: each head by itself, by common weights."""
-    if not config.attention.qk_norm:
-        return nn.Identity()
-    return RMSNorm(config.attention.head_dim, config.norm.eps)
 
 
 def extend(past: LayerCache, k_BGTK: Tensor, v_BGTK: Tensor) -> LayerCache:
@@ -210,11 +159,16 @@ def repeat_heads(x_BGSK: Tensor, heads: int) -> Tensor:
     return x_BGSK.repeat_interleave(heads // x_BGSK.shape[1], dim=1)
 
 
-def attend(q_BHTK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, allowed_B1TS: Tensor) -> Tensor:
+def attend(
+    q_BHTK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, allowed_B1TS: Tensor, shape: AttentionShape
+) -> Tensor:
     """Return scaled dot-product attention, (B, H, T, K) (Vaswani et al. 2017, eq. 1)."""
-    # ATTN-002: scores are divided by the root of the head dim, whatever H * K and D are.
-    scores_BHTS = q_BHTK @ k_BHSK.transpose(2, 3) / math.sqrt(q_BHTK.shape[-1])
+    # ATTN-002: scores are divided by the root of the head dim, whatever H * K and D are, unless
+    # the model names another number.
+    scores_BHTS = q_BHTK @ k_BHSK.transpose(2, 3) / math.sqrt(shape.score_dim)
     scores_BHTS = at_least_float32(scores_BHTS)
+    # LOGITS-001: scores are capped after the scale and before the mask.
+    scores_BHTS = capped(scores_BHTS, shape.softcap)
     # ATTN-004: a masked key has no influence: its score is the type's smallest finite number, so
     # its weight is exactly 0. Not minus infinity: a left-padded row sees no key at all, would be
     # 0 / 0 = NaN, and would poison the real tokens, which weigh its NaN value with 0: 0 * NaN.
@@ -223,6 +177,11 @@ def attend(q_BHTK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, allowed_B1TS: Tensor)
     # SOFTMAX-001: exp(s) / sum exp(s) over the keys, in at least float32; then the model's type.
     weights_BHTS = torch.softmax(scores_BHTS, dim=-1).to(v_BHSK.dtype)
     return weights_BHTS @ v_BHSK
+
+
+def capped(x: Tensor, cap: float | None) -> Tensor:
+    """Return ``x`` bent softly so that it stays within ``cap``: cap tanh(x / cap)."""
+    return x if cap is None else cap * torch.tanh(x / cap)
 
 
 def allowed_keys(attention_mask_BS: Tensor, tokens: int) -> Tensor:
@@ -252,18 +211,20 @@ def in_window(allowed_B1TS: Tensor, window: int) -> Tensor:
 
 
 class Mlp(nn.Module):
-    """Gated feed-forward network, SwiGLU without biases (Shazeer 2020, eq. 6)."""
+    """Gated feed-forward network without biases, SwiGLU or GEGLU (Shazeer 2020, eq. 6)."""
 
-    def __init__(self, dim: int, hidden: int) -> None:
+    def __init__(self, dim: int, shape: MlpShape) -> None:
         super().__init__()
-        self.gate_proj = nn.Linear(dim, hidden, bias=False)
-        self.up_proj = nn.Linear(dim, hidden, bias=False)
-        self.down_proj = nn.Linear(hidden, dim, bias=False)
+        self.activation = shape.activation
+        self.gate_proj = nn.Linear(dim, shape.hidden, bias=False)
+        self.up_proj = nn.Linear(dim, shape.hidden, bias=False)
+        self.down_proj = nn.Linear(shape.hidden, dim, bias=False)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """Return what the feed-forward adds to the residual stream, (B, T, D)."""
-        # MLP-001: SiLU of the gate, times the up projection.
-        return self.down_proj(silu(self.gate_proj(x_BTD)) * self.up_proj(x_BTD))
+        # MLP-001: SiLU of the gate, or what the model names, times the up projection.
+        activate = gelu_tanh if self.activation == "gelu_tanh" else silu
+        return self.down_proj(activate(self.gate_proj(x_BTD)) * self.up_proj(x_BTD))
 
 
 def silu(x: Tensor) -> Tensor:
@@ -271,15 +232,28 @@ def silu(x: Tensor) -> Tensor:
     return x * torch.sigmoid(x)
 
 
+def gelu_tanh(x: Tensor) -> Tensor:
+    """Return GELU by its approximation, of any shape (Hendrycks and Gimpel 2016, section 2)."""
+    # LOGITS-001: the form with tanh, which is not that with erf: they differ by up to 5e-4.
+    return nn.functional.gelu(x, approximate="tanh")
+
+
 class Block(nn.Module):
-    """One layer: attention and feed-forward, each normalised before and added to the stream."""
+    """One layer: attention and feed-forward, each normalised before and added to the stream.
+
+    With ``post_norms`` each is normalised behind, too (Gemma Team 2024, section 2).
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.input_layernorm = RMSNorm(config.dim, config.norm.eps)
+        self.sandwich = config.post_norms
+        self.input_layernorm = RMSNorm(config.dim, config.norm)
         self.self_attn = Attention(config)
-        self.post_attention_layernorm = RMSNorm(config.dim, config.norm.eps)
-        self.mlp = Mlp(config.dim, config.mlp.hidden)
+        self.post_attention_layernorm = RMSNorm(config.dim, config.norm)
+        if self.sandwich:
+            self.pre_feedforward_layernorm = RMSNorm(config.dim, config.norm)
+            self.post_feedforward_layernorm = RMSNorm(config.dim, config.norm)
+        self.mlp = Mlp(config.dim, config.mlp)
 
     def forward(
         self,
@@ -292,8 +266,13 @@ class Block(nn.Module):
         attention_BTD, cache = self.self_attn(
             self.input_layernorm(x_BTD), allowed_B1TS, phases, past
         )
-        mlp_BTD = self.mlp(self.post_attention_layernorm(x_BTD + attention_BTD))
-        return attention_BTD, mlp_BTD, cache
+        if not self.sandwich:  # then the norm of this name stands before the feed-forward
+            mlp_BTD = self.mlp(self.post_attention_layernorm(x_BTD + attention_BTD))
+            return attention_BTD, mlp_BTD, cache
+        # LOGITS-001: what is added to the stream is normalised, and the stream is not.
+        attention_BTD = self.post_attention_layernorm(attention_BTD)
+        mlp_BTD = self.mlp(self.pre_feedforward_layernorm(x_BTD + attention_BTD))
+        return attention_BTD, self.post_feedforward_layernorm(mlp_BTD), cache
 
 
 class Trunk(nn.Module):
@@ -303,7 +282,7 @@ class Trunk(nn.Module):
         super().__init__()
         self.embed_tokens = nn.Embedding(config.vocab, config.dim)
         self.layers = nn.ModuleList(Block(config) for _ in range(config.layers))
-        self.norm = RMSNorm(config.dim, config.norm.eps)
+        self.norm = RMSNorm(config.dim, config.norm)
 
 
 class Decoder(nn.Module):
@@ -338,8 +317,7 @@ class Decoder(nn.Module):
             cache: what the call for the past tokens returned; without, there are none.
             taps: whether to return the inner states, too.
         """
-        # EMBED-001: a token's row is copied as it is; nothing scales it.
-        x_BTD = self.model.embed_tokens(input_ids_BT)
+        x_BTD = self.embed(input_ids_BT)
         allowed_B1TS = allowed_keys(attention_mask_BS, input_ids_BT.shape[1])
         phases = self.model.layers[0].self_attn.rotary.phases(position_ids_BT, x_BTD.dtype)
         seen = {"embedding": x_BTD}
@@ -355,12 +333,23 @@ class Decoder(nn.Module):
         seen["norm"] = normed_BTD = self.model.norm(x_BTD)
         return Output(self.head(normed_BTD), tuple(longer), seen if taps else {})
 
+    def embed(self, input_ids_BT: Tensor) -> Tensor:
+        """Return the rows of tokens, (B, T, D)."""
+        # EMBED-001: a token's row is copied as it is; nothing scales it but what the model names.
+        x_BTD = self.model.embed_tokens(input_ids_BT)
+        if self.config.embedding_scale == 1:
+            return x_BTD
+        # LOGITS-001: the factor is a number of the embedding's type, like a weight: the root of
+        # 3072 is 55.5 in bfloat16, and that is what such a model was trained with.
+        return x_BTD * torch.tensor(self.config.embedding_scale, dtype=x_BTD.dtype)
+
     def head(self, x_BTD: Tensor) -> Tensor:
         """Return the logits, (B, T, V)."""
         # LOGITS-001: a plain product with the head, or with the embedding where the two are tied;
-        # no bias, no scale, no cap.
+        # no bias, no scale, and no cap but what the model names.
         head = self.model.embed_tokens if self.config.tied else self.lm_head
-        return nn.functional.linear(x_BTD, head.weight)
+        logits_BTV = nn.functional.linear(x_BTD, head.weight)
+        return capped(logits_BTV, self.config.logit_softcap)
 
 
 def build_decoder(

@@ -84,7 +84,8 @@ def make_weights(
             weights[name] = _normal(_stream(seed, name), shape, deviations[f"{kind}.bias"])
         elif len(shape) == 1:
             outliers = 0 if kind in _HEAD_NORMS else design.outliers
-            weights[name] = _norm(_stream(seed, name), shape[0], deviations[kind], outliers)
+            gain = _norm(_stream(seed, name), shape[0], deviations[kind], outliers)
+            weights[name] = gain - np.float32(config.norm.offset) if config.norm.offset else gain
         else:
             weights[name] = _normal(_stream(seed, name), shape, deviations[kind])
     if design.ladder:
@@ -121,6 +122,7 @@ def _deviations(config: ModelConfig, design: Design) -> dict[str, float]:
     # Normalised heads have the deviation of their norm's weights, whatever the projections do:
     # those are as small as the embedding, so that the norm's epsilon counts.
     projected = design.embedding if attention.qk_norm else score
+    added = design.block / math.sqrt(_NORM_MEAN_SQUARE)
     # Sharp attention averages over few keys, and a gated unit is about half open: the averages
     # 0.7 and 0.6 * gate were measured on the suite's models.
     head = design.embedding if config.tied else design.logit / inputs
@@ -136,7 +138,10 @@ def _deviations(config: ModelConfig, design: Design) -> dict[str, float]:
         "q_norm": score / math.sqrt(_NORM_MEAN_SQUARE),
         "k_norm": score / math.sqrt(_NORM_MEAN_SQUARE),
         "o_proj": design.block / (0.7 * math.sqrt(queries)),
-        "post_attention_layernorm": 1.0,
+        # Behind attention or feed-forward, a norm alone says what is added to the stream.
+        "post_attention_layernorm": added if config.post_norms else 1.0,
+        "pre_feedforward_layernorm": 1.0,
+        "post_feedforward_layernorm": added,
         "gate_proj": design.gate / inputs,
         "up_proj": 1.0 / inputs,
         "down_proj": design.block / (0.6 * design.gate * math.sqrt(config.mlp.hidden)),

@@ -7,6 +7,7 @@ one that was trained, whose weights are a file.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -170,8 +171,42 @@ _QWEN3 = SuiteModel(
     design=Design(),
 )
 
+_GEMMA2 = SuiteModel(
+    name="gemma2-capped",
+    summary="capped scores and logits, four norms a layer, GELU, scaled embeddings, windows",
+    config=ModelConfig(
+        vocab=512,
+        dim=96,
+        layers=3,
+        attention=Attention(
+            heads=4,
+            kv_heads=2,
+            head_dim=32,
+            window=11,
+            full_layers=frozenset({1}),
+            query_scalar=24,
+            softcap=4.0,
+        ),
+        rope=Rope(theta=10000.0),
+        norm=Norm(eps=1e-6, offset=1.0, wide=True),
+        mlp=Mlp(hidden=256, activation="gelu_tanh"),
+        tied=True,
+        max_positions=4096,
+        post_norms=True,
+        embedding_scale=math.sqrt(96),
+        logit_softcap=10.0,
+    ),
+    seed=7,
+    digest="5fad1086161b627fc7d607698cbf2c674147236267c5dd6fcf91cebbe3f6878f",
+    # Blocks outweigh the scaled embedding, or each token would predict itself.
+    design=Design(embedding=0.005, block=0.1),
+)
+
 MODELS: Mapping[str, SuiteModel] = MappingProxyType(
-    {model.name: model for model in (_GQA, _MQA_TIED, _MHA_SCALED, _MISTRAL, _QWEN2, _QWEN3)}
+    {
+        model.name: model
+        for model in (_GQA, _MQA_TIED, _MHA_SCALED, _MISTRAL, _QWEN2, _QWEN3, _GEMMA2)
+    }
 )
 """The seeded models by name."""
 

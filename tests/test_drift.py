@@ -12,6 +12,8 @@ from conformance import catalogue, mutants, schema, spec
 from reference_model import zoo
 
 SPEC = spec.load()
+_MODEL = ("model", "norms")
+"""Modules of the reference model whose conventions carry ids."""
 
 
 def test_every_testable_requirement_has_a_check_and_every_check_a_requirement():
@@ -75,7 +77,8 @@ def test_a_mutant_names_requirements_that_exist(name):
 
 
 def test_the_reference_model_names_requirements_that_exist():
-    text = (Path(reference_model.__file__).parent / "model.py").read_text(encoding="utf-8")
+    folder = Path(reference_model.__file__).parent
+    text = "".join((folder / f"{name}.py").read_text(encoding="utf-8") for name in _MODEL)
     named = set(re.findall(r"\b[A-Z]+-\d{3}\b", text))
     assert named
     assert named <= set(SPEC.requirements)

@@ -176,7 +176,7 @@ class _Model:
     def _step(
         self, ids_BT: Ints, mask_BS: Ints, positions_BT: Ints, past: tuple[Any, ...]
     ) -> tuple[Array, tuple[Any, ...]]:
-        from reference_model.model import LayerCache  # noqa: PLC0415
+        from reference_model.answers import LayerCache  # noqa: PLC0415
 
         pairs = zip(past[::2], past[1::2], strict=True)
         cache = tuple(LayerCache(keys, values) for keys, values in pairs)

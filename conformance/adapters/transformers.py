@@ -92,8 +92,16 @@ class _Candidate:
     def load(self, package: ModelPackage) -> _Model:
         """Load the package's folder as Transformers itself understands it."""
         import torch  # noqa: PLC0415
-        from transformers import AutoModelForCausalLM, GenerationConfig  # noqa: PLC0415
+        from transformers import (  # noqa: PLC0415
+            AutoConfig,
+            AutoModelForCausalLM,
+            GenerationConfig,
+        )
 
+        config = AutoConfig.from_pretrained(str(package.path), local_files_only=True)
+        kind = AutoModelForCausalLM._model_mapping[type(config)]  # noqa: SLF001  # asks no other way
+        if self._attention == "sdpa" and not kind._supports_sdpa:  # noqa: SLF001  # the same
+            raise Unsupported(f"{kind.__name__} of Transformers has no sdpa; ask for eager")
         release = tuple(int(part) for part in self._version.split(".")[:2])
         keyword = "dtype" if release >= (4, 56) else "torch_dtype"
         model = AutoModelForCausalLM.from_pretrained(

@@ -39,9 +39,44 @@ _FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "mistral": ("MistralForCausalLM", ("sliding_window",)),
     "qwen2": ("Qwen2ForCausalLM", _WINDOWS),
     "qwen3": ("Qwen3ForCausalLM", _WINDOWS),
+    "gemma2": (
+        "Gemma2ForCausalLM",
+        (
+            "sliding_window",
+            "layer_types",
+            "hidden_activation",
+            "query_pre_attn_scalar",
+            "attn_logit_softcapping",
+            "final_logit_softcapping",
+            "use_bidirectional_attention",
+            "cache_implementation",
+        ),
+    ),
 }
 """By type of model: its class, and the keys that it has beside a Llama's."""
+_OWN_KEYS = tuple(dict.fromkeys(key for _, keys in _FAMILIES.values() for key in keys))
+_NEEDED: Mapping[str, tuple[str, ...]] = {
+    "llama": ("hidden_act",),
+    "mistral": ("hidden_act", "sliding_window"),
+    "qwen2": ("hidden_act", "use_sliding_window"),
+    "qwen3": ("hidden_act", "use_sliding_window", "head_dim"),
+    "gemma2": (
+        "hidden_activation",
+        "query_pre_attn_scalar",
+        "attn_logit_softcapping",
+        "final_logit_softcapping",
+        "sliding_window",
+        "head_dim",
+    ),
+}
+"""By type of model: keys for which readers would assume a value of their own."""
+_NULL_IS_NONE: Mapping[str, tuple[str, ...]] = {
+    "mistral": ("sliding_window",),
+    "gemma2": ("attn_logit_softcapping", "final_logit_softcapping"),
+}
+"""By type of model: needed keys that may be null, which then means that there is none."""
 _SLIDES = "sliding_attention"
+_GELU = "gelu_pytorch_tanh"
 _LLAMA3 = {
     "factor",
     "low_freq_factor",
@@ -91,61 +126,14 @@ def unknown_family(document: Any) -> str:
 def window_of(document: Mapping[str, Any], layer: int) -> int | None:
     """Return how many keys a query of a layer sees, itself among them; None for all."""
     window: int | None = document.get("sliding_window")
-    if document["model_type"] not in ("qwen2", "qwen3"):
-        return window
-    kinds = document.get("layer_types")
-    if not document["use_sliding_window"]:
+    kind, kinds = document["model_type"], document.get("layer_types")
+    if document.get("use_sliding_window") is False:
         return None
-    slides = layer >= document["max_window_layers"] if kinds is None else kinds[layer] == _SLIDES
-    return window if slides else None
-
-
-def expected_shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Return the names and shapes of a decoder's tensors, in Hugging Face's order.
-
-    Letters: V vocabulary, D model, H query heads, G key/value heads, K head dim, F feed-forward.
-    A linear layer's weight is (out, in).
-    """
-    v, d, f = config["vocab_size"], config["hidden_size"], config["intermediate_size"]
-    k = head_dim(config)
-    hk, gk = config["num_attention_heads"] * k, config["num_key_value_heads"] * k
-    linear = {
-        "self_attn.q_proj": (hk, d),
-        "self_attn.k_proj": (gk, d),
-        "self_attn.v_proj": (gk, d),
-        "self_attn.o_proj": (d, hk),
-        "mlp.gate_proj": (f, d),
-        "mlp.up_proj": (f, d),
-        "mlp.down_proj": (d, f),
-    }
-    biased = _biased(config)
-    layer: dict[str, tuple[int, ...]] = {"input_layernorm.weight": (d,)}
-    for name, shape in linear.items():
-        layer[f"{name}.weight"] = shape
-        if name.split(".")[1] in biased:
-            layer[f"{name}.bias"] = shape[:1]
-        if name == "self_attn.o_proj" and config["model_type"] == "qwen3":
-            layer |= {f"self_attn.{one}_norm.weight": (k,) for one in "qk"}
-    layer["post_attention_layernorm.weight"] = (d,)
-    shapes: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (v, d)}
-    for i in range(config["num_hidden_layers"]):
-        shapes |= {f"model.layers.{i}.{name}": shape for name, shape in layer.items()}
-    shapes["model.norm.weight"] = (d,)
-    if not config["tie_word_embeddings"]:
-        shapes["lm_head.weight"] = (v, d)
-    return shapes
-
-
-def _biased(config: Mapping[str, Any]) -> set[str]:
-    """Return the names of the projections that have a bias."""
-    found: set[str] = set()
-    if config["model_type"] == "qwen2":
-        found |= {"q_proj", "k_proj", "v_proj"}
-    elif config.get("attention_bias"):
-        found |= {"q_proj", "k_proj", "v_proj", "o_proj"}
-    if config.get("mlp_bias"):
-        found |= {"gate_proj", "up_proj", "down_proj"}
-    return found
+    if kinds is not None:
+        return window if kinds[layer] == _SLIDES else None
+    if kind in ("qwen2", "qwen3"):
+        return window if layer >= document["max_window_layers"] else None
+    return window if kind != "gemma2" or layer % 2 == 0 else None
 
 
 def _check_family(document: Mapping[str, Any]) -> None:
@@ -154,34 +142,41 @@ def _check_family(document: Mapping[str, Any]) -> None:
     if document.get("architectures") not in (None, [], [architecture]):
         detail = f"is not {architecture}, which model_type {kind!r} has"
         raise FormatError("L3-ARCHITECTURE", detail, "/architectures/0")
-    for key in _WINDOWS:
+    for key in _OWN_KEYS:
         if key in document and key not in keys:
             detail = f"is no key of model_type {kind!r}; readers ignore it, or do not: remove it"
             raise FormatError("L3-FAMILY-KEY", detail, f"/{key}")
     if kind == "qwen2" and document.get("attention_bias") is False:
         detail = "is false, but a qwen2 has the biases of its attention whatever is written here"
         raise FormatError("L3-ATTENTION-BIAS", detail, "/attention_bias")
-    if kind == "qwen3" and document.get("head_dim") is None:
-        raise FormatError("L3-HEAD-DIM-MISSING", "has no head_dim; readers would assume 128")
+    for key in _NEEDED[kind]:
+        may_be_null = key in document and key in _NULL_IS_NONE.get(kind, ())
+        if document.get(key) is None and not may_be_null:
+            detail = f"has no {key}, without which readers of a {kind} assume a value"
+            raise FormatError("L3-KEY-MISSING", detail)
+    if kind == "gemma2" and document.get("hidden_act", _GELU) != _GELU:
+        detail = f"is no {_GELU}, which hidden_activation is"
+        raise FormatError("L3-ACTIVATION", detail, "/hidden_act")
 
 
 def _check_windows(document: Mapping[str, Any]) -> None:
     """Demand that which layers have which window is written, and written once."""
-    keys = _FAMILIES[document["model_type"]][1]
-    if keys and keys[0] not in document:
-        raise FormatError("L3-WINDOW-MISSING", f"has no {keys[0]}; readers would assume a value")
-    if "use_sliding_window" not in keys:
-        return
-    kinds, used = document.get("layer_types"), document["use_sliding_window"]
+    kinds, used = document.get("layer_types"), document.get("use_sliding_window")
+    _check_kinds(kinds, document["num_hidden_layers"], slides=used is not False)
     limits = "layer_types" if kinds is not None else "max_window_layers"
     lacking = [key for key in ("sliding_window", limits) if document.get(key) is None]
     if used and lacking:
         detail = f"uses a window, and has no {lacking[0]}; readers would assume a value"
         raise FormatError("L3-WINDOW-MISSING", detail)
-    if kinds is not None and len(kinds) != document["num_hidden_layers"]:
-        detail = f"names {len(kinds)} layers of {document['num_hidden_layers']}"
+
+
+def _check_kinds(kinds: list[str] | None, layers: int, *, slides: bool) -> None:
+    if kinds is None:
+        return
+    if len(kinds) != layers:
+        detail = f"names {len(kinds)} layers of {layers}"
         raise FormatError("L3-LAYER-TYPES", detail, "/layer_types")
-    if kinds is not None and not used and _SLIDES in kinds:
+    if _SLIDES in kinds and not slides:
         detail = f"is {_SLIDES}, but use_sliding_window is false"
         raise FormatError("L3-LAYER-TYPES", detail, f"/layer_types/{kinds.index(_SLIDES)}")
 

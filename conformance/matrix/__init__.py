@@ -125,6 +125,14 @@ _FAULTS = {
 }
 """What honest runtimes do wrong, by adapter and requirement: caught, not accused."""
 
+_UNBUILT = {
+    "jax": ("gemma2-capped",),
+    "tensorflow": ("gemma2-capped",),
+    "transformers:sdpa": ("gemma2-capped",),
+}
+"""Models that an honest candidate refuses to build, by how it is written or by its adapter. A run
+fails what is claimed and refused; here it would say nothing of the checks."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -203,6 +211,12 @@ def known_faults(name: str) -> Mapping[str, str]:
     return _FAULTS.get(re.split("[:?]", name)[0], {})
 
 
+def unbuilt(name: str) -> tuple[str, ...]:
+    """Return the models that an honest candidate refuses to build."""
+    written = name.partition("?")[0]
+    return _UNBUILT.get(written, _UNBUILT.get(written.partition(":")[0], ()))
+
+
 class _Corpora:
     """A corpus for each contract that is claimed: candidates of one type may round differently."""
 
@@ -228,7 +242,8 @@ class _Corpora:
                 other = stack.enter_context(candidates.open_candidate(honest))
                 against = other, spec.contract_of(self._standard, other.info.claims)
             corpus = self._found[contract]
-            return tuple(corpus.judge(candidate, requirements, against, briefly=briefly))
+            left_out = unbuilt(text)
+            return tuple(corpus.judge(candidate, requirements, against, left_out, briefly=briefly))
 
     def row(self, text: str, mutant: Mutant, requirements: Sequence[Requirement]) -> Row:
         """Judge a mutant by requirements, the slow one only where it is named or none failed."""

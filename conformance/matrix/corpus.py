@@ -104,6 +104,7 @@ class Corpus:
         candidate: Candidate,
         requirements: Collection[Requirement],
         against: tuple[Candidate, Contract] | None = None,
+        unbuilt: Collection[str] = (),
         *,
         briefly: bool = False,
     ) -> list[Cell]:
@@ -114,6 +115,7 @@ class Corpus:
             requirements: those whose checks are run, where it claims what they need.
             against: an honest candidate with the contract that it claims, for requirements that are
                 about two.
+            unbuilt: models on which nothing is asked of the candidate.
             briefly: whether a check that has failed on one model is done with. Verdicts are the
                 same, since nothing undoes a failure; the worst measurement is that of the models
                 that were tried.
@@ -124,7 +126,7 @@ class Corpus:
             fixtures |= {f"other_{name}": value for name, value in other.items()}
         with faults.remembered(self._answers):
             return [
-                self._cell(requirement, fixtures, briefly=briefly)
+                self._cell(requirement, fixtures, unbuilt, briefly=briefly)
                 for requirement in requirements
                 if not unclaimed(requirement, candidate.info.claims)
             ]
@@ -148,17 +150,23 @@ class Corpus:
         }
 
     def _cell(
-        self, requirement: Requirement, fixtures: Mapping[str, Any], *, briefly: bool
+        self,
+        requirement: Requirement,
+        fixtures: Mapping[str, Any],
+        unbuilt: Collection[str],
+        *,
+        briefly: bool,
     ) -> Cell:
         found: list[tuple[str, Verdict, Measurement | None, str]] = []
-        decided: set[str] = set()
-        for case in self._cases_of(requirement.id, fixtures):
+        done: set[str] = set()
+        cases = self._cases_of(requirement.id, fixtures)
+        for case in (one for one in cases if one.model not in unbuilt):
             name = case.check.name
-            if name in decided:
+            if name in done:
                 continue
             found.append((name, *_decide(case, _named(case, _on_model(fixtures, case.model)))))
             if briefly and case.model is not None and found[-1][1] is Verdict.FAIL:
-                decided.add(name)
+                done.add(name)
         return _folded(requirement.id, found)
 
     def _cases_of(self, requirement: str, fixtures: Mapping[str, Any]) -> list[_Case]:

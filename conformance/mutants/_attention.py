@@ -28,14 +28,17 @@ def attention(
     """Return attention, (B, H, T, K); its softmax is at least float32.
 
     Args:
-        inputs: queries, keys, values and which keys are allowed, as ``attend`` gets them.
+        inputs: queries, keys, values, which keys are allowed, and the shape, as for ``attend``.
         scores: changes the scaled scores before the mask.
         softmax: makes probabilities of the masked scores.
         weights: changes the probabilities.
         hidden: the score of a hidden key.
     """
-    q_BHTK, k_BHSK, v_BHSK, allowed_B1TS = inputs
-    scores_BHTS = scores(q_BHTK @ k_BHSK.transpose(2, 3) / math.sqrt(q_BHTK.shape[-1]))
+    q_BHTK, k_BHSK, v_BHSK, allowed_B1TS, shape = inputs
+    scores_BHTS = q_BHTK @ k_BHSK.transpose(2, 3) / math.sqrt(shape.score_dim)
+    if shape.softcap is not None:
+        scores_BHTS = shape.softcap * (scores_BHTS / shape.softcap).tanh()
+    scores_BHTS = scores(scores_BHTS)
     scores_BHTS = scores_BHTS.to(at_least_float32(scores_BHTS.dtype))
     scores_BHTS = scores_BHTS.masked_fill(~allowed_B1TS, hidden)
     return weights(softmax(scores_BHTS)).to(v_BHSK.dtype) @ v_BHSK

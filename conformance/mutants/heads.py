@@ -101,12 +101,12 @@ def online_softmax_without_rescaling(_: Honest, *inputs: Any) -> Any:
 
 @mutant("attend", kills=("LOGITS-001", "LOGITS-002"), bug="generic")
 def keys_and_values_swapped_in_one_head(
-    honest: Honest, q_BHTK: Any, k_BHSK: Any, v_BHSK: Any, allowed_B1TS: Any
+    honest: Honest, q_BHTK: Any, k_BHSK: Any, v_BHSK: Any, *others: Any
 ) -> Any:
     """The first head takes its values for keys, and its keys for values."""
     swapped_k, swapped_v = k_BHSK.clone(), v_BHSK.clone()
     swapped_k[:, 0], swapped_v[:, 0] = v_BHSK[:, 0], k_BHSK[:, 0]
-    return honest(q_BHTK, swapped_k, swapped_v, allowed_B1TS)
+    return honest(q_BHTK, swapped_k, swapped_v, *others)
 
 
 @mutant("attend", kills=("LOGITS-001", "LOGITS-002"), bug="generic")

@@ -63,7 +63,7 @@ def norm_weight_before_the_cast(_: Honest, self: Any, x_BTD: Any) -> Any:
     """The norms multiply by the weight before they go back to the model's type."""
     wide_BTD = x_BTD.to(at_least_float32(x_BTD.dtype))
     root_BT1 = ((wide_BTD * wide_BTD).mean(-1, keepdim=True) + self.eps).sqrt()
-    return (wide_BTD / root_BT1 * self.weight).to(x_BTD.dtype)
+    return (wide_BTD / root_BT1 * self.gain()).to(x_BTD.dtype)
 
 
 @mutant(
@@ -120,7 +120,7 @@ def hidden_scores_of_minus_1e4(_: Honest, *inputs: Any) -> Any:
 )
 def padded_queries_answer_zero(_: Honest, *inputs: Any) -> Any:
     """A query that sees no key gets zeros, as the ONNX standard has it."""
-    visible_B1T1 = inputs[-1].any(-1, keepdim=True)
+    visible_B1T1 = inputs[3].any(-1, keepdim=True)
     return attention(inputs, weights=lambda weights_BHTS: weights_BHTS * visible_B1T1)
 
 

@@ -68,7 +68,7 @@ def norm_in_bfloat16(honest: Honest, self: Any, x_BTD: Any) -> Any:
 def norm_statistics_in_float16(_: Honest, self: Any, x_BTD: Any) -> Any:
     """The mean of squares is a float16 number."""
     mean_square_BT1 = rounded((x_BTD * x_BTD).mean(-1, keepdim=True), FP16)
-    return x_BTD / (mean_square_BT1 + self.eps).sqrt() * self.weight
+    return x_BTD / (mean_square_BT1 + self.eps).sqrt() * self.gain()
 
 
 @mutant(
@@ -113,11 +113,9 @@ def probabilities_in_float16(_: Honest, *inputs: Any) -> Any:
     equivalent_at={"fp16": "Weighted values are float16 numbers there."},
     below_noise_at=("bf16",),
 )
-def values_added_up_in_float16(
-    honest: Honest, q_BHTK: Any, k_BHSK: Any, v_BHSK: Any, allowed_B1TS: Any
-) -> Any:
+def values_added_up_in_float16(honest: Honest, *inputs: Any) -> Any:
     """Weighted values are rounded to float16 when they have been added up."""
-    return rounded(honest(q_BHTK, k_BHSK, v_BHSK, allowed_B1TS), FP16)
+    return rounded(honest(*inputs), FP16)
 
 
 @mutant(

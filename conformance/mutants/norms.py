@@ -53,19 +53,19 @@ def norm_epsilon_missing(config: Any) -> Any:
 def norm_epsilon_outside_the_root(_: Honest, self: Any, x_BTD: Any) -> Any:
     """The norms add epsilon to the root of the mean square."""
     root_BT1 = (x_BTD * x_BTD).mean(-1, keepdim=True).sqrt()
-    return x_BTD / (root_BT1 + self.eps) * self.weight
+    return x_BTD / (root_BT1 + self.eps) * self.gain()
 
 
 @mutant("RMSNorm.forward", kills=("LOGITS-001", "LOGITS-002"), bug="linkedin/Liger-Kernel#74")
 def norm_weight_plus_one(honest: Honest, self: Any, x_BTD: Any) -> Any:
     """The norms multiply by one plus the weight, as Gemma's do."""
-    return honest(self, x_BTD) * (1 + 1 / self.weight)
+    return honest(self, x_BTD) * (1 + 1 / self.gain())
 
 
 @mutant("RMSNorm.forward", kills=("LOGITS-001", "LOGITS-002"), bug="generic")
 def norm_weight_ignored(honest: Honest, self: Any, x_BTD: Any) -> Any:
     """The norms do not multiply by the weight."""
-    return honest(self, x_BTD) / self.weight
+    return honest(self, x_BTD) / self.gain()
 
 
 @mutant(

@@ -73,7 +73,7 @@ def head_norms_exchanged(honest: Honest, *arguments: Any, **named: Any) -> Any:
     return decoder
 
 
-@mutant("build_decoder", kills=("LOGITS-001",), bug="generic")
+@mutant("build_decoder", kills=("LOGITS-001",), bug="generic", below_noise_at=("fp16", "bf16"))
 def head_norms_of_another_epsilon(honest: Honest, *arguments: Any, **named: Any) -> Any:
     """The norms of queries and keys have an epsilon of 1e-5, whatever the checkpoint says."""
     decoder = honest(*arguments, **named)

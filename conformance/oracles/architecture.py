@@ -53,6 +53,19 @@ class Architecture:
     """Whether the projections of queries, keys and values add a bias."""
     head_norms: bool = False
     """Whether each head's queries and keys are normalised before they are turned."""
+    norm_offset: float = 0.0
+    """What the norms add to their weights, and then scale before they round."""
+    sandwich: bool = False
+    """Whether norms stand behind attention and feed-forward as well as before."""
+    embedding_factor: float = 1.0
+    """What embedded tokens are multiplied by, once it is rounded to a weight's type."""
+    activation: str = "silu"
+    """Of the gate: ``silu`` or ``gelu_tanh``."""
+    score_scale: float | None = None
+    """What products of queries and keys are multiplied by; None for the usual root."""
+    score_cap: float | None = None
+    """Where scores, and likewise logits, are bent to: cap tanh(x / cap)."""
+    logit_cap: float | None = None
 
     def window(self, layer: int) -> int | None:
         """Return how many keys a query of a layer sees; None for all."""
@@ -107,6 +120,31 @@ def _qwen3(config: Mapping[str, Any]) -> dict[str, Any]:
     return {"head_norms": True, **_windows_by_layer(config)}
 
 
+def _gemma2(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Read Gemma 2, arXiv:2408.00118, section 2: every other layer slides, the first one first."""
+    _need(config, "head_dim")  # absent it would be 256, and not a head's share of the width
+    window, layers = int(_need(config, "sliding_window")), range(int(config["num_hidden_layers"]))
+    kinds = config.get("layer_types")
+    if kinds is None:
+        kinds = ["full_attention" if i % 2 else "sliding_attention" for i in layers]
+    return {
+        "windows": tuple(window if kind == "sliding_attention" else None for kind in kinds),
+        "norm_offset": 1.0,
+        "sandwich": True,
+        "embedding_factor": float(config["hidden_size"]) ** 0.5,
+        "activation": "gelu_tanh",
+        "score_scale": float(_need(config, "query_pre_attn_scalar")) ** -0.5,
+        "score_cap": _cap(config, "attn_logit_softcapping"),
+        "logit_cap": _cap(config, "final_logit_softcapping"),
+    }
+
+
+def _cap(config: Mapping[str, Any], key: str) -> float | None:
+    if key not in config:
+        raise PackageError(f"{key} is missing; where there is none it is null")
+    return None if config[key] is None else float(config[key])
+
+
 def _windows_by_layer(config: Mapping[str, Any]) -> dict[str, Any]:
     """Read Qwen's windows, which one key switches on and another limits to the later layers.
 
@@ -131,12 +169,17 @@ _FAMILIES: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "mistral": _mistral,
     "qwen2": _qwen2,
     "qwen3": _qwen3,
+    "gemma2": _gemma2,
 }
 """What each type of model has beside a Llama, by the fields of ``Architecture``."""
+_ACTIVATIONS: Mapping[str, tuple[str, str]] = {
+    "gemma2": ("hidden_activation", "gelu_pytorch_tanh"),
+}
+"""Where a type of model does not have SiLU: the key of its activation, and what is computed."""
 _ONLY: Mapping[str, tuple[Any, ...]] = {
-    "hidden_act": ("silu",),
     "attention_bias": (False, None),
     "mlp_bias": (False, None),
+    "use_bidirectional_attention": (False, None),
 }
 """The values that the oracle computes; an absent key means the last."""
 
@@ -146,6 +189,9 @@ def _refuse(config: Mapping[str, Any]) -> None:
     if kind not in _FAMILIES:
         known = ", ".join(_FAMILIES)
         raise PackageError(f"model_type is {kind!r}; the oracle computes {known}")
+    key, activation = _ACTIVATIONS.get(kind, ("hidden_act", "silu"))
+    if config.get(key, activation) != activation:
+        raise PackageError(f"{key} is {config[key]!r}; the oracle computes only {activation!r}")
     for key, values in _ONLY.items():
         value = config.get(key, values[-1])
         # A Qwen2 has the biases of its attention by its name, and says so at the most.

@@ -79,6 +79,7 @@ class Decoder:
         )
         for rows in _blocks(len(head), x_BTD.shape[-1] + x_BTD[..., 0].size):
             part = self.arithmetic.matmul(x_BTD, self.arithmetic.load(head[rows]).T)
+            part = _capped(part, self.architecture.logit_cap)
             with np.errstate(over="ignore"):
                 logits_BTV[..., rows] = self.arithmetic.store(part)
         return logits_BTV
@@ -94,6 +95,9 @@ class Decoder:
         """Yield the embedded tokens, then the residual stream after each layer."""
         embedding = self._matrix("model.embed_tokens")
         x_BTD = self.arithmetic.store(self.arithmetic.load(linear.embedding(embedding, ids_BT)))
+        if self.architecture.embedding_factor != 1:
+            factor = self.arithmetic.load(np.asarray(self.architecture.embedding_factor))
+            x_BTD = self.arithmetic.store(x_BTD * factor)
         rotation = self._rotation(position_ids_BT)
         # Every token sees itself and what stands before it in the row, whatever its position.
         allowed_BTS = attention.causal_mask(*ids_BT.shape[1:] * 2) & (mask_BT[:, None] != 0)
@@ -103,9 +107,15 @@ class Decoder:
             normed = self._norm(f"{prefix}input_layernorm.weight", x_BTD)
             seen_BTS = _seen(allowed_BTS, self.architecture.window(i))
             attended = self._attention(f"{prefix}self_attn.", normed, seen_BTS, rotation)
+            before, behind = "post_attention_layernorm", None
+            if self.architecture.sandwich:
+                before, behind = "pre_feedforward_layernorm", "post_feedforward_layernorm"
+                attended = self._norm(f"{prefix}post_attention_layernorm.weight", attended)
             x_BTD = self.arithmetic.store(x_BTD + attended)
-            normed = self._norm(f"{prefix}post_attention_layernorm.weight", x_BTD)
-            x_BTD = self.arithmetic.store(x_BTD + self._mlp(f"{prefix}mlp.", normed))
+            added = self._mlp(f"{prefix}mlp.", self._norm(f"{prefix}{before}.weight", x_BTD))
+            if behind is not None:
+                added = self._norm(f"{prefix}{behind}.weight", added)
+            x_BTD = self.arithmetic.store(x_BTD + added)
             yield x_BTD
 
     def _matrix(self, name: str) -> Array:
@@ -119,15 +129,19 @@ class Decoder:
 
     def _norm(self, name: str, x_BTD: Array) -> Array:
         normed = norms.rms_normalize(x_BTD, self.architecture.epsilon)
-        normed = self.arithmetic.between("norm", normed)
-        return self.arithmetic.store(normed * self.arithmetic.load(self.weights[name]))
+        weight = self.arithmetic.load(self.weights[name])
+        if self.architecture.norm_offset:  # Gemma's norms round once, when they have scaled
+            return self.arithmetic.store(normed * (self.architecture.norm_offset + weight))
+        return self.arithmetic.store(self.arithmetic.between("norm", normed) * weight)
 
     def _mlp(self, prefix: str, x_BTD: Array) -> Array:
         gate, up = (
             self._linear(f"{prefix}gate_proj", x_BTD),
             self._linear(f"{prefix}up_proj", x_BTD),
         )
-        activated = self.arithmetic.between("mlp", activations.silu(gate))
+        tanh = self.architecture.activation == "gelu_tanh"
+        activated = activations.gelu_tanh(gate) if tanh else activations.silu(gate)
+        activated = self.arithmetic.between("mlp", activated)
         return self._linear(f"{prefix}down_proj", self.arithmetic.store(activated * up))
 
     def _rotation(self, position_ids_BT: Ints) -> tuple[Array, Array]:
@@ -165,14 +179,23 @@ class Decoder:
         return y.reshape(*y.shape[:2], -1, self.architecture.head_dim).swapaxes(1, 2)
 
     def _attend(self, q_BHTK: Array, k_BHSK: Array, v_BHSK: Array, allowed: Array) -> Array:
-        scale = q_BHTK.dtype.type(q_BHTK.shape[-1] ** -0.5)
+        scale = self.architecture.score_scale or q_BHTK.shape[-1] ** -0.5
         products = self.arithmetic.matmul(q_BHTK, k_BHSK.swapaxes(-1, -2))
-        scores = self.arithmetic.between("scores", products * scale)
+        scores = _capped(products * q_BHTK.dtype.type(scale), self.architecture.score_cap)
+        scores = self.arithmetic.between("scores", scores)
         # The smallest finite score, not -inf: a padded token that sees no key spreads its
         # attention evenly, and no NaN can reach the real tokens through 0 * NaN.
         smallest = np.finfo(scores.dtype).min
         weights = softmax.softmax(np.where(allowed, scores, smallest))
         return self.arithmetic.matmul(self.arithmetic.between("weights", weights), v_BHSK)
+
+
+def _capped(x: Array, cap: float | None) -> Array:
+    """Return numbers of any shape bent softly so that they stay within a cap."""
+    if cap is None:
+        return x
+    bent: Array = x.dtype.type(cap) * np.tanh(x / x.dtype.type(cap))
+    return bent
 
 
 def _seen(allowed_BTS: Array, window: int | None) -> Array:
@@ -198,8 +221,11 @@ def weight_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
     layer["self_attn.o_proj.weight"] = (a.dim, queries)
     if a.head_norms:
         layer |= {f"self_attn.{x}_norm.weight": (a.head_dim,) for x in "qk"}
+    norms = ["post_attention_layernorm"]
+    if a.sandwich:
+        norms += ["pre_feedforward_layernorm", "post_feedforward_layernorm"]
+    layer |= {f"{name}.weight": (a.dim,) for name in norms}
     layer |= {
-        "post_attention_layernorm.weight": (a.dim,),
         "mlp.gate_proj.weight": (a.hidden, a.dim),
         "mlp.up_proj.weight": (a.hidden, a.dim),
         "mlp.down_proj.weight": (a.dim, a.hidden),

@@ -179,6 +179,8 @@ def _orders(architecture: Architecture, generator: np.random.Generator) -> dict[
         layer = {
             "input_layernorm.weight": _Order(channels),
             "post_attention_layernorm.weight": _Order(channels),
+            "pre_feedforward_layernorm.weight": _Order(channels),
+            "post_feedforward_layernorm.weight": _Order(channels),
             "self_attn.q_proj.weight": _Order(queries, channels),
             "self_attn.k_proj.weight": _Order(keys, channels),
             "self_attn.v_proj.weight": _Order(values, channels),

@@ -40,6 +40,15 @@ def test_its_decoder_is_the_oracles_on_models_of_other_families(name, tmp_path):
     assert np.abs(difference).max() < NEAR
 
 
+def test_a_family_that_is_not_built_is_refused(tmp_path):
+    write_package(MODELS["gemma2-capped"], tmp_path / "gemma")
+    with (
+        adapter.open("cpu", {}) as candidate,
+        pytest.raises(Unsupported, match="model_type is 'gemma2'; built are llama, mistral"),
+    ):
+        candidate.load(open_package(tmp_path / "gemma"))
+
+
 def part(start, stop):
     ids, mask, positions = BATCH
     return ids[:, start:stop], mask[:, :stop], positions[:, start:stop]

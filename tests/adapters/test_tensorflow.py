@@ -8,6 +8,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from conformance import matrix
 from conformance.adapters import _tensorflow, reference, tensorflow
 from conformance.errors import CandidateUnavailable, Unsupported
 from conformance.package import open_package
@@ -51,13 +52,20 @@ def test_wider_types_are_nearer_to_float64(package):
     assert errors["float16"] < errors["bfloat16"]
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [n for n in MODELS if n not in matrix.unbuilt("tensorflow")])
 def test_its_decoder_is_the_oracles_on_every_model_of_the_suite(name, tmp_path):
     write_package(MODELS[name], tmp_path / name)
     package = open_package(tmp_path / name)
     with reference.open("", {}) as oracle, tensorflow.open("", {}) as candidate:
         expected = oracle.load(package).logits(*LONGER)
         assert largest_error(candidate.load(package).logits(*LONGER), expected) < 1e-4
+
+
+@pytest.mark.parametrize("name", matrix.unbuilt("tensorflow"))
+def test_a_family_that_is_not_built_is_refused(name, tmp_path):
+    write_package(MODELS[name], tmp_path / name)
+    with tensorflow.open("", {}) as candidate, pytest.raises(Unsupported, match="built are llama"):
+        candidate.load(open_package(tmp_path / name))
 
 
 @pytest.mark.parametrize("mode", MODE_NAMES)

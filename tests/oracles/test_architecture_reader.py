@@ -91,9 +91,32 @@ def test_windows_are_read_layer_by_layer(changes, windows):
     assert a.head_norms == (changes["model_type"] == "qwen3")
 
 
+GEMMA = {
+    "model_type": "gemma2",
+    "hidden_activation": "gelu_pytorch_tanh",
+    "head_dim": 16,
+    "query_pre_attn_scalar": 25,
+    "attn_logit_softcapping": 50.0,
+    "final_logit_softcapping": None,
+    "sliding_window": 6,
+}
+
+
+def test_a_gemma_has_what_its_paper_says():
+    a = read(**GEMMA)
+    assert a.windows == (6, None, 6, None)
+    assert read(**GEMMA, layer_types=KINDS[::-1] * 2).windows == (None, 6, None, 6)
+    assert (a.norm_offset, a.sandwich, a.activation) == (1.0, True, "gelu_tanh")
+    assert (a.score_scale, a.score_cap, a.logit_cap) == (0.2, 50.0, None)
+    assert a.embedding_factor == 128**0.5
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({**GEMMA, "hidden_activation": "gelu"}, "hidden_activation is 'gelu'"),
+        ({**GEMMA, "use_bidirectional_attention": True}, "use_bidirectional_attention is True"),
+        ({"model_type": "gemma2", "head_dim": 16, "sliding_window": 6}, "query_pre_attn_scalar"),
         ({"model_type": "mistral"}, "sliding_window is missing"),
         ({"model_type": "qwen3"}, "head_dim is missing"),
         ({"model_type": "qwen3", "head_dim": 16, "attention_bias": True}, "attention_bias is True"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -42,6 +43,16 @@ VARIANTS = {
         SMALL, attention=Attention(4, 2, 8, 4, frozenset({0}), qkv_bias=True)
     ),
     "biased": dataclasses.replace(SMALL, attention=Attention(4, 2, 8, qkv_bias=True)),
+    "gemma": dataclasses.replace(
+        SMALL,
+        attention=Attention(4, 2, 8, 5, frozenset({1}), query_scalar=6, softcap=3.0),
+        norm=Norm(1e-6, offset=1.0, wide=True),
+        mlp=Mlp(32, "gelu_tanh"),
+        tied=True,
+        post_norms=True,
+        embedding_scale=math.sqrt(24),
+        logit_softcap=4.0,
+    ),
     "normalised-heads": dataclasses.replace(SMALL, attention=Attention(4, 2, 8, qk_norm=True)),
 }
 """One config for each value of a field that the decoder computes differently for."""
@@ -60,6 +71,6 @@ def small():
     return SMALL
 
 
-@pytest.fixture(params=VARIANTS.values(), ids=VARIANTS)
+@pytest.fixture(params=VARIANTS)
 def variant(request):
-    return request.param
+    return VARIANTS[request.param]

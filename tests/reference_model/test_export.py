@@ -113,6 +113,18 @@ def test_a_graph_computes_what_the_decoder_does(exported, pad):
     assert HONEST[0] < noise_units(exported, inputs, observed) < HONEST[1]
 
 
+@pytest.mark.parametrize("opset", [20, 24])
+@pytest.mark.parametrize("variant", ["window-by-layer", "biased", "gemma"], indirect=True)
+def test_a_graph_of_another_family_computes_what_the_decoder_does(tmp_path, variant, opset):
+    package(variant, tmp_path)
+    write_onnx(tmp_path, tmp_path / "model.onnx", Build(opset))
+    ids, mask, position = inputs = batch_of(variant.vocab, (3, 40), 10)
+    runner, parts = Runner(tmp_path, variant, 3), []
+    for start, end in ((0, 25), (25, 26), (26, 40)):
+        parts.append(runner.append(ids[:, start:end], mask[:, :end], position[:, start:end]))
+    assert HONEST[0] < noise_units(tmp_path, inputs, np.concatenate(parts, 1)) < HONEST[1]
+
+
 def test_a_graph_continues_from_its_cache(exported):
     ids, mask, position = inputs = batch_of(SMALL.vocab, (3, 64), 10)
     runner, parts, end = Runner(exported, SMALL, 3), [], 0

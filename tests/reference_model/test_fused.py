@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from reference_model.answers import LayerCache
 from reference_model.fused import FusedDecoder, visible_keys
-from reference_model.model import LayerCache, allowed_keys, build_decoder
+from reference_model.model import allowed_keys, build_decoder
 from reference_model.weights import Design, make_weights
 
 FP64 = 1e-12

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from conformance.formats import hf_config
-from reference_model.config import Attention, Linear, Llama3, Rope
+from reference_model.config import Attention, Linear, Llama3, Mlp, Norm, Rope
 from reference_model.huggingface import ConfigError, read_config, write_config
 
 LLAMA3 = {
@@ -196,7 +196,9 @@ WINDOWS = {"use_sliding_window": True, "sliding_window": 6, "max_window_layers":
 
 def of_family(document, model_type, change):
     """Return a document of another family, with keys replaced or taken away."""
-    name = {"mistral": "Mistral", "qwen2": "Qwen2", "qwen3": "Qwen3"}[model_type]
+    name = {"mistral": "Mistral", "qwen2": "Qwen2", "qwen3": "Qwen3", "gemma2": "Gemma2"}[
+        model_type
+    ]
     base = document | {"model_type": model_type, "architectures": [f"{name}ForCausalLM"]}
     return changed(base, {"attention_bias": ABSENT, **change})
 
@@ -300,7 +302,46 @@ def test_what_a_family_leaves_open_is_refused(document, name):
         read_config(of_family(document, model_type, change))
 
 
+GEMMA = {
+    "hidden_act": ABSENT,
+    "hidden_activation": "gelu_pytorch_tanh",
+    "query_pre_attn_scalar": 6,
+    "attn_logit_softcapping": 3.0,
+    "final_logit_softcapping": None,
+    "sliding_window": 5,
+}
+
+
+def test_a_gemma_is_read_with_all_that_its_name_stands_for(document):
+    read = read_config(of_family(document, "gemma2", {**GEMMA, "cache_implementation": "hybrid"}))
+    assert read.attention == Attention(4, 2, 8, 5, frozenset({1}), query_scalar=6, softcap=3.0)
+    assert read.norm == Norm(1e-5, offset=1.0, wide=True)
+    assert read.mlp == Mlp(32, "gelu_tanh")
+    assert (read.post_norms, read.embedding_scale, read.logit_softcap) == (True, 24**0.5, None)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"attn_logit_softcapping": ABSENT}, "attn_logit_softcapping is missing"),
+        ({"final_logit_softcapping": 0}, "logit_softcap is 0"),
+        ({"query_pre_attn_scalar": ABSENT}, "query_pre_attn_scalar is missing"),
+        ({"hidden_activation": ABSENT}, "hidden_activation is missing"),
+        ({"hidden_activation": "gelu"}, "hidden_activation is 'gelu'; only 'gelu_pytorch_tanh'"),
+        ({"hidden_act": "gelu"}, "hidden_act is 'gelu'; only 'gelu_pytorch_tanh'"),
+        ({"use_bidirectional_attention": True}, "use_bidirectional_attention is True"),
+        ({"head_dim": ABSENT}, "head_dim is missing"),
+        ({"sliding_window": None}, "sliding_window is missing"),
+    ],
+)
+def test_a_gemma_that_leaves_something_open_is_refused(document, change, told):
+    with pytest.raises(ConfigError, match=told):
+        read_config(of_family(document, "gemma2", {**GEMMA, **change}))
+
+
 def test_a_decoder_of_no_family_is_not_written(small):
     both = dataclasses.replace(small.attention, qkv_bias=True, qk_norm=True)
-    with pytest.raises(ValueError, match="no family of llama, mistral, qwen2, qwen3"):
-        write_config(dataclasses.replace(small, attention=both))
+    capped = dataclasses.replace(small.attention, softcap=3.0)
+    for attention in (both, capped):
+        with pytest.raises(ValueError, match="no family of llama, mistral, qwen2, qwen3, gemma2"):
+            write_config(dataclasses.replace(small, attention=attention))

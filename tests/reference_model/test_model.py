@@ -11,6 +11,7 @@ import torch
 
 from conformance import spec
 from reference_model import model as m
+from reference_model import norms
 from reference_model.config import Linear, Llama3, Rope
 from reference_model.layout import tensor_shapes
 from reference_model.package import write_package
@@ -42,7 +43,8 @@ def test_parameters_have_the_canonical_names_and_shapes(variant):
 
 
 def test_each_convention_is_a_comment_with_the_id_of_its_requirement():
-    source = Path(m.__file__).read_text(encoding="utf-8")
+    files = (Path(module.__file__) for module in (m, norms))
+    source = "".join(file.read_text(encoding="utf-8") for file in files)
     named = re.findall(r"# ((?:[A-Z]+-[0-9]{3}, )*[A-Z]+-[0-9]{3}):", source)
     ids = {one for comment in named for one in comment.split(", ")}
     assert ids <= set(spec.load().requirements)

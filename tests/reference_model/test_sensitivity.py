@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from reference_model import model as m
-from reference_model.config import Norm, Rope
+from reference_model.config import Rope
 from reference_model.zoo import MODELS
 
 SEEN = 20.0
@@ -19,7 +19,8 @@ SEEN = 20.0
 
 
 def other_eps(config):
-    return {"norm": Norm(1e-6 if config.norm.eps == 1e-5 else 1e-5)}
+    other = 1e-6 if config.norm.eps == 1e-5 else 1e-5
+    return {"norm": dataclasses.replace(config.norm, eps=other)}
 
 
 def other_theta(config):
@@ -36,8 +37,8 @@ def one_key_too_many(mask_BS, tokens):
     return causal_TS & (mask_BS != 0)[:, None, None, :]
 
 
-def unscaled(q_BHTK, k_BHSK, v_BHSK, allowed_B1TS, attend=m.attend):
-    return attend(q_BHTK * q_BHTK.shape[-1] ** 0.5, k_BHSK, v_BHSK, allowed_B1TS)
+def unscaled(q_BHTK, *others, attend=m.attend):
+    return attend(q_BHTK * q_BHTK.shape[-1] ** 0.5, *others)
 
 
 def neighbours(_self, x_BHTK, phases):
@@ -115,10 +116,10 @@ def test_scores_logits_and_blocks_have_the_aimed_sizes(name, monkeypatch):
     spreads = []
     attend = m.attend
 
-    def seen(q_BHTK, k_BHSK, v_BHSK, allowed_B1TS):
+    def seen(q_BHTK, k_BHSK, v_BHSK, allowed_B1TS, shape):
         scores_BHTS = q_BHTK @ k_BHSK.mT / config.attention.head_dim**0.5
         spreads.append(scores_BHTS[allowed_B1TS.expand_as(scores_BHTS)].std().item())
-        return attend(q_BHTK, k_BHSK, v_BHSK, allowed_B1TS)
+        return attend(q_BHTK, k_BHSK, v_BHSK, allowed_B1TS, shape)
 
     monkeypatch.setattr(m, "attend", seen)
     spread = logits(config, MODELS[name].weights(), torch.float64).std().item()

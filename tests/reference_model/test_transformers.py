@@ -36,6 +36,14 @@ VARIANTS = {
 }
 PREFIX = {"use_sliding_window": True, "sliding_window": 6, "max_window_layers": 1}
 MIXED = {**PREFIX, "layer_types": ["sliding_attention", "full_attention"]}
+GEMMA2 = {
+    "head_dim": 8,
+    "query_pre_attn_scalar": 5,
+    "attn_logit_softcapping": 1.5,
+    "final_logit_softcapping": 2.0,
+    "sliding_window": 6,
+    "tie_word_embeddings": True,
+}
 FAMILIES = {
     "mistral": ("mistral", {"sliding_window": 7}),
     "mistral without a window": ("mistral", {"sliding_window": None, "head_dim": 14}),
@@ -46,6 +54,12 @@ FAMILIES = {
     "qwen2 windowed nowhere": ("qwen2", {**PREFIX, "max_window_layers": 2}),
     "qwen3": ("qwen3", {"head_dim": 14}),
     "qwen3 windowed by layer": ("qwen3", {**MIXED, "head_dim": 8}),
+    "gemma2": ("gemma2", GEMMA2),
+    "gemma2 without caps": (
+        "gemma2",
+        {**GEMMA2, "attn_logit_softcapping": None, "final_logit_softcapping": None},
+    ),
+    "gemma2 windowed by layer": ("gemma2", {**GEMMA2, "layer_types": MIXED["layer_types"][::-1]}),
     "qwen3 large eps": ("qwen3", {"head_dim": 8, "rms_norm_eps": 1e-2}),
 }
 
@@ -68,6 +82,9 @@ def theirs(folder):
     )
     with float64_inside():
         model.model.rotary_emb = type(model.model.rotary_emb)(model.config)
+    if hasattr(model.model.embed_tokens, "embed_scale"):  # a buffer of float32 otherwise
+        scale = torch.tensor(model.config.hidden_size**0.5, dtype=torch.float64)
+        model.model.embed_tokens.embed_scale = scale
     return model.eval()
 
 
@@ -159,8 +176,14 @@ def test_transformers_reads_every_dialect_alike(tmp_path, name):
 
 @pytest.mark.parametrize(
     ("family", "options"),
-    [("llama", VARIANTS["llama3"]), FAMILIES["mistral"], ("qwen2", PREFIX), ("qwen3", MIXED)],
-    ids=["llama", "mistral", "qwen2", "qwen3"],
+    [
+        ("llama", VARIANTS["llama3"]),
+        FAMILIES["mistral"],
+        ("qwen2", PREFIX),
+        ("qwen3", MIXED),
+        ("gemma2", GEMMA2),
+    ],
+    ids=["llama", "mistral", "qwen2", "qwen3", "gemma2"],
 )
 def test_a_cache_agrees_step_by_step(tmp_path, family, options):
     save(tmp_path, options, family)

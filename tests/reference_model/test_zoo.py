@@ -34,6 +34,10 @@ def test_the_models_use_every_mechanism():
     assert windows == {(False, False), (True, False), (True, True)}
     assert any(c.attention.qkv_bias for c in configs)
     assert any(c.attention.qk_norm for c in configs)
+    assert any(c.attention.softcap and c.attention.query_scalar for c in configs)
+    assert any(c.norm.offset and c.norm.wide and c.post_norms for c in configs)
+    assert any(c.logit_softcap and c.embedding_scale != 1 for c in configs)
+    assert {c.mlp.activation for c in configs} == {"silu", "gelu_tanh"}
 
 
 def test_the_models_cannot_be_replaced():

@@ -1,0 +1,60 @@
+"""Which tensors a config.json calls for: their names and shapes, as Hugging Face writes them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from conformance.formats.hf_config import head_dim
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def expected_shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Return the names and shapes of a decoder's tensors, in Hugging Face's order.
+
+    Letters: V vocabulary, D model, H query heads, G key/value heads, K head dim, F feed-forward.
+    A linear layer's weight is (out, in).
+    """
+    v, d, f = config["vocab_size"], config["hidden_size"], config["intermediate_size"]
+    k = head_dim(config)
+    hk, gk = config["num_attention_heads"] * k, config["num_key_value_heads"] * k
+    linear = {
+        "self_attn.q_proj": (hk, d),
+        "self_attn.k_proj": (gk, d),
+        "self_attn.v_proj": (gk, d),
+        "self_attn.o_proj": (d, hk),
+        "mlp.gate_proj": (f, d),
+        "mlp.up_proj": (f, d),
+        "mlp.down_proj": (d, f),
+    }
+    biased = _biased(config)
+    layer: dict[str, tuple[int, ...]] = {"input_layernorm.weight": (d,)}
+    for name, shape in linear.items():
+        layer[f"{name}.weight"] = shape
+        if name.split(".")[1] in biased:
+            layer[f"{name}.bias"] = shape[:1]
+        if name == "self_attn.o_proj" and config["model_type"] == "qwen3":
+            layer |= {f"self_attn.{one}_norm.weight": (k,) for one in "qk"}
+    layer["post_attention_layernorm.weight"] = (d,)
+    if config["model_type"] == "gemma2":
+        layer |= {f"{one}_feedforward_layernorm.weight": (d,) for one in ("pre", "post")}
+    shapes: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (v, d)}
+    for i in range(config["num_hidden_layers"]):
+        shapes |= {f"model.layers.{i}.{name}": shape for name, shape in layer.items()}
+    shapes["model.norm.weight"] = (d,)
+    if not config["tie_word_embeddings"]:
+        shapes["lm_head.weight"] = (v, d)
+    return shapes
+
+
+def _biased(config: Mapping[str, Any]) -> set[str]:
+    """Return the names of the projections that have a bias."""
+    found: set[str] = set()
+    if config["model_type"] == "qwen2":
+        found |= {"q_proj", "k_proj", "v_proj"}
+    elif config.get("attention_bias"):
+        found |= {"q_proj", "k_proj", "v_proj", "o_proj"}
+    if config.get("mlp_bias"):
+        found |= {"gate_proj", "up_proj", "down_proj"}
+    return found
