@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
     Ints = NDArray[np.int64]
 
-_CAPABILITIES = frozenset({"logits", "cache", "operators", "hidden_states"})
+_CAPABILITIES = frozenset({"logits", "cache", "operators", "hidden_states", "deterministic"})
 _TARGET = "numpy"
 
 

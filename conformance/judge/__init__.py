@@ -23,6 +23,7 @@ from conformance.judge.equivalence import (
     same_decisions,
 )
 from conformance.judge.noise import max_within_noise, related, within_noise
+from conformance.judge.trend import without_trend
 from conformance.judge.values import (
     all_finite,
     all_zero,
@@ -54,4 +55,5 @@ __all__ = [
     "unchanged",
     "within_bounds",
     "within_noise",
+    "without_trend",
 ]
