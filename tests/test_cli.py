@@ -305,7 +305,15 @@ def test_plan_tells_how_long_it_took_last_time():
         ("run --candidate onnxr", {"onnxruntime"}),
         (
             "plan --profile ",
-            {"closed-form", "decoder", "decoder-cache", "equivalence", "operators", "release"},
+            {
+                "closed-form",
+                "decoder",
+                "decoder-cache",
+                "equivalence",
+                "long-context",
+                "operators",
+                "release",
+            },
         ),
         ("run --only CACHE-", {f"CACHE-00{n}" for n in range(1, 9)}),
         ("explain ATTN-00", {f"ATTN-00{n}" for n in range(1, 10)}),

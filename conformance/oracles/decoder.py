@@ -1,8 +1,8 @@
 """The Llama decoder composed of the oracle's operators: fp64 truth, or honest at a precision.
 
 Written apart from the reference model, in NumPy; each is tested against the other. Memory: the
-logits once, beside them activations and one block of an upcast weight, so weights may be mapped
-from a file and of any type.
+logits once, beside them activations, one block of queries' scores and one of an upcast weight, so
+rows may be long, and weights may be mapped from a file and of any type.
 
 Shape letters: B batch, T tokens, S keys, D model, H heads, G key/value heads, K head dim, F
 feed-forward, V vocabulary, R rotated pairs.
@@ -95,13 +95,11 @@ class Decoder:
         embedding = self._matrix("model.embed_tokens")
         x_BTD = self.arithmetic.store(self.arithmetic.load(linear.embedding(embedding, ids_BT)))
         rotation = self._rotation(position_ids_BT)
-        # Every token sees itself and what stands before it in the row, whatever its position.
-        allowed_BTS = attention.causal_mask(*ids_BT.shape[1:] * 2) & (mask_BT[:, None] != 0)
         yield x_BTD
         for i in range(self.architecture.layers):
             prefix = f"model.layers.{i}."
             normed = self._norm(f"{prefix}input_layernorm.weight", x_BTD)
-            attended = self._attention(f"{prefix}self_attn.", normed, allowed_BTS, rotation)
+            attended = self._attention(f"{prefix}self_attn.", normed, mask_BT, rotation)
             x_BTD = self.arithmetic.store(x_BTD + attended)
             normed = self._norm(f"{prefix}post_attention_layernorm.weight", x_BTD)
             x_BTD = self.arithmetic.store(x_BTD + self._mlp(f"{prefix}mlp.", normed))
@@ -138,7 +136,7 @@ class Decoder:
         return way.between("rotation", cos), way.between("rotation", sin)
 
     def _attention(
-        self, prefix: str, x_BTD: Array, allowed_BTS: Array, rotation: tuple[Array, Array]
+        self, prefix: str, x_BTD: Array, mask_BS: Ints, rotation: tuple[Array, Array]
     ) -> Array:
         q_BHTK, k_BGSK, v_BGSK = (self._heads(f"{prefix}{n}_proj", x_BTD) for n in "qkv")
         q_BHTK, k_BGSK = (
@@ -148,8 +146,12 @@ class Decoder:
         k_BHSK, v_BHSK = (attention.repeat_heads(x, heads) for x in (k_BGSK, v_BGSK))
         y_BHTK = np.empty_like(q_BHTK)
         for rows in _blocks(q_BHTK.shape[2], q_BHTK[..., 0].size):
+            # Every token sees itself and what stands before it in the row, whatever its position:
+            # of the keys behind a block of queries none is looked at, so that long rows cost half.
+            first, end, _ = rows.indices(q_BHTK.shape[2])
+            seen = attention.causal_mask(end - first, end, first) & (mask_BS[:, None, :end] != 0)
             y_BHTK[:, :, rows] = self._attend(
-                q_BHTK[:, :, rows], k_BHSK, v_BHSK, allowed_BTS[:, None, rows]
+                q_BHTK[:, :, rows], k_BHSK[:, :, :end], v_BHSK[:, :, :end], seen[:, None]
             )
         joined = y_BHTK.swapaxes(1, 2).reshape(*x_BTD.shape[:2], -1)
         return self._linear(f"{prefix}o_proj", self.arithmetic.store(joined))
