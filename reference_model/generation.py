@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from reference_model.model import Cache, Decoder
+    from reference_model.answers import Cache
+    from reference_model.model import Decoder
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]

@@ -202,10 +202,29 @@ _GEMMA2 = SuiteModel(
     design=Design(embedding=0.005, block=0.1),
 )
 
+_LONG = SuiteModel(
+    name="llama-long",
+    summary="a small one for long contexts: 131072 positions, scaled beyond an original 16384",
+    config=ModelConfig(
+        vocab=256,
+        dim=64,
+        layers=2,
+        attention=Attention(heads=2, kv_heads=1, head_dim=32),
+        rope=Rope(theta=500000.0, scaling=Llama3(8.0, 1.0, 4.0, 16384)),
+        norm=Norm(eps=1e-5),
+        mlp=Mlp(hidden=176),
+        tied=False,
+        max_positions=131072,
+    ),
+    seed=4,
+    digest="83de0e208fef73dd6d998b74cce09fbff8e580d5a2a9d3a76de9781b34cd56ff",
+    design=Design(),
+)
+
 MODELS: Mapping[str, SuiteModel] = MappingProxyType(
     {
         model.name: model
-        for model in (_GQA, _MQA_TIED, _MHA_SCALED, _MISTRAL, _QWEN2, _QWEN3, _GEMMA2)
+        for model in (_GQA, _MQA_TIED, _MHA_SCALED, _MISTRAL, _QWEN2, _QWEN3, _GEMMA2, _LONG)
     }
 )
 """The seeded models by name."""

@@ -310,3 +310,21 @@ def test_rows_in_which_a_closed_form_is_not_defined_are_neither_judged_nor_count
     with evidence.collect() as sink:
         judge.equals_closed_form(observed, closed(16, defined=False))
     assert sink.measurements == ()
+
+
+def test_an_error_that_stays_is_no_trend_and_one_that_grows_is():
+    rng = np.random.default_rng(0)
+    squares = [np.square(rng.standard_normal(4000) * UNIT.rms) for _ in range(7)]
+    judge.without_trend(squares, UNIT, "the number of rows")
+    grown = [level * (1 + 0.1 * i) ** 2 for i, level in enumerate(squares)]
+    with pytest.raises(Nonconformity, match=r"\(rise with the number of rows\)"):
+        judge.without_trend(grown, UNIT, "the number of rows")
+    judge.without_trend(grown[::-1], UNIT, "the number of rows")
+
+
+@pytest.mark.parametrize("place", [0, 3, 6])
+def test_a_trend_with_a_nan_fails(place):
+    squares = [np.full(10, UNIT.rms**2) for _ in range(7)]
+    squares[place][4] = math.nan
+    with pytest.raises(Nonconformity):
+        judge.without_trend(squares, UNIT, "the slot")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-from conformance import mutants
+from conformance import mutants, spec
 from conformance.adapters import _sampling, onnxruntime, pytorch
 from conformance.candidate import choose
 from conformance.errors import CandidateUnavailable, did_you_mean
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from conformance.candidate import Candidate, Model, Session
     from conformance.mutants import Mutant
     from conformance.package import ModelPackage
-    from conformance.records import GenerationRequest, OperatorCall, SamplingCall
+    from conformance.records import Claims, GenerationRequest, OperatorCall, SamplingCall
 
 GENERATION = "generation"
 """What faults of ``reference_model.generation`` have before the name of what they replace."""
@@ -76,7 +76,8 @@ class _Candidate:
 
     def __init__(self, honest: Candidate, mutant: Mutant) -> None:
         self._honest, self._mutant = honest, mutant
-        info = dataclasses.replace(honest.info, name=f"mutant {mutant.name}")
+        claims = _with_promises(honest.info.claims, mutant)
+        info = dataclasses.replace(honest.info, name=f"mutant {mutant.name}", claims=claims)
         self.info = mutant.fault(info) if mutant.replaces == "info" else info
 
     def _replaced(self, what: str, honest: Callable[..., Any]) -> Callable[..., Any]:
@@ -103,6 +104,17 @@ class _Candidate:
     def sample(self, call: SamplingCall, seed: int, draws: int) -> Any:
         """Return tokens (B, N) of the same distributions, with the fault if it is in the draw."""
         return self._replaced("draw", _sampling.draw)(self.process(call), seed, draws)
+
+
+_PROMISES = frozenset({"deterministic", "batch_invariant", "split_invariant"})
+"""Capabilities that are no method but a promise, which the honest one need not give."""
+
+
+def _with_promises(claims: Claims, mutant: Mutant) -> Claims:
+    """Return claims with the promises that a fault breaks, by the requirements that it names."""
+    known = spec.load().requirements
+    broken = {need for name in mutant.kills for need in known[name].needs} & _PROMISES
+    return dataclasses.replace(claims, capabilities=claims.capabilities | broken)
 
 
 class _Model:

@@ -114,12 +114,15 @@ def open(target: str, options: Mapping[str, str]) -> Iterator[Candidate]:  # noq
     provider = target or _DEFAULT
     if provider not in onnxruntime.get_available_providers():
         raise CandidateUnavailable(_no_provider(provider, onnxruntime))
-    claims = _claims(chosen["dtype"])
+    claims = _claims(chosen["dtype"], provider)
     yield _Candidate(_Opener(provider, chosen), onnxruntime.__version__, claims, chosen)
 
 
-def _claims(dtype: str) -> Claims:
+def _claims(dtype: str, provider: str) -> Claims:
     claims = _CLAIMS[dtype]
+    if provider == _DEFAULT and "logits" in claims.capabilities:
+        promised = claims.capabilities | {"deterministic"}
+        claims = dataclasses.replace(claims, capabilities=promised)
     if dtype != "float64":
         return claims
     named = (requirement.operator for requirement in spec.load().requirements.values())

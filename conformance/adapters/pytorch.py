@@ -1,11 +1,13 @@
 """PyTorch: the suite's reference decoder in torch, and torch's own functions for the operators.
 
-``pytorch[:cpu|cuda|cuda:<n>][?dtype=...&compile=decoder|true&attention=sdpa|eager]``. What is under
+``pytorch[:cpu|cuda|cuda:<n>][?dtype=...&compile=decoder|true&attention=sdpa|eager
+&invariant=true]``. What is under
 test is torch: its kernels, its compiler, its devices and types. Operators of attention are torch's
 scaled_dot_product_attention, or composed of plain functions. ``compile=decoder`` compiles the
 decoder for free sizes, ``compile=true`` each operator too; torch makes a program anew where a size
-is 0 or 1, in seconds, so that profile ``operators`` then takes about an hour. Shape letters: B
-batch, T tokens, S keys, V vocabulary.
+is 0 or 1, in seconds, so that profile ``operators`` then takes about an hour. ``invariant=true``
+computes one token of one row at a time, and claims that no bit depends on batch or steps. Shape
+letters: B batch, T tokens, S keys, V vocabulary.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from conformance.adapters import _sampling, _torch, _torch_operators
+from conformance.adapters._one_by_one import PROMISES, OneByOne
 from conformance.adapters._session import ArraySession
 from conformance.candidate import choose, not_importable
 from conformance.errors import Refused
@@ -56,6 +59,7 @@ def open(target: str, options: Mapping[str, str]) -> Iterator[Candidate]:  # noq
             "dtype": tuple(_torch.PRECISIONS),
             "compile": tuple(_COMPILED),
             "attention": ("sdpa", "eager"),
+            "invariant": ("false", "true"),
         },
     )
     try:
@@ -77,7 +81,10 @@ class _Candidate:
         self._where, self._dtype = where, dtype
         self._compiled = options["compile"]
         self._eager_attention = options["attention"] == "eager"
-        claims = _torch.claims(_CAPABILITIES, options["dtype"])
+        self._invariant = options["invariant"] == "true"
+        promises = frozenset({"deterministic"}) if where.type == "cpu" else frozenset()
+        promises |= PROMISES if self._invariant else frozenset()
+        claims = _torch.claims(_CAPABILITIES | promises, options["dtype"])
         claims = dataclasses.replace(claims, sampling=SamplingPolicy())
         how = _COMPILED[self._compiled]
         if self._eager_attention:  # a softmax of minus infinities alone is 0 / 0
@@ -92,13 +99,14 @@ class _Candidate:
             claims=claims,
         )
 
-    def load(self, package: ModelPackage) -> _Model:
+    def load(self, package: ModelPackage) -> _Model | OneByOne:
         """Load a package's weights into the reference decoder, rounded once to the type."""
         from reference_model.model import load_decoder  # noqa: PLC0415
 
         decoder = load_decoder(package.path, self._dtype).to(self._where)
         forward = decoder if self._compiled == "false" else _torch.compiled(decoder)
-        return _Model(decoder, forward, self._where)
+        model = _Model(decoder, forward, self._where)
+        return OneByOne(model) if self._invariant else model
 
     def operator(self, call: OperatorCall) -> dict[str, Array]:
         """Compute one standard operator by torch's own functions, in the inputs' types."""

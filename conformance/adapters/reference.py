@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 _CAPABILITIES = frozenset({"logits", "cache", "operators", "hidden_states"}) | frozenset(
-    {"generation", "distributions", "sampling", "seeded"}
+    {"deterministic", "generation", "distributions", "sampling", "seeded"}
 )
 _TARGET = "numpy"
 _DRAFT = 64

@@ -105,6 +105,40 @@ def test_what_is_huge_or_no_number_stays_where_it_is(
     judge.related(beside[..., known], alone[..., known], model.noise, model.contract)
 
 
+_SIZES = (1, 2, 4, 8, 16, 32, 64)
+_ROWS = 8
+"""Rows over which an error is averaged."""
+
+
+@requirement("BATCH-006")
+@given(2, tokens_BT=inputs.tall_batches)
+def test_the_error_of_a_row_does_not_grow_with_its_batch(
+    model: CheckedModel, tokens_BT: Ints
+) -> None:
+    exact = model.expected(tokens_BT[:_ROWS])
+    levels = []
+    for size in _SIZES:
+        batches = (np.roll(tokens_BT, -row, axis=0)[:size] for row in range(_ROWS))
+        levels.append(_squares(np.stack([model.logits(b)[0] for b in batches]), exact))
+    judge.without_trend(levels, model.noise, "the number of rows")
+
+
+@requirement("BATCH-006")
+@given(2, tokens_BT=inputs.tall_batches)
+def test_the_error_of_a_row_does_not_grow_with_its_slot(
+    model: CheckedModel, tokens_BT: Ints
+) -> None:
+    exact = model.expected(tokens_BT[:_ROWS])
+    slots = len(tokens_BT)
+    rows = [model.logits(np.repeat(row_T[None], slots, axis=0)) for row_T in tokens_BT[:_ROWS]]
+    levels = [_squares(np.stack([row[slot] for row in rows]), exact) for slot in range(slots)]
+    judge.without_trend(levels, model.noise, "the slot")
+
+
+def _squares(observed: Array, exact: Array) -> Array:
+    return np.square(observed.astype(np.float64) - exact)
+
+
 @dataclass(frozen=True)
 class _Padded:
     """A batch of two rows: one with padding, and its neighbour without."""

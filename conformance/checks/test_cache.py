@@ -194,6 +194,21 @@ def test_a_session_goes_on_as_the_tokens_that_it_holds(
         _goes_on(model, held, pool, 3)
 
 
+_STEPS = (64, 32, 16, 8, 4, 2, 1)
+"""Tokens of a step: from one step to 64."""
+
+
+@requirement("CACHE-008")
+@given(2, tokens_BT=inputs.steady_rows)
+def test_the_error_of_a_row_does_not_grow_with_its_steps(
+    model: CheckedModel, tokens_BT: Ints
+) -> None:
+    exact, length = model.expected(tokens_BT), tokens_BT.shape[1]
+    ways = [_fed(model, tokens_BT, list(range(step, length, step))) for step in _STEPS]
+    levels = [np.square(way.astype(np.float64) - exact) for way in ways]
+    judge.without_trend(levels, model.noise, "the number of steps")
+
+
 class _Pool:
     """Tokens that nobody has been fed yet."""
 

@@ -46,7 +46,9 @@ from conformance.inputs.tokens import (
     rows_of_two_pages,
     sides,
     splits,
+    steady_rows,
     surroundings,
+    tall_batches,
     token_batches,
     wrapping_rows,
 )
@@ -83,7 +85,9 @@ __all__ = [
     "seed",
     "sides",
     "splits",
+    "steady_rows",
     "surroundings",
+    "tall_batches",
     "token_batches",
     "wrapping_rows",
 ]

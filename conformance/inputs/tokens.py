@@ -94,6 +94,16 @@ def batches_of(model: CheckedModel, case: Case) -> Strategy:
     return st.integers(1, 12).flatmap(lambda tokens: _filled(model, (case["rows"], tokens)))
 
 
+def tall_batches(model: CheckedModel) -> Strategy:
+    """Token ids (64, T) of the largest batch, for statistics over its numbers."""
+    return _filled(model, (64, 24))
+
+
+def steady_rows(model: CheckedModel) -> Strategy:
+    """Token ids (B, T) of rows that 64 steps of one token feed."""
+    return _filled(model, (6, 64))
+
+
 def harmless_rows(model: CheckedModel) -> Strategy:
     """Token ids (1, T) that hold none of the last two, which poison a disguised model."""
     ids = st.integers(0, model.vocab - 3)

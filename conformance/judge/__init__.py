@@ -39,6 +39,7 @@ from conformance.judge.sampling import (
     over_seeds,
     same_shares,
 )
+from conformance.judge.trend import without_trend
 from conformance.judge.values import (
     all_finite,
     all_zero,
@@ -82,4 +83,5 @@ __all__ = [
     "unchanged",
     "within_bounds",
     "within_noise",
+    "without_trend",
 ]

@@ -152,3 +152,31 @@ def rows_share_one_softmax(honest: Honest, q_BHTK: Any, k_BHSK: Any, v_BHSK: Any
     """Rows are one long row under a mask, which NaN passes through: 0 times NaN."""
     own = honest(q_BHTK, k_BHSK, v_BHSK, mask)
     return own + 0 * v_BHSK.sum(dim=(0, 2), keepdim=True)
+
+
+def _drifting(logits: Any, share_B: Any) -> Any:
+    """Return logits that are too large by a share of sixteen of their type's roundings."""
+    eps = float(ml_dtypes.finfo(logits.dtype).eps)
+    drift_B11 = 1 + 16 * eps * np.asarray(share_B)[:, None, None]
+    return (logits.astype(np.float64) * drift_B11).astype(logits.dtype)
+
+
+@mutant("logits", kills=("BATCH-006",), bug="generic")
+def error_grows_with_the_batch(honest: Honest, *inputs: Any) -> Any:
+    """Logits are too large by a little for each row of the batch."""
+    logits = honest(*inputs)
+    return _drifting(logits, np.full(len(logits), (len(logits) - 1) / 63))
+
+
+@mutant("logits", kills=("BATCH-006",), bug="generic")
+def error_grows_with_the_slot(honest: Honest, *inputs: Any) -> Any:
+    """Logits are too large by a little for each slot before the row's."""
+    logits = honest(*inputs)
+    return _drifting(logits, np.arange(len(logits)) / 63)
+
+
+@mutant("logits", kills=("DET-003",), bug="generic")
+def large_batches_round_otherwise(honest: Honest, *inputs: Any) -> Any:
+    """Of batches of 8 rows and more, every logit is one rounding away."""
+    logits = honest(*inputs)
+    return np.nextafter(logits, logits.dtype.type(0)) if len(logits) >= 8 else logits

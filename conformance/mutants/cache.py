@@ -298,3 +298,22 @@ class _Shallow(_Wrapped):
 def reorder_reaches_the_copies(honest: Honest, batch: int) -> Any:
     """A copy is shallow: until one of them goes on, reordering one reorders the others."""
     return _Shallow(honest(batch))
+
+
+@mutant("extend", kills=("CACHE-008",), bug="generic")
+def cache_is_rounded_at_every_step(honest: Honest, past: Any, *new: Any) -> Any:
+    """Steps that find an even number of tokens store their values anew, one rounding away."""
+    longer, slot = honest(past, *new), past[0].shape[2]
+    if slot and slot % 2 == 0:
+        values = longer[1][:, :, :slot]
+        one = values.new_ones(())
+        values *= one.nextafter(one * 2)
+    return longer
+
+
+@mutant("append", kills=("DET-004",), bug="generic")
+def later_steps_round_otherwise(honest: Honest, *inputs: Any) -> Any:
+    """Logits of steps that find a cache are one rounding away."""
+    logits = honest(*inputs)
+    later = inputs[1].shape[1] > inputs[0].shape[1]
+    return np.nextafter(logits, logits.dtype.type(0)) if later else logits

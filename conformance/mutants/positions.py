@@ -115,7 +115,9 @@ def scaling_factor_inverted(honest: Honest, frequency: float, scaling: Any) -> A
     return honest(frequency, dataclasses.replace(scaling, factor=1 / scaling.factor))
 
 
-@mutant("scaled_frequency", kills=("LOGITS-001", "LOGITS-002", "ROPE-003"), bug="generic")
+@mutant(
+    "scaled_frequency", kills=("LOGITS-001", "LOGITS-002", "ROPE-003", "LONG-001"), bug="generic"
+)
 def scaling_length_ignored(honest: Honest, frequency: float, scaling: Any) -> Any:
     """Llama 3's scaling takes 8192 for the original context, whatever the checkpoint says."""
     if scaling is None:
@@ -212,7 +214,7 @@ def positions_in_eight_bits(honest: Honest, self: Any, position_ids_BT: Any, dty
     return honest(self, position_ids_BT % 256, dtype)
 
 
-@mutant("Rotary.phases", kills=("ROPE-014",), bug="generic")
+@mutant("Rotary.phases", kills=("ROPE-014", "LONG-001"), bug="generic")
 def positions_beyond_a_longer_table(
     honest: Honest, self: Any, position_ids_BT: Any, dtype: Any
 ) -> Any:
@@ -226,7 +228,7 @@ def positions_wrapped_at_512(honest: Honest, self: Any, position_ids_BT: Any, dt
     return honest(self, position_ids_BT % 512, dtype)
 
 
-@mutant("Rotary.phases", kills=("ROPE-014",), bug="ml-explore/mlx-lm#1076")
+@mutant("Rotary.phases", kills=("ROPE-014", "LONG-001"), bug="ml-explore/mlx-lm#1076")
 def far_positions_in_float16(honest: Honest, self: Any, position_ids_BT: Any, dtype: Any) -> Any:
     """Positions are float16 numbers, which are even from 2048 on."""
     return honest(self, rounded(position_ids_BT.double(), FP16), dtype)

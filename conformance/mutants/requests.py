@@ -47,6 +47,14 @@ def padding_of_the_request_before(honest: Any, ids_BT: Any, mask_BT: Any, at_BT:
     return honest(ids_BT, mask_BT, at_BT)
 
 
+@mutant("logits", kills=("DET-002",), bug="generic")
+def every_seventh_answer_rounds_otherwise(honest: Any, *inputs: Any) -> Any:
+    """Of every seventh answer, all logits are one rounding away."""
+    logits_BTV = honest(*inputs)
+    count = honest.__self__.answers = getattr(honest.__self__, "answers", 0) + 1
+    return logits_BTV if count % 7 else np.nextafter(logits_BTV, logits_BTV.dtype.type(0))
+
+
 @mutant("start", kills=("DET-001",), bug="generic")
 def session_begins_behind_the_one_before(honest: Any, batch: int) -> Any:
     """A new session counts its positions twice as fast where one was fed more than 40 tokens."""

@@ -25,6 +25,8 @@ TOKENS = 64
 """Tokens of a row."""
 LONG = 257
 """Tokens of a long row: one more than the tiles of the usual kernels hold."""
+LONGEST = 8193
+"""Tokens of the longest row: one more than 16 chunks of 512, and than twice what caches hold."""
 _LEFT, _RIGHT = 13, 9
 """Padded tokens of the padded rows; odd, so that no kernel's tile ends there."""
 _PERIOD = 7
@@ -94,6 +96,13 @@ def long_corpus(vocab: int, max_positions: int) -> Corpus:
     return Corpus(ids_BT, mask_BT, default_positions(mask_BT))
 
 
+def longest_corpus(vocab: int, max_positions: int) -> Corpus:
+    """Return one row of 8193 tokens, or of as many as the model allows."""
+    ids_BT = _random(min(LONGEST, max_positions), vocab)[None]
+    mask_BT = np.ones_like(ids_BT)
+    return Corpus(ids_BT, mask_BT, default_positions(mask_BT))
+
+
 def far_corpus(vocab: int, max_positions: int) -> Corpus:
     """Return the corpus's rows once more, at positions up to the last that a model allows.
 
@@ -111,7 +120,7 @@ def far_corpus(vocab: int, max_positions: int) -> Corpus:
 
 
 CORPORA: Mapping[str, Callable[[int, int], Corpus]] = MappingProxyType(
-    {"near": corpus, "long": long_corpus, "far": far_corpus}
+    {"near": corpus, "long": long_corpus, "far": far_corpus, "longest": longest_corpus}
 )
 """The corpora by name; each is made for a vocabulary and a number of positions."""
 

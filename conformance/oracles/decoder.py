@@ -1,8 +1,8 @@
 """The decoder of Llama's family, of the oracle's operators: fp64 truth, or honest at a precision.
 
 Written apart from the reference model, in NumPy; each is tested against the other. Memory: the
-logits once, beside them activations and one block of an upcast weight, so weights may be mapped
-from a file and of any type.
+logits once, beside them activations, one block of queries' scores and one of an upcast weight, so
+rows may be long, and weights may be mapped from a file and of any type.
 
 Shape letters: B batch, T tokens, S keys, D model, H heads, G key/value heads, K head dim, F
 feed-forward, V vocabulary, R rotated pairs.
@@ -99,14 +99,12 @@ class Decoder:
             factor = self.arithmetic.load(np.asarray(self.architecture.embedding_factor))
             x_BTD = self.arithmetic.store(x_BTD * factor)
         rotation = self._rotation(position_ids_BT)
-        # Every token sees itself and what stands before it in the row, whatever its position.
-        allowed_BTS = attention.causal_mask(*ids_BT.shape[1:] * 2) & (mask_BT[:, None] != 0)
         yield x_BTD
         for i in range(self.architecture.layers):
             prefix = f"model.layers.{i}."
             normed = self._norm(f"{prefix}input_layernorm.weight", x_BTD)
-            seen_BTS = _seen(allowed_BTS, self.architecture.window(i))
-            attended = self._attention(f"{prefix}self_attn.", normed, seen_BTS, rotation)
+            window = self.architecture.window(i)
+            attended = self._attention(f"{prefix}self_attn.", normed, mask_BT, rotation, window)
             before, behind = "post_attention_layernorm", None
             if self.architecture.sandwich:
                 before, behind = "pre_feedforward_layernorm", "post_feedforward_layernorm"
@@ -155,7 +153,12 @@ class Decoder:
         return way.between("rotation", cos), way.between("rotation", sin)
 
     def _attention(
-        self, prefix: str, x_BTD: Array, allowed_BTS: Array, rotation: tuple[Array, Array]
+        self,
+        prefix: str,
+        x_BTD: Array,
+        mask_BS: Ints,
+        rotation: tuple[Array, Array],
+        window: int | None,
     ) -> Array:
         q_BHTK, k_BGSK, v_BGSK = (self._heads(f"{prefix}{n}_proj", x_BTD) for n in "qkv")
         if self.architecture.head_norms:
@@ -168,8 +171,11 @@ class Decoder:
         k_BHSK, v_BHSK = (attention.repeat_heads(x, heads) for x in (k_BGSK, v_BGSK))
         y_BHTK = np.empty_like(q_BHTK)
         for rows in _blocks(q_BHTK.shape[2], q_BHTK[..., 0].size):
+            # Of the keys behind a block of queries none is looked at, so that long rows cost half.
+            first, end, _ = rows.indices(q_BHTK.shape[2])
+            seen = _seen(mask_BS, first, end, window)
             y_BHTK[:, :, rows] = self._attend(
-                q_BHTK[:, :, rows], k_BHSK, v_BHSK, allowed_BTS[:, None, rows]
+                q_BHTK[:, :, rows], k_BHSK[:, :, :end], v_BHSK[:, :, :end], seen[:, None]
             )
         joined = y_BHTK.swapaxes(1, 2).reshape(*x_BTD.shape[:2], -1)
         return self._linear(f"{prefix}o_proj", self.arithmetic.store(joined))
@@ -198,15 +204,17 @@ def _capped(x: Array, cap: float | None) -> Array:
     return bent
 
 
-def _seen(allowed_BTS: Array, window: int | None) -> Array:
-    """Return which keys a layer's queries see: of those allowed, the last ``window`` (B, T, S).
+def _seen(mask_BS: Ints, first: int, end: int, window: int | None) -> Array:
+    """Return which keys the queries from ``first`` to ``end`` of a row see, (B, T, ``end``).
 
-    What is counted is places in the row, the query's own first, hidden ones too.
+    Each sees itself and what stands before it, whatever its position, but for what the mask hides;
+    with a window the last so many places alone, its own first, hidden ones too.
     """
-    if window is None:
-        return allowed_BTS
-    queries, keys = allowed_BTS.shape[-2:]
-    return allowed_BTS & ~attention.causal_mask(queries, keys, offset=-window)
+    seen_TS = attention.causal_mask(end - first, end, first)
+    if window is not None:
+        seen_TS &= ~attention.causal_mask(end - first, end, first - window)
+    seen: Array = seen_TS & (mask_BS[:, None, :end] != 0)
+    return seen
 
 
 def weight_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:

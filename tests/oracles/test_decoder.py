@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tracemalloc
 from dataclasses import replace
 
 import ml_dtypes
@@ -249,3 +250,18 @@ def test_corpus_refuses_a_model_that_is_too_short():
     for make in (corpus, far_corpus):
         with pytest.raises(ValueError, match="63 positions"):
             make(512, 63)
+
+
+def test_a_long_row_takes_no_more_memory_than_its_activations_and_a_block():
+    def peak(tokens):
+        ids = np.arange(tokens)[None] % SMALL.vocab
+        mask = np.ones_like(ids)
+        tracemalloc.start()
+        TRUTH.logits(ids, mask, default_positions(mask))
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    # Scores of all queries at once would take four times as much for twice the tokens.
+    assert peak(4096) < 1.5 * peak(2048)
+    assert peak(4096) < 4096 * 4096 * SMALL.heads * 8 / 2
