@@ -297,13 +297,16 @@ def test_plan_tells_how_long_it_took_last_time():
     )
 
 
+PROFILES = {"closed-form", "decoder", "equivalence", "generation", "operators", "release"}
+
+
 @pytest.mark.parametrize(
     ("line", "found"),
     [
         ("ru", {"run"}),
         ("run --cand", {"--candidate"}),
         ("run --candidate onnxr", {"onnxruntime"}),
-        ("plan --profile ", {"closed-form", "decoder", "equivalence", "operators", "release"}),
+        ("plan --profile ", PROFILES),
         ("run --only CACHE-", {f"CACHE-00{n}" for n in range(1, 5)}),
         ("explain ATTN-00", {f"ATTN-00{n}" for n in range(1, 10)}),
         ("run --only=CACHE-", {f"CACHE-00{n}" for n in range(1, 5)}),
