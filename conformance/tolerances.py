@@ -134,9 +134,9 @@ TOLERANCES = {
     ),
     "same_logprobs_of_text": Tolerance(
         "The RMS error of the log-probabilities of eighty tokens of text within noise_rms noise "
-        "units of text.",
-        "PyTorch eager and Transformers SDPA are at 0.30 to 0.47 of them on the trained model at "
-        "fp32, fp16 and bf16, torch 2.13 on a CPU. " + _NOISE,
+        "units of text and the bound of a log-softmax.",
+        "PyTorch eager and Transformers SDPA are at 0.30 to 1.11 noise units on the trained model "
+        "at fp32, fp16 and bf16, torch 2.13 on a CPU. " + _NOISE,
     ),
     "ends_as_asked": Tolerance("Every row ends where it was to end, for the reason told.", _EXACT),
     "refused": Tolerance("The request is refused.", _EXACT),

@@ -98,14 +98,17 @@ def same_logprobs_of_text(
     """Demand that returned log-probabilities are exact but for rounding noise, all together.
 
     What is the same for every token, a scale, a base, a temperature, is far below the largest error
-    of one, and shows in the RMS of many. A logit may be off by a noise unit; so may its distance
-    from the logarithm of a sum.
+    of one, and shows in the RMS of many. The logits may be off by the noise, and the log-softmax
+    by its own bound.
     """
     given = [value for one in found for value in one.logprobs or ()]
-    error_N = np.array(given, np.float64) - choices.logprob_N
-    rms = float(np.sqrt(np.mean(error_N * error_N))) if given else math.nan
-    limit = limit_of(contract.noise_rms, contract)
-    settle(Measurement("rms", rms / unit.rms, limit, "noise units of text", "", len(given)))
+    observed = _rms(np.array(given, np.float64) - choices.logprob_N)
+    limit = limit_of(contract.noise_rms, contract) + _rms(choices.bound_N) / unit.rms
+    settle(Measurement("rms", observed / unit.rms, limit, "noise units of text", "", len(given)))
+
+
+def _rms(error_N: Array) -> float:
+    return float(np.sqrt(np.mean(error_N * error_N))) if error_N.size else math.nan
 
 
 def chosen_by_closed_form(batch: Forced, answer: Answer) -> None:
