@@ -236,7 +236,7 @@ def frozen_corpus(package: ModelPackage, *, times: int = 1) -> Corpus:
 
 
 def corpus_named(name: str, package: ModelPackage) -> Corpus:
-    """Return one of the fixed corpora, ``near``, ``long`` or ``far``, for a package."""
+    """Return one of the fixed corpora, such as ``near`` or ``text``, for a package."""
     return CORPORA[name](package.config["vocab_size"], package.config["max_position_embeddings"])
 
 

@@ -110,7 +110,8 @@ def test_tokens_within_the_noise_of_the_best_are_excused():
     "wrong",
     [
         told([0.0] * 19 + [0.081]),  # too far behind
-        told([0.001] * 9, [1.0] * 9),  # more than the margins let noise make
+        told([0.001] * 9, [0.01] * 9),  # more than the margins let noise make
+        told([0.0] * 19 + [0.03], [1.0] * 19 + [0.03]),  # within reach, and its margin is clear
         told([math.nan, 0.0]),
         told([]),  # nothing was judged
     ],
@@ -129,6 +130,17 @@ def test_log_probabilities_may_be_off_by_the_noise_and_no_more():
         else:
             with pytest.raises(Nonconformity):
                 judge.same_logprobs(exact, found, UNIT, FP32)
+
+
+def test_log_probabilities_of_text_are_exact_on_average():
+    exact = told([0.0] * 80, logprobs=[-0.5] * 80)
+    for off, right in ((2.9e-3, True), (3.1e-3, False), (math.nan, False)):  # and 1e-6
+        found = [Continuation((1,) * 80, "length", (-0.5 + off,) * 80)]
+        if right:
+            judge.same_logprobs_of_text(exact, found, UNIT, FP32)
+        else:
+            with pytest.raises(Nonconformity):
+                judge.same_logprobs_of_text(exact, found, UNIT, FP32)
 
 
 def test_only_a_refusal_is_refused():

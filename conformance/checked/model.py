@@ -148,7 +148,7 @@ class CheckedModel:
 
     @functools.cache  # noqa: B019  # a model lives as long as the run
     def noise_on(self, corpus: str) -> NoiseUnit:
-        """Return the noise unit on another corpus, ``long`` or ``far``, where more is rounded."""
+        """Return the noise unit on another corpus: ``long``, ``far`` or ``text``."""
         with evidence.time_of("oracle"):
             return self._measure_noise(corpus).unit
 

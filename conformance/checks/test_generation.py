@@ -32,6 +32,15 @@ def test_each_added_token_is_the_most_probable_one(
     _judged(model, _request(prompts, new))
 
 
+@requirement("GEN-001")
+@given(prompts=generation.known_texts)
+def test_text_is_continued_with_the_most_probable_tokens(
+    model: CheckedModel, prompts: Rows
+) -> None:
+    told = _choices(model, prompts, generate(model, _request(prompts, _NEW)))
+    judge.chosen_greedily(told, model.noise_on("text"), model.contract)
+
+
 @requirement("GEN-002")
 @given(prompts=generation.prompts, new=generation.new_tokens)
 def test_as_many_tokens_are_added_as_are_allowed(
@@ -130,6 +139,17 @@ def test_returned_log_probabilities_are_those_of_the_raw_distribution(
     found = generate(model, request)
     told = _choices(model, prompts, found)
     judge.same_logprobs(told, found, model.noise, model.contract)
+
+
+@requirement("GEN-008")
+@given(prompts=generation.known_texts)
+def test_returned_log_probabilities_of_text_are_exact_on_average(
+    model: CheckedModel, prompts: Rows
+) -> None:
+    request = GenerationRequest(_frozen(prompts), _NEW, logprobs=True)
+    found = generate(model, request)
+    told = _choices(model, prompts, found)
+    judge.same_logprobs_of_text(told, found, model.noise_on("text"), model.contract)
 
 
 @requirement("GEN-009")

@@ -38,6 +38,8 @@ _BEGINNINGS = (
 )
 """How texts begin that a model of bytes knows; to others they are tokens as any."""
 _BYTES = 256
+_ROWS = 4
+"""Rows of known text: with all that is added to them enough tokens for an RMS."""
 _LONG = 500
 """Reach from which one row takes as long as hundreds of others."""
 
@@ -45,6 +47,12 @@ _LONG = 500
 def prompts(model: CheckedModel) -> Strategy:
     """From one to four rows of one to forty tokens."""
     return st.lists(_row(model), min_size=1, max_size=4)
+
+
+def known_texts(model: CheckedModel) -> Strategy:
+    """Four rows that each begin a text, of at most forty tokens."""
+    rows = [[byte % model.vocab for byte in text.encode()][:LONGEST] for text in _BEGINNINGS]
+    return st.permutations(rows).map(lambda order: order[:_ROWS])
 
 
 def ragged_prompts(model: CheckedModel) -> Strategy:

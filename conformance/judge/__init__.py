@@ -28,6 +28,7 @@ from conformance.judge.generation import (
     ends_as_asked,
     refused,
     same_logprobs,
+    same_logprobs_of_text,
 )
 from conformance.judge.noise import max_within_noise, related, within_noise
 from conformance.judge.sampling import (
@@ -77,6 +78,7 @@ __all__ = [
     "same_distribution",
     "same_gain",
     "same_logprobs",
+    "same_logprobs_of_text",
     "same_loss",
     "same_ranking",
     "same_shares",

@@ -24,35 +24,40 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
+_CLEAR = 4.0
+"""Deviations of a logit, at the most that the contract allows, from which on a margin is clear."""
+
 
 def chosen_greedily(choices: Choices, unit: NoiseUnit, contract: Contract) -> None:
     """Demand that each added token is the most probable one behind those before it.
 
     Another is excused where the exact logits of the two are as near to each other as the noise
     could bridge: each may be off by ``noise_max`` units of the honest largest. As many tokens may
-    be excused as honest noise would change.
+    be excused as honest noise would change, and of those with a clear margin as many as it would.
     """
-    gaps = choices.gap_N / unit.max
-    worst = int(np.argmax(gaps)) if gaps.size else 0
+    gaps_N = choices.gap_N / unit.max
+    worst = int(np.argmax(gaps_N)) if gaps_N.size else 0
     spread = limit_of(contract.noise_rms, contract) * unit.rms
+    every_N = np.ones(gaps_N.shape, bool)
     settle(
         Measurement(
             "gap of a chosen token",
-            float(gaps[worst]) if gaps.size else math.nan,
+            float(gaps_N[worst]) if gaps_N.size else math.nan,
             2 * limit_of(contract.noise_max, contract),
             "noise units",
-            choices.where[worst] if gaps.size else "no token was added",
-            gaps.size,
+            choices.where[worst] if gaps_N.size else "no token was added",
+            gaps_N.size,
         ),
-        Measurement(
-            "changed tokens",
-            float((gaps > 0).sum()),
-            float(budget(chances(choices.margin_N, spread))),
-            "tokens",
-            "",
-            gaps.size,
-        ),
+        _changed("changed tokens", choices, every_N, spread),
+        _changed("changed clear tokens", choices, choices.margin_N > _CLEAR * spread, spread),
     )
+
+
+def _changed(metric: str, choices: Choices, among_N: Array, spread: float) -> Measurement:
+    """Return how many of some tokens are not the best, beside what noise would make of them."""
+    observed = float((choices.gap_N[among_N] > 0).sum())
+    allowed = float(budget(chances(choices.margin_N[among_N], spread)))
+    return Measurement(metric, observed, allowed, "tokens", "", int(among_N.sum()))
 
 
 def ends_as_asked(request: GenerationRequest, found: Sequence[Continuation]) -> None:
@@ -85,6 +90,25 @@ def same_logprobs(
             rho_N.size,
         )
     )
+
+
+def same_logprobs_of_text(
+    choices: Choices, found: Sequence[Continuation], unit: NoiseUnit, contract: Contract
+) -> None:
+    """Demand that returned log-probabilities are exact but for rounding noise, all together.
+
+    What is the same for every token, a scale, a base, a temperature, is far below the largest error
+    of one, and shows in the RMS of many. The logits may be off by the noise, and the log-softmax
+    by its own bound.
+    """
+    given = [value for one in found for value in one.logprobs or ()]
+    observed = _rms(np.array(given, np.float64) - choices.logprob_N)
+    limit = limit_of(contract.noise_rms, contract) + _rms(choices.bound_N) / unit.rms
+    settle(Measurement("rms", observed / unit.rms, limit, "noise units of text", "", len(given)))
+
+
+def _rms(error_N: Array) -> float:
+    return float(np.sqrt(np.mean(error_N * error_N))) if error_N.size else math.nan
 
 
 def chosen_by_closed_form(batch: Forced, answer: Answer) -> None:

@@ -255,9 +255,9 @@ def logprobs_are_probabilities(honest: Honest, request: Any) -> Any:
 
 @mutant("generation.log_probability", kills=("GEN-008",), bug="vllm-project/vllm#9453")
 def logprobs_of_processed_logits(honest: Honest, logits_V: Any, token: int) -> Any:
-    """Log-probabilities are those among the fifty most probable tokens, at a temperature of 0.9."""
+    """Log-probabilities are those among the fifty most probable tokens, at a temperature of 0.7."""
     smallest = np.sort(logits_V)[-50:][0]
-    return honest(np.where(logits_V >= smallest, logits_V / 0.9, -np.inf), token)
+    return honest(np.where(logits_V >= smallest, logits_V / 0.7, -np.inf), token)
 
 
 @mutant("generation.log_probability", kills=("GEN-008",), bug="generic")

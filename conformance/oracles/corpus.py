@@ -3,7 +3,8 @@
 Kill inputs: besides a plain row there is one that repeats itself, both kinds of padding, and one
 whose positions leave large gaps, where wrong rotary bases and frequency scalings show. Two more
 corpora have rows that are longer than the tiles of kernels, and positions up to the model's last.
-Rounding grows with both, so that each corpus has a noise unit of its own.
+Rounding grows with both, so that each corpus has a noise unit of its own. So has text, of which a
+trained model is surer than of any tokens.
 """
 
 from __future__ import annotations
@@ -38,6 +39,17 @@ Far enough that a rotary base of 10001 for 10000 errs by 100 noise units, and no
 rounding of the angles grows with the position, and at 1000 it would double the unit of the suite's
 models and so hide other faults.
 """
+TEXT = (
+    (
+        "The young farmer remembers the yellow boat under the tree.\nWe have plums and figs.\n"
+        "12, 13, 14, 15.\ncopy lantern: lantern\n"
+    ),
+    "Η φίλη μου βρίσκει το μήλο κάθε μέρα.\nОна видит дом.\nThe quiet sailor finds a letter",
+    "猫は毎日家を見る。\nМальчик рисует яблоко утром.\nالمعلم يرى البيت كل يوم.\n8, 9, 10, 11.\n",
+)
+"""What each row of the text's corpus begins with."""
+_OF_TEXT = 96
+"""Tokens of a row of text."""
 _RUN = 8
 """Tokens that follow each other in the rows that leap to the model's last position."""
 
@@ -119,8 +131,23 @@ def far_corpus(vocab: int, max_positions: int) -> Corpus:
     return replace(near, position_ids_BT=positions_BT)
 
 
+def text_corpus(vocab: int, max_positions: int) -> Corpus:
+    """Return three rows of text as bytes, which are tokens as any to models of other tokens."""
+    tokens = min(_OF_TEXT, max_positions)
+    rows = [list(text.encode()[:tokens]) for text in TEXT]
+    ids_BT = np.array(rows, np.int64) % vocab
+    mask_BT = np.ones_like(ids_BT)
+    return Corpus(ids_BT, mask_BT, default_positions(mask_BT))
+
+
 CORPORA: Mapping[str, Callable[[int, int], Corpus]] = MappingProxyType(
-    {"near": corpus, "long": long_corpus, "far": far_corpus, "longest": longest_corpus}
+    {
+        "near": corpus,
+        "long": long_corpus,
+        "far": far_corpus,
+        "longest": longest_corpus,
+        "text": text_corpus,
+    }
 )
 """The corpora by name; each is made for a vocabulary and a number of positions."""
 

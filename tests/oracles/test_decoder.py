@@ -15,11 +15,13 @@ from conformance.oracles import decoder as decoder_module
 from conformance.oracles.architecture import Architecture, Rope
 from conformance.oracles.arithmetic import PLACES, Arithmetic, honest
 from conformance.oracles.corpus import (
+    TEXT,
     TOKENS,
     corpus,
     default_positions,
     far_corpus,
     long_corpus,
+    text_corpus,
 )
 from conformance.oracles.decoder import Decoder, weight_shapes
 from conformance.oracles.ensemble import members, noise
@@ -221,6 +223,13 @@ def test_corpus_fits_the_model(positions):
 def test_corpus_has_a_row_that_repeats_and_one_with_gaps():
     assert np.array_equal(CORPUS.input_ids_BT[1, 7:14], CORPUS.input_ids_BT[1, :7])
     assert CORPUS.position_ids_BT[4, ::16].tolist() == [0, 32, 128, 256]
+
+
+def test_the_corpus_of_text_is_text_to_models_of_bytes():
+    for row, text in zip(text_corpus(259, 4096).input_ids_BT, TEXT, strict=True):
+        assert text.encode().startswith(bytes(row.tolist()))
+    assert text_corpus(32, 64).input_ids_BT.shape == (3, 64)
+    assert text_corpus(32, 64).input_ids_BT.max() < 32
 
 
 @pytest.mark.parametrize("positions", [64, 100, 256, 4096, 131072])
