@@ -32,7 +32,10 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 _CAPABILITIES = frozenset(
-    {"logits", "cache", "operators", "hidden_states", "distributions", "sampling", "seeded"}
+    {
+        *("logits", "cache", "operators", "hidden_states"),
+        *("distributions", "sampling", "seeded", "seeded_rows"),
+    }
 )
 _TARGET = "numpy"
 
