@@ -72,7 +72,7 @@ def test_a_seed_tells_nothing_of_another(
 ) -> None:
     call = call_of(case, logits_BV, history_BS, sampler.policy)
     streams = [sampler.stream(call, seed + i, step=_APART) for i in range(3)]
-    judge.independent_seeds(streams, sampler.expected(call).value_BV)
+    judge.independent_seeds(streams, sampler.expected(call).value_BV[0])
 
 
 @requirement("SAMPLE-019")
