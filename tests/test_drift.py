@@ -40,7 +40,7 @@ def test_a_requirement_is_decided_on_the_models_of_the_profiles_that_have_it():
     assert spec.models_of(SPEC, "SOFTMAX-004") == ()
 
 
-SAMPLING = {"distributions", "sampling", "seeded"}
+SAMPLING = {"distributions", "sampling"}
 
 
 def test_release_holds_every_requirement_that_needs_no_operators_and_no_sampling():

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
     Ints = NDArray[np.int64]
 
-CAPABILITIES = frozenset({"distributions", "sampling", "seeded"})
+CAPABILITIES = frozenset({"distributions", "sampling", "seeded", "seeded_rows"})
 
 
 def process(call: SamplingCall) -> Array:

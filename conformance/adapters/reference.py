@@ -37,8 +37,11 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
     Ints = NDArray[np.int64]
 
-_CAPABILITIES = frozenset({"logits", "cache", "operators", "hidden_states"}) | frozenset(
-    {"deterministic", "generation", "distributions", "sampling", "seeded"}
+_CAPABILITIES = frozenset(
+    {
+        *("logits", "cache", "operators", "hidden_states", "generation", "deterministic"),
+        *("distributions", "sampling", "seeded", "seeded_rows"),
+    }
 )
 _TARGET = "numpy"
 _DRAFT = 64

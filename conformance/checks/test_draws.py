@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from conformance import judge
 from conformance.checks import requirement
 from conformance.inputs import given
-from conformance.inputs.sampling import call_of, histories, logits, seeds
+from conformance.inputs.sampling import call_of, histories, logits, row_of, seeds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,7 +72,7 @@ def test_a_seed_tells_nothing_of_another(
 ) -> None:
     call = call_of(case, logits_BV, history_BS, sampler.policy)
     streams = [sampler.stream(call, seed + i, step=_APART) for i in range(3)]
-    judge.independent_seeds(streams, sampler.expected(call).value_BV)
+    judge.independent_seeds(streams, sampler.expected(call).value_BV[0])
 
 
 @requirement("SAMPLE-019")
@@ -93,3 +93,15 @@ def test_first_draws_of_seeds_in_a_row_come_as_often_as_their_shares_say(
 ) -> None:
     call = call_of(case, logits_BV, history_BS, sampler.policy)
     judge.over_seeds(sampler.firsts(call, seed), sampler.expected(call).value_BV)
+
+
+@requirement("SAMPLE-021")
+@given(_CALLS, history_BS=histories, logits_BV=logits, seed=seeds)
+def test_a_row_is_drawn_as_if_the_rows_behind_it_were_others(
+    sampler: CheckedSampler, case: Case, history_BS: Ints, logits_BV: Array, seed: int
+) -> None:
+    call = call_of(case, logits_BV, history_BS, sampler.policy)
+    alone_BN = sampler.draw(row_of(call, 0), seed, _DRAWS)
+    judge.bitwise_equal(sampler.draw(call, seed, _DRAWS)[:1], alone_BN, "tokens")
+    turned = call_of(case, logits_BV[[0, 2, 1]], history_BS[[0, 2, 1]], sampler.policy)
+    judge.bitwise_equal(sampler.draw(turned, seed, _DRAWS)[:1], alone_BN, "tokens")

@@ -82,12 +82,18 @@ def _tied(numbers: np.random.Generator) -> Array:
     return numbers.integers(-4, 5, 37) / 2
 
 
+def _masked(numbers: np.random.Generator) -> Array:
+    """A grammar allows a third of the tokens: the others have minus infinity."""
+    return np.where(numbers.permutation(61) % 3 == 0, numbers.normal(0, 3, 61), -np.inf)
+
+
 _FAMILIES: dict[str, Callable[[np.random.Generator], Array]] = {
     "spread": _spread,
     "wide": _wide,
     "zipf": _zipf,
     "heavy": _heavy,
     "tied": _tied,
+    "masked": _masked,
 }
 
 
@@ -141,6 +147,14 @@ def call_of(case: Case, logits_BV: Array, history_BS: Ints, policy: SamplingPoli
         prompts=tuple(tuple(map(int, row)) for row in history_BS[:, :_HALF]),
         generated=tuple(tuple(map(int, row)) for row in history_BS[:, _HALF:]),
         parameters=tuple(_parameters(one, policy) for one in asked),
+    )
+
+
+def row_of(call: SamplingCall, row: int) -> SamplingCall:
+    """Return a call of one of its rows."""
+    only = slice(row, row + 1)
+    return SamplingCall(
+        call.logits_BV[only], call.prompts[only], call.generated[only], call.parameters[only]
     )
 
 

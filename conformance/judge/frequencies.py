@@ -103,16 +103,22 @@ def goodness(tokens_N: Ints, p_V: Floats, where: str) -> Tested:
     return Tested(_g2(count_K, share_K / share_K.sum() * len(tokens_N)), len(share_K) - 1, where)
 
 
-def independence(one_N: Ints, other_N: Ints, size: int, where: str) -> Tested:
-    """Return whether two cells out of ``size`` tell nothing of each other, however often they come.
+def independence(one_N: Ints, other_N: Ints, sizes: tuple[int, int], where: str) -> Tested:
+    """Return whether two cells tell nothing of each other, however often they come.
 
     Pairs with a token that cannot be drawn are left out.
+
+    Args:
+        one_N: cells.
+        other_N: what came with them.
+        sizes: how many cells there are of each.
+        where: what is tested.
     """
     inside = (one_N >= 0) & (other_N >= 0)
-    pair_N = one_N[inside] * size + other_N[inside]
-    table_KK = np.bincount(pair_N, minlength=size * size).reshape(size, size).astype(np.float64)
+    pair_N = one_N[inside] * sizes[1] + other_N[inside]
+    table_KK = np.bincount(pair_N, minlength=sizes[0] * sizes[1]).reshape(sizes).astype(np.float64)
     expected_KK = np.outer(table_KK.sum(1), table_KK.sum(0)) / max(table_KK.sum(), 1)
-    return Tested(_g2(table_KK, expected_KK), (size - 1) ** 2, where)
+    return Tested(_g2(table_KK, expected_KK), (sizes[0] - 1) * (sizes[1] - 1), where)
 
 
 def _g2(count: Array, expected: Floats) -> float:

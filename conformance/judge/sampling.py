@@ -114,66 +114,79 @@ def over_seeds(draw: Draw, p_BV: Floats) -> None:
 
 def independent_steps(draw: Draw, p_BV: Floats) -> None:
     """Demand that a draw tells nothing of the next one."""
+    rows = [_Coarse(p_V) for p_V in p_BV]
 
     def look(draws: int) -> list[Tested]:
-        cell_BN, sizes = _coarse(draw(2 * draws), p_BV)
-        pairs = enumerate(zip(cell_BN, sizes, strict=True))
+        cells = [row.of(tokens_N) for row, tokens_N in zip(rows, draw(2 * draws), strict=True)]
         return [
-            frequencies.independence(cell_N[::2], cell_N[1::2], size, f"row {b}")
-            for b, (cell_N, size) in pairs
+            frequencies.independence(cell_N[::2], cell_N[1::2], (row.size, row.size), f"row {b}")
+            for b, (row, cell_N) in enumerate(zip(rows, cells, strict=True))
         ]
 
-    _look_twice(look, (frequencies.COARSE - 1) ** 2, len(p_BV))
+    _look_twice(look, _PAIRED, len(rows))
 
 
 def independent_rows(draw: Draw, p_BV: Floats) -> None:
     """Demand that the draws of a row tell nothing of another's, nor of its next or last ones."""
+    rows = [_Coarse(p_V) for p_V in p_BV]
 
     def look(draws: int) -> list[Tested]:
-        cell_BN, sizes = _coarse(draw(draws + 1), p_BV)
-        found = []
-        for b in range(1, len(cell_BN)):
-            size = max(sizes[b - 1], sizes[b])
-            found += _crossed(cell_BN[b - 1], cell_BN[b], size, f"rows {b - 1} and {b}")
-        return found
+        tokens_BN = draw(draws + 1)
+        cells = [row.of(tokens_N) for row, tokens_N in zip(rows, tokens_BN, strict=True)]
+        return [
+            one
+            for b in range(1, len(rows))
+            for one in _crossed(cells[b - 1 : b + 1], rows[b - 1 : b + 1], f"rows {b - 1} and {b}")
+        ]
 
-    _look_twice(look, (frequencies.COARSE - 1) ** 2, 3 * (len(p_BV) - 1))
+    _look_twice(look, _PAIRED, _WAYS * (len(rows) - 1))
 
 
-def independent_seeds(draws_of: Sequence[Draw], p_BV: Floats) -> None:
+def independent_seeds(draws_of: Sequence[Draw], p_V: Floats) -> None:
     """Demand that what one seed draws tells nothing of what the next one draws.
 
     Args:
-        draws_of: draws of seeds that follow each other, the same call.
-        p_BV: the exact shares.
+        draws_of: draws of seeds that follow each other, one row and the same for all.
+        p_V: its exact shares.
     """
+    row = _Coarse(p_V)
 
     def look(draws: int) -> list[Tested]:
-        cells = [_coarse(draw(draws + 1), p_BV)[0][0] for draw in draws_of]
-        size = _coarse(np.zeros((1, 0), np.int64), p_BV[:1])[1][0]
-        pairs = enumerate(itertools.pairwise(cells))
+        cells = [row.of(draw(draws + 1)[0]) for draw in draws_of]
         return [
             one
-            for i, (first_N, second_N) in pairs
-            for one in _crossed(first_N, second_N, size, f"seeds {i} and {i + 1}")
+            for i, pair in enumerate(itertools.pairwise(cells))
+            for one in _crossed(pair, (row, row), f"seeds {i} and {i + 1}")
         ]
 
-    _look_twice(look, (frequencies.COARSE - 1) ** 2, 3 * (len(draws_of) - 1))
+    _look_twice(look, _PAIRED, _WAYS * (len(draws_of) - 1))
 
 
-def _coarse(tokens_BN: Ints, p_BV: Floats) -> tuple[list[Ints], list[int]]:
-    """Return each row's cells, few of them, and how many there are."""
-    cells = [frequencies.cells_of(p_V, frequencies.COARSE) for p_V in p_BV]
-    found = [frequencies.sorted_into(*row) for row in zip(tokens_BN, cells, strict=True)]
-    return found, [int(cell_V.max()) + 1 for cell_V in cells]
+_PAIRED = (frequencies.COARSE - 1) ** 2
+"""The most degrees of freedom of two draws that are crossed."""
+_WAYS = 3
+"""In how many ways two sequences are crossed."""
 
 
-def _crossed(one_N: Ints, other_N: Ints, size: int, where: str) -> list[Tested]:
+class _Coarse:
+    """Few cells of a row's tokens."""
+
+    def __init__(self, p_V: Floats) -> None:
+        self._cell_V = frequencies.cells_of(p_V, frequencies.COARSE)
+        self.size = int(self._cell_V.max()) + 1
+
+    def of(self, tokens_N: Ints) -> Ints:
+        """Return the cells of drawn tokens."""
+        return frequencies.sorted_into(tokens_N, self._cell_V)
+
+
+def _crossed(cells: Sequence[Ints], rows: Sequence[_Coarse], where: str) -> list[Tested]:
     """Return whether two sequences tell of each other, at the same draw and at the next."""
+    (one_N, other_N), sizes = cells, (rows[0].size, rows[1].size)
     return [
-        frequencies.independence(one_N[:-1], other_N[:-1], size, where),
-        frequencies.independence(one_N[:-1], other_N[1:], size, f"{where}, the second one later"),
-        frequencies.independence(one_N[1:], other_N[:-1], size, f"{where}, the first one later"),
+        frequencies.independence(one_N[:-1], other_N[:-1], sizes, where),
+        frequencies.independence(one_N[:-1], other_N[1:], sizes, f"{where}, the second one later"),
+        frequencies.independence(one_N[1:], other_N[:-1], sizes, f"{where}, the first one later"),
     ]
 
 
@@ -194,7 +207,7 @@ def _look_twice(
         draws *= MORE
         found = _largest(look(draws), RETEST, draws)
     evidence.note(
-        f"{draws} draws: a total variation of {distance:g} would have been noticed with a "
+        f"{draws} draws in cells: a total variation of {distance:g} would have been noticed with a "
         f"probability of {2 * POWER - 1:.2g}"
     )
     settle(found)

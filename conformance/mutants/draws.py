@@ -174,6 +174,19 @@ _CALLS = [0]
 """How many draws the faulty candidate has made."""
 
 
+@mutant("draw", kills=ids("SAMPLE", 21), bug="generic")
+def one_stream_for_the_batch(_: Honest, p_BV: Any, seed: int, draws: int) -> Any:
+    """Rows take turns at the numbers of one stream, so that their number says who gets which."""
+    uniform_NB = np.random.default_rng([seed, 0]).random((draws, len(p_BV)))
+    return _inverted(p_BV, uniform_NB.T)
+
+
+@mutant("draw", kills=ids("SAMPLE", 21), bug="generic")
+def streams_counted_from_the_last_row(honest: Honest, p_BV: Any, seed: int, draws: int) -> Any:
+    """A row's stream is that of its distance to the last row."""
+    return honest(p_BV[::-1], seed, draws)[::-1].copy()
+
+
 @mutant("draw", kills=ids("SAMPLE", 20), bug="generic")
 def first_numbers_grow_with_the_seed(_: Honest, p_BV: Any, seed: int, draws: int) -> Any:
     """The first number of a seed is a small multiple of it, as where a generator is not warmed."""

@@ -31,6 +31,15 @@ def top_k_of_at_most_50(honest: Honest, call: SamplingCall) -> Any:
     return honest(asking(call, lambda row: {"top_k": min(row.top_k or 50, 50)}))
 
 
+@mutant("process", kills=ids("SAMPLE", 1, 14), bug="generic")
+def masked_tokens_keep_a_share(honest: Honest, call: SamplingCall) -> Any:
+    """A logit of minus infinity becomes the least of the finite ones less 2."""
+    finite_BV = np.isfinite(call.logits_BV)
+    least_B1 = np.where(finite_BV, call.logits_BV, np.inf).min(-1, keepdims=True) - 2
+    logits_BV = np.where(finite_BV, call.logits_BV, least_B1).astype(np.float32)
+    return honest(dataclasses.replace(call, logits_BV=logits_BV))
+
+
 @mutant("process", kills=ids("SAMPLE", 5), bug="generic")
 def ties_stay_by_the_highest_id(honest: Honest, call: SamplingCall) -> Any:
     """Of tokens as probable as the k-th those with the highest ids stay."""

@@ -115,7 +115,7 @@ def _repetition(row: _Row) -> _Row:
     factor_V = np.where(row.z_V > 0, 1 / penalty, penalty)
     factor_V = np.where(row.counts["repetition"] > 0, factor_V, 1.0)
     z_V = row.z_V * factor_V
-    return _moved(row, z_V, row.error_V * factor_V, z_V * (factor_V != 1))
+    return _moved(row, z_V, row.error_V * factor_V, np.where(factor_V != 1, z_V, 0.0))
 
 
 def _presence(row: _Row) -> _Row:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from conformance import judge
 from conformance.adapters import _transformers_sampling as own
 from conformance.candidate import open_candidate
 from conformance.checked import CheckedSampler
-from conformance.errors import CandidateFault, CandidateRaised, MalformedOutput
+from conformance.errors import CandidateFault, CandidateRaised, MalformedOutput, Nonconformity
 from conformance.oracles.sampling import distributions
 from conformance.records import (
     CandidateInfo,
@@ -165,3 +166,32 @@ def test_streams_never_draw_a_seed_twice():
     assert firsts(3).shape == (4, 3)
     firsts(2)
     assert seeds == [10, 110, 500, 501, 502, 503, 504]
+
+
+ORDERS = {
+    "another order": SamplingPolicy(order=tuple(reversed(SamplingPolicy().order))),
+    "other ties": SamplingPolicy(top_k_ties="all"),
+    "a prompt that counts": SamplingPolicy(presence_sees="all"),
+    "a prompt that does not": SamplingPolicy(repetition_sees="generated"),
+    "the last tokens": SamplingPolicy(last_tokens=3),
+}
+DECLARED = SamplingCall(
+    np.array([[2.0, 1.0, 1.0, 0.5, -1.0, -2.0]], np.float32),
+    ((0, 4, 4),),
+    ((1, 5, 1, 5),),
+    (SamplingParameters(0.6, 2, 0.97, 0.0, 1.3, 0.7, 0.2),),
+)
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_a_runtime_that_does_otherwise_than_it_declares_fails(name):
+    with open_candidate("pytorch") as honest:
+        sampler = CheckedSampler(honest, ORDERS[name])
+        one = DECLARED
+        if name == "other ties":
+            one = SamplingCall(DECLARED.logits_BV, ((),), ((),), (SamplingParameters(top_k=2),))
+        assert sampler.expected(one).decided
+        with pytest.raises(Nonconformity):
+            judge.same_shares(sampler.process(one), sampler.expected(one))
+        as_it_does = CheckedSampler(honest, None)
+        judge.same_shares(as_it_does.process(one), as_it_does.expected(one))

@@ -12,7 +12,7 @@ import torch
 
 from conformance import catalogue, inputs, models, spec
 from conformance.candidate import open_candidate
-from conformance.checked import CheckedModel, CheckedOperators, RememberedOracle
+from conformance.checked import CheckedModel, CheckedOperators, CheckedSampler, RememberedOracle
 from conformance.diagnosis import replay
 from conformance.errors import ConformanceError
 from conformance.records import CaseResult, Verdict
@@ -58,6 +58,7 @@ def subject_of(truth):
                 contract=contract,
                 models={NAME: model},
                 operators=CheckedOperators(candidate, contract),
+                sampler=CheckedSampler(candidate, candidate.info.claims.sampling),
             )
 
         yield opened
@@ -65,7 +66,11 @@ def subject_of(truth):
 
 def failures(subject, requirement):
     """Yield each case of a requirement that fails, with the inputs that it fails on."""
-    known = {"operators": subject.operators, "model": subject.models[NAME]}
+    known = {
+        "operators": subject.operators,
+        "model": subject.models[NAME],
+        "sampler": subject.sampler,
+    }
     for check in catalogue.deciding(requirement):
         ids = check.cases([NAME] if check.per_model else [""])
         for case, parameters in zip(ids, check.parametrisations(), strict=True):
@@ -84,6 +89,7 @@ def failures(subject, requirement):
         ("scale-missing", "ATTN-006", "bounds"),
         ("softmax-without-maximum", "SOFTMAX-001", "bounds"),
         ("cache-puts-new-values-first", "CACHE-001", "times the largest honest noise"),
+        ("top-p-before-top-k", "SAMPLE-012", "bounds"),
     ],
 )
 def test_the_fault_of_a_failing_check_is_named_first(name, requirement, unit, subject_of):

@@ -92,6 +92,7 @@ def copy(folder: Path) -> Path:
     (folder / "tests").mkdir()
     for name in {test.partition("::")[0] for edit in EDITS for test in edit.tests}:
         shutil.copy(ROOT / "tests" / name, folder / "tests")
+    (folder / "tests" / "support").symlink_to(ROOT / "tests" / "support")
     return folder
 
 

@@ -171,3 +171,21 @@ def test_float32_stays_within_the_bounds_and_uses_some_of_them(scale):
         worst.append((error / exact.bound_BV[0]).max())
     assert max(worst) <= 1
     assert max(worst) >= 0.02
+
+
+def test_a_logit_of_minus_infinity_has_no_share_whatever_is_asked_for():
+    masked = np.array([[1.0, -np.inf, 2.0, -np.inf, 0.5]], np.float32)
+    for asked in (
+        {},
+        {"temperature": 3.0, "repetition_penalty": 1.5, "presence_penalty": -1.0},
+        {"top_k": 4},
+        {"top_p": 0.99},
+        {"min_p": 0.01},
+        {"logit_bias": ((1, 5.0),)},
+        {"temperature": 0.0},
+    ):
+        exact = distributions(call(masked, (1, 2), (3,), **asked), SamplingPolicy())
+        assert exact.decided
+        assert (exact.value_BV[0, [1, 3]] == 0).all()
+        assert (exact.bound_BV[0, [1, 3]] == 0).all()
+        assert np.isclose(exact.value_BV.sum(), 1)

@@ -160,7 +160,7 @@ def _judged(name, draw):
     elif name == "independent_rows":
         judge.independent_rows(draw, np.stack([SHARES, SHARES]))
     elif name == "independent_seeds":
-        judge.independent_seeds(_of_two_seeds(draw), SHARES[None])
+        judge.independent_seeds(_of_two_seeds(draw), SHARES)
     else:
         getattr(judge, name)(draw, SHARES[None])
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _CASES = 500
 """Cases shown of one requirement, the bad ones first; the record has all of them."""
+_NOTES = 5
+"""Notes shown of one requirement."""
 _MESSAGE = 300
 _HEADS = (
     "case",
@@ -153,7 +155,18 @@ def _about(result: RequirementResult, report: Report) -> list[tuple[str, Content
         ("waiver", result.waiver),
         ("reason", line(told, _MESSAGE)),
         ("took", _facts.requirement_time(result, report) if result.cases else ""),
+        ("notes", _notes(result)),
     ]
+
+
+def _notes(result: RequirementResult) -> Content:
+    """Return what the checks could not tell, each once."""
+    told = list(dict.fromkeys(note for case in result.cases for note in case.notes))
+    if not told:
+        return None
+    left = len(told) - _NOTES
+    more = element("p", f"{left} more notes: report.json has all of them.") if left > 0 else None
+    return join(*(element("p", line(note, _MESSAGE)) for note in told[:_NOTES]), more)
 
 
 def _cases(result: RequirementResult) -> Markup:
