@@ -1,10 +1,9 @@
 """The kill matrix: every mutant held against every check, on inputs that stay the same.
 
 Each check's inputs are drawn once, from a fixed seed, and given to every candidate; the oracle
-answers each of them once. Nothing is shrunk: a cell is a verdict and the worst measurement. An
-honest candidate is held against every input; with a mutant a check is done where it has failed, on
-the input and on the model. So every verdict is that of all inputs, and what a kill measured is what
-the check saw until then.
+answers each of them once. Nothing is shrunk: a cell is a verdict and the worst measurement. A check
+ends at the first input that it fails on, and with a mutant at the first model: nothing undoes a
+failure, so the verdict is that of all inputs, and the number of a kill what was seen until then.
 A check that kills no mutant checks nothing, and a check that fails an honest candidate is wrong.
 """
 
