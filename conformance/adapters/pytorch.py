@@ -82,7 +82,8 @@ class _Candidate:
         self._compiled = options["compile"]
         self._eager_attention = options["attention"] == "eager"
         self._invariant = options["invariant"] == "true"
-        promises = frozenset({"deterministic"}) if where.type == "cpu" else frozenset()
+        plain = where.type == "cpu" and self._compiled == "false"  # what was measured
+        promises = frozenset({"deterministic"}) if plain else frozenset()
         promises |= PROMISES if self._invariant else frozenset()
         claims = _torch.claims(_CAPABILITIES | promises, options["dtype"])
         claims = dataclasses.replace(claims, sampling=SamplingPolicy())
