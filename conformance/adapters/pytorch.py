@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
     Ints = NDArray[np.int64]
 
-_CAPABILITIES = frozenset({"logits", "cache", "operators", "hidden_states", "generation"})
+_CAPABILITIES = frozenset({"logits", "cache", "operators", "hidden_states"})
+_EAGER_CAPABILITIES = _CAPABILITIES | {"generation"}
+"""The reference loop of generation asks the decoder itself, which a compiled one is not."""
 _COMPILED = {"false": "eager", "decoder": "decoder compiled, operators eager", "true": "compiled"}
 """By ``compile``: how the runtime describes itself."""
 _LAYER = re.compile(r"layer\.\d+")
@@ -74,7 +76,9 @@ class _Candidate:
         self._where, self._dtype = where, dtype
         self._compiled = options["compile"]
         self._eager_attention = options["attention"] == "eager"
-        claims = _torch.claims(_CAPABILITIES, options["dtype"])
+        eager = self._compiled == "false"
+        capabilities = _EAGER_CAPABILITIES if eager else _CAPABILITIES
+        claims = _torch.claims(capabilities, options["dtype"])
         how = _COMPILED[self._compiled]
         if self._eager_attention:  # a softmax of minus infinities alone is 0 / 0
             terms = {**claims.contract, "query_without_keys": "nan"}
@@ -145,7 +149,7 @@ class _Model:
 
         ends = generation.Ends(request.max_new_tokens, request.eos_ids, request.stop_sequences)
         try:
-            rows = generation.continue_greedily(self._forward, request.prompts, ends)
+            rows = generation.continue_greedily(self._decoder, request.prompts, ends)
         except RequestError as error:
             raise Refused(str(error)) from error
         return [
