@@ -120,7 +120,7 @@ def step(
 ) -> tuple[Floats, Cache]:
     """Return the logits behind the last token of each row, (B, V), and the longer cache."""
     where = decoder.model.embed_tokens.weight.device
-    with torch.inference_mode():
+    with torch.no_grad():
         inputs = (torch.from_numpy(array).to(where) for array in (ids_BT, mask_BS, at_BT))
         output = decoder(*inputs, cache)
     return output.logits_BTV[:, -1].double().cpu().numpy(), output.cache

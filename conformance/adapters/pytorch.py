@@ -38,9 +38,10 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 _CAPABILITIES = (
-    frozenset({"logits", "cache", "operators", "hidden_states", "generation"})
-    | _sampling.CAPABILITIES
+    frozenset({"logits", "cache", "operators", "hidden_states"}) | _sampling.CAPABILITIES
 )
+_EAGER_CAPABILITIES = _CAPABILITIES | {"generation"}
+"""The reference loop of generation asks the decoder itself, which a compiled one is not."""
 _COMPILED = {"false": "eager", "decoder": "decoder compiled, operators eager", "true": "compiled"}
 """By ``compile``: how the runtime describes itself."""
 _LAYER = re.compile(r"layer\.\d+")
@@ -82,10 +83,7 @@ class _Candidate:
         self._compiled = options["compile"]
         self._eager_attention = options["attention"] == "eager"
         self._invariant = options["invariant"] == "true"
-        plain = where.type == "cpu" and self._compiled == "false"  # what was measured
-        promises = frozenset({"deterministic"}) if plain else frozenset()
-        promises |= PROMISES if self._invariant else frozenset()
-        claims = _torch.claims(_CAPABILITIES | promises, options["dtype"])
+        claims = _torch.claims(self._capabilities(), options["dtype"])
         claims = dataclasses.replace(claims, sampling=SamplingPolicy())
         how = _COMPILED[self._compiled]
         if self._eager_attention:  # a softmax of minus infinities alone is 0 / 0
@@ -99,6 +97,13 @@ class _Candidate:
             device=_torch.device_name(where),
             claims=claims,
         )
+
+    def _capabilities(self) -> frozenset[str]:
+        """Return what is there in this mode, and the promises of bits that were measured in it."""
+        found = _CAPABILITIES if self._compiled != "false" else _EAGER_CAPABILITIES
+        if self._where.type == "cpu" and self._compiled == "false":
+            found |= {"deterministic"}
+        return found | PROMISES if self._invariant else found
 
     def load(self, package: ModelPackage) -> _Model | OneByOne:
         """Load a package's weights into the reference decoder, rounded once to the type."""
@@ -166,7 +171,7 @@ class _Model:
 
         ends = generation.Ends(request.max_new_tokens, request.eos_ids, request.stop_sequences)
         try:
-            rows = generation.continue_greedily(self._forward, request.prompts, ends)
+            rows = generation.continue_greedily(self._decoder, request.prompts, ends)
         except RequestError as error:
             raise Refused(str(error)) from error
         return [

@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     Rows = list[list[int]]
 
 _NEW = generation.NEW
+_BATCHES = 8
+"""Each holds up to four rows of up to twenty tokens, and all of them are judged."""
 _MANY = 96
 """Tokens that the planted models are let add: what repeats after 64 comes around again."""
 
 
 @requirement("GEN-001")
-@given(prompts=generation.prompts, new=generation.new_tokens)
+@given(_BATCHES, prompts=generation.prompts, new=generation.new_tokens)
 def test_each_added_token_is_the_most_probable_one(
     model: CheckedModel, prompts: Rows, new: int
 ) -> None:
@@ -33,7 +35,7 @@ def test_each_added_token_is_the_most_probable_one(
 
 
 @requirement("GEN-001")
-@given(prompts=generation.known_texts)
+@given(_BATCHES, prompts=generation.known_texts)
 def test_text_is_continued_with_the_most_probable_tokens(
     model: CheckedModel, prompts: Rows
 ) -> None:
@@ -42,7 +44,7 @@ def test_text_is_continued_with_the_most_probable_tokens(
 
 
 @requirement("GEN-002")
-@given(prompts=generation.prompts, new=generation.new_tokens)
+@given(_BATCHES, prompts=generation.prompts, new=generation.new_tokens)
 def test_as_many_tokens_are_added_as_are_allowed(
     model: CheckedModel, prompts: Rows, new: int
 ) -> None:
@@ -51,7 +53,7 @@ def test_as_many_tokens_are_added_as_are_allowed(
 
 
 @requirement("GEN-002")
-@given(prompts=generation.prompts)
+@given(_BATCHES, prompts=generation.prompts)
 def test_where_no_token_is_allowed_none_is_added(model: CheckedModel, prompts: Rows) -> None:
     request = _request(prompts, 0)
     found = generate_or_refuse(model, request)
@@ -62,7 +64,7 @@ def test_where_no_token_is_allowed_none_is_added(model: CheckedModel, prompts: R
 
 
 @requirement("GEN-003")
-@given(prompts=generation.prompts, picks=generation.picks)
+@given(_BATCHES, prompts=generation.prompts, picks=generation.picks)
 def test_a_row_ends_with_the_first_token_that_ends_it(
     model: CheckedModel, prompts: Rows, picks: list[int]
 ) -> None:
@@ -73,7 +75,7 @@ def test_a_row_ends_with_the_first_token_that_ends_it(
 
 
 @requirement("GEN-004")
-@given(prompts=generation.prompts, spans=generation.spans)
+@given(_BATCHES, prompts=generation.prompts, spans=generation.spans)
 def test_a_row_ends_where_a_stop_sequence_is_complete(
     model: CheckedModel, prompts: Rows, spans: list[list[int]]
 ) -> None:
@@ -84,7 +86,7 @@ def test_a_row_ends_where_a_stop_sequence_is_complete(
 
 
 @requirement("GEN-004")
-@given(prompts=generation.prompts, spans=generation.spans)
+@given(_BATCHES, prompts=generation.prompts, spans=generation.spans)
 def test_a_row_does_not_end_where_a_stop_sequence_only_begins(
     model: CheckedModel, prompts: Rows, spans: list[list[int]]
 ) -> None:
@@ -96,7 +98,7 @@ def test_a_row_does_not_end_where_a_stop_sequence_only_begins(
 
 
 @requirement("GEN-005")
-@given(prompts=generation.ragged_prompts, picks=generation.picks)
+@given(_BATCHES, prompts=generation.ragged_prompts, picks=generation.picks)
 def test_rows_of_any_lengths_are_continued_as_each_would_be_alone(
     model: CheckedModel, prompts: Rows, picks: list[int]
 ) -> None:
@@ -107,7 +109,7 @@ def test_rows_of_any_lengths_are_continued_as_each_would_be_alone(
 
 
 @requirement("GEN-006")
-@given(prompts=generation.single_tokens, new=generation.new_tokens)
+@given(_BATCHES, prompts=generation.single_tokens, new=generation.new_tokens)
 def test_a_prompt_of_one_token_is_continued_and_not_returned(
     model: CheckedModel, prompts: Rows, new: int
 ) -> None:
@@ -116,7 +118,7 @@ def test_a_prompt_of_one_token_is_continued_and_not_returned(
 
 
 @requirement("GEN-007")
-@given(prompts=generation.prompts, new=generation.new_tokens)
+@given(_BATCHES, prompts=generation.prompts, new=generation.new_tokens)
 def test_an_empty_prompt_is_refused_or_begins_a_text(
     model: CheckedModel, prompts: Rows, new: int
 ) -> None:
@@ -131,7 +133,7 @@ def test_an_empty_prompt_is_refused_or_begins_a_text(
 
 
 @requirement("GEN-008")
-@given(prompts=generation.prompts, new=generation.new_tokens)
+@given(_BATCHES, prompts=generation.prompts, new=generation.new_tokens)
 def test_returned_log_probabilities_are_those_of_the_raw_distribution(
     model: CheckedModel, prompts: Rows, new: int
 ) -> None:
@@ -142,7 +144,7 @@ def test_returned_log_probabilities_are_those_of_the_raw_distribution(
 
 
 @requirement("GEN-008")
-@given(prompts=generation.known_texts)
+@given(_BATCHES, prompts=generation.known_texts)
 def test_returned_log_probabilities_of_text_are_exact_on_average(
     model: CheckedModel, prompts: Rows
 ) -> None:
@@ -153,7 +155,7 @@ def test_returned_log_probabilities_of_text_are_exact_on_average(
 
 
 @requirement("GEN-009")
-@given(prompts=generation.too_long)
+@given(_BATCHES, prompts=generation.too_long)
 def test_a_prompt_that_is_too_long_is_refused_or_read_as_a_whole(
     model: CheckedModel, prompts: Rows
 ) -> None:
