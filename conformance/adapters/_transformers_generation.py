@@ -53,8 +53,10 @@ def generate(model: Any, request: GenerationRequest) -> list[Continuation]:
         )
     added_BT = output.sequences[:, ids_BT.shape[1] :].tolist()
     return [
-        _continuation(tokens, scores, request, pad)
-        for tokens, scores in zip(added_BT, scores_BT.tolist(), strict=True)
+        _continuation(prompt, tokens, scores, request, pad)
+        for prompt, tokens, scores in zip(
+            request.prompts, added_BT, scores_BT.tolist(), strict=True
+        )
     ]
 
 
@@ -112,7 +114,11 @@ def _padding(request: GenerationRequest) -> int:
 
 
 def _continuation(
-    tokens: list[int], scores: list[float], request: GenerationRequest, pad: int
+    prompt: Sequence[int],
+    tokens: list[int],
+    scores: list[float],
+    request: GenerationRequest,
+    pad: int,
 ) -> Continuation:
     """Return a row without the padding behind its end.
 
@@ -123,13 +129,14 @@ def _continuation(
     count = len(tokens)
     while count and tokens[count - 1] == pad:
         count -= 1
-    ended = count > 0 and _ends(tokens[:count], request)
+    ended = count > 0 and _ends([*prompt, *tokens[:count]], request)
     count = count if ended else len(tokens)
     logprobs = tuple(scores[:count]) if request.logprobs else None
     return Continuation(tuple(tokens[:count]), "stop" if ended else "length", logprobs)
 
 
 def _ends(tokens: list[int], request: GenerationRequest) -> bool:
+    """Return whether a row ends here; to Transformers a stop string may begin in the prompt."""
     if tokens[-1] in request.eos_ids:
         return True
     return any(tokens[-len(stop) :] == list(stop) for stop in request.stop_sequences)
