@@ -148,9 +148,11 @@ def one_scale_for_a_batch(honest: Honest, self: Any, x_BTD: Any) -> Any:
 
 
 @mutant("attend", kills=("BATCH-005",), bug="generic")
-def rows_share_one_softmax(honest: Honest, q_BHTK: Any, k_BHSK: Any, v_BHSK: Any, mask: Any) -> Any:
+def rows_share_one_softmax(
+    honest: Honest, q_BHTK: Any, k_BHSK: Any, v_BHSK: Any, *others: Any
+) -> Any:
     """Rows are one long row under a mask, which NaN passes through: 0 times NaN."""
-    own = honest(q_BHTK, k_BHSK, v_BHSK, mask)
+    own = honest(q_BHTK, k_BHSK, v_BHSK, *others)
     return own + 0 * v_BHSK.sum(dim=(0, 2), keepdim=True)
 
 

@@ -79,10 +79,10 @@ class _Hurried:
 
 @mutant("attend", kills=("LOGITS-009",), bug="generic")
 def last_head_reads_the_keys_of_the_first(
-    honest: Honest, q_BHTK: Any, k_BHSK: Any, v_BHSK: Any, allowed: Any
+    honest: Honest, q_BHTK: Any, k_BHSK: Any, v_BHSK: Any, *others: Any
 ) -> Any:
     """The last query head reads the keys and values of the first."""
-    return honest(q_BHTK, *(_with_the_first_last(x) for x in (k_BHSK, v_BHSK)), allowed)
+    return honest(q_BHTK, *(_with_the_first_last(x) for x in (k_BHSK, v_BHSK)), *others)
 
 
 def _with_the_first_last(x_BHSK: Any) -> Any:

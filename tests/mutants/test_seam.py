@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -46,6 +48,17 @@ def _logits(name):
 def test_a_mutant_replaces_something_that_there_is(mutant):
     kind = mutant.replaces.partition(" ")[0]
     assert kind == "operator" or kind in VALUES or mutant.replaces in _attributes()
+
+
+@pytest.mark.parametrize("mutant", KNOWN.values(), ids=KNOWN)
+def test_a_mutant_takes_what_the_function_takes_that_it_replaces(mutant):
+    """One that does not would raise, and be killed for that and not for its fault."""
+    replaced = _attributes().get(mutant.replaces)
+    if isinstance(replaced, types.FunctionType):
+        every = inspect.signature(replaced).parameters.values()
+        given = [one.name for one in every if one.default is one.empty]
+        named = {"dtype": None} if mutant.replaces == "build_decoder" else {}  # as it is called
+        inspect.signature(mutant.fault).bind(replaced, *given, **named)
 
 
 @pytest.mark.parametrize("mutant", KNOWN.values(), ids=KNOWN)
