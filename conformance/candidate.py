@@ -157,7 +157,8 @@ class Sampler(Protocol):
         """Return token ids, int64 (B, N), each row drawn ``draws`` times from its distribution.
 
         Every draw is as if it were the only one: nothing that was drawn before counts (capability
-        ``sampling``). Where ``seeded`` is claimed too the same seed draws the same tokens.
+        ``sampling``). Where ``seeded`` is claimed too the same seed draws the same tokens. Seeds
+        that follow each other draw others, and not the same ones a draw later.
         """
         ...
 

@@ -42,13 +42,11 @@ _LONGER = 7
 """How much longer the corpus is on which faults are looked for that the frozen one leaves open."""
 _NOTHING = 1e-10
 """Below this share of the largest logit an effect is the rounding of fp64."""
-_SESSION = ("start", "append", "copy", "crop", "reorder")
 _ELSEWHERE = (
-    *_SESSION,
+    *mutants.SESSION,
     *("info", "load", "graph", "generate", "generation", "process", "draw"),
 )
 """What mutants replace that the logits of one pass do not show, or not in fp64."""
-
 
 _memory: ContextVar[Path | None] = ContextVar("llm_conformance_faults", default=None)
 

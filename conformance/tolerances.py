@@ -30,9 +30,7 @@ _SUM = (
 )
 _EXACT = "No arithmetic lies between the two sides, so there is nothing to round."
 
-_LOOKS = (
-    " So many draws that a total variation of 0.02 or more is noticed with a probability of 0.99."
-)
+_LOOKS = " So many draws that a total variation of 0.02 or more between cells is noticed with 0.99."
 _DRAWS = (
     "Cells are pooled until each holds a thirty-second (of pairs, a quarter), so that G2 follows "
     "chi-squared. A total variation of d makes it noncentral by 4 n d^2 at least (Pinsker), which "

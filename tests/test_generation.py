@@ -82,6 +82,8 @@ def test_log_probabilities_that_nobody_asked_for_are_dropped(checked):
         [ROW, dataclasses.replace(ROW, finish="eos")],
         [ROW, dataclasses.replace(ROW, logprobs=None)],
         [ROW, dataclasses.replace(ROW, logprobs=(-0.5,))],
+        [ROW, dataclasses.replace(ROW, logprobs=(None, -0.5, -0.5))],
+        [ROW, dataclasses.replace(ROW, logprobs=5.0)],
     ],
 )
 def test_an_answer_of_another_form_is_the_candidates_fault(checked, answer):
@@ -172,7 +174,9 @@ def test_a_child_that_answers_something_else_is_not_believed(message):
         frames.continuations_of(message)
 
 
-@pytest.mark.parametrize("found", [None, [1], [Continuation(("a",), "stop")]])
+@pytest.mark.parametrize(
+    "found", [None, [1], [Continuation(("a",), "stop")], [Continuation(np.array([1]), "stop")]]
+)
 def test_a_child_sends_nothing_but_continuations(found):
     with pytest.raises(MalformedOutput):
         frames.answer(found)

@@ -95,7 +95,10 @@ def test_a_rejected_look_is_drawn_afresh_and_decides_alone():
         judge.as_often(unlucky_once, SHARES[None])
     assert looks[1] == 4 * looks[0]
     assert [m.count for m in sink.measurements] == looks[1:]
-    assert any("0.02 would have been noticed with a probability of 0.99" in n for n in sink.notes)
+    assert any(
+        "0.02 between them would have been noticed with a probability of 0.99" in n
+        for n in sink.notes
+    )
 
 
 def shares(value, bound=1e-7, *, decided=True):

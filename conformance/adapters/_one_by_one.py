@@ -30,7 +30,7 @@ class OneByOne:
 
     def __init__(self, model: Model) -> None:
         self._model = model
-        self.hidden_states = model.hidden_states
+        self.hidden_states = model.hidden_states  # of one pass: who wraps a model does not claim it
 
     def logits(self, input_ids_BT: Ints, attention_mask_BT: Ints, position_ids_BT: Ints) -> Array:
         """Return the logits (B, T, V)."""

@@ -17,8 +17,10 @@ from unittest import mock
 
 from conformance import mutants, spec
 from conformance.adapters import _sampling, onnxruntime, pytorch
+from conformance.adapters._one_by_one import PROMISES
 from conformance.candidate import choose
 from conformance.errors import CandidateUnavailable, did_you_mean
+from conformance.records import SamplingPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from conformance.candidate import Candidate, Model, Session
     from conformance.mutants import Mutant
     from conformance.package import ModelPackage
-    from conformance.records import Claims, GenerationRequest, OperatorCall, SamplingCall
+    from conformance.records import GenerationRequest, OperatorCall, SamplingCall
 
 GENERATION = "generation"
 """What faults of ``reference_model.generation`` have before the name of what they replace."""
@@ -50,8 +52,19 @@ def open(target: str, options: Mapping[str, str]) -> Iterator[Candidate]:  # noq
         with _graph(mutant, others) as faulty:
             yield faulty
         return
-    with pytorch.open("cpu", others) as honest:
-        yield _Candidate(honest, mutant) if mutant else honest
+    broken = _broken_promises(mutant)
+    if broken & PROMISES:  # only what keeps a promise can be seen to break it
+        others = {**others, "invariant": "true"}
+    with pytorch.open("cpu", others) as torch:
+        honest = _WithSampler(torch)
+        yield _Candidate(honest, mutant, broken) if mutant else honest
+
+
+def _broken_promises(mutant: Mutant | None) -> frozenset[str]:
+    """Return the promises of bits that a fault breaks, by the requirements that it names."""
+    known = spec.load().requirements
+    needs = (known[name].needs for name in (mutant.kills if mutant else ()))
+    return frozenset(need for each in needs for need in each) & (PROMISES | {"deterministic"})
 
 
 @contextmanager
@@ -71,12 +84,31 @@ def _graph(mutant: Mutant, options: Mapping[str, str]) -> Iterator[Candidate]:
         yield _GraphCandidate(honest, mutant, Path(folder))
 
 
+class _WithSampler:
+    """The honest candidate, which chooses tokens too: by the reference model's sampler."""
+
+    def __init__(self, honest: Candidate) -> None:
+        claims = dataclasses.replace(
+            honest.info.claims,
+            capabilities=honest.info.claims.capabilities | _sampling.CAPABILITIES,
+            sampling=SamplingPolicy(),
+        )
+        self.info = dataclasses.replace(honest.info, claims=claims)
+        self.load, self.operator = honest.load, honest.operator
+        self.process = _sampling.process
+
+    def sample(self, call: SamplingCall, seed: int, draws: int) -> Any:
+        """Return tokens (B, N) of the call's distributions."""
+        return _sampling.draw(self.process(call), seed, draws)
+
+
 class _Candidate:
     """The honest candidate with one thing replaced."""
 
-    def __init__(self, honest: Candidate, mutant: Mutant) -> None:
+    def __init__(self, honest: _WithSampler, mutant: Mutant, promises: frozenset[str]) -> None:
         self._honest, self._mutant = honest, mutant
-        claims = _with_promises(honest.info.claims, mutant)
+        claims = honest.info.claims
+        claims = dataclasses.replace(claims, capabilities=claims.capabilities | promises)
         info = dataclasses.replace(honest.info, name=f"mutant {mutant.name}", claims=claims)
         self.info = mutant.fault(info) if mutant.replaces == "info" else info
 
@@ -104,17 +136,6 @@ class _Candidate:
     def sample(self, call: SamplingCall, seed: int, draws: int) -> Any:
         """Return tokens (B, N) of the same distributions, with the fault if it is in the draw."""
         return self._replaced("draw", _sampling.draw)(self.process(call), seed, draws)
-
-
-_PROMISES = frozenset({"deterministic", "batch_invariant", "split_invariant"})
-"""Capabilities that are no method but a promise, which the honest one need not give."""
-
-
-def _with_promises(claims: Claims, mutant: Mutant) -> Claims:
-    """Return claims with the promises that a fault breaks, by the requirements that it names."""
-    known = spec.load().requirements
-    broken = {need for name in mutant.kills for need in known[name].needs} & _PROMISES
-    return dataclasses.replace(claims, capabilities=claims.capabilities | broken)
 
 
 class _Model:

@@ -1,13 +1,13 @@
 """PyTorch: the suite's reference decoder in torch, and torch's own functions for the operators.
 
-``pytorch[:cpu|cuda|cuda:<n>][?dtype=...&compile=decoder|true&attention=sdpa|eager
-&invariant=true]``. What is under
-test is torch: its kernels, its compiler, its devices and types. Operators of attention are torch's
-scaled_dot_product_attention, or composed of plain functions. ``compile=decoder`` compiles the
-decoder for free sizes, ``compile=true`` each operator too; torch makes a program anew where a size
-is 0 or 1, in seconds, so that profile ``operators`` then takes about an hour. ``invariant=true``
-computes one token of one row at a time, and claims that no bit depends on batch or steps. Shape
-letters: B batch, T tokens, S keys, V vocabulary.
+``pytorch[:cpu|cuda|cuda:<n>][?dtype=...&compile=decoder|true&attention=sdpa|eager&invariant=true]``
+
+What is under test is torch: its kernels, its compiler, its devices and types. Operators of
+attention are torch's scaled_dot_product_attention, or composed of plain functions.
+``compile=decoder`` compiles the decoder for free sizes, ``compile=true`` each operator too; torch
+makes a program anew where a size is 0 or 1, in seconds, so that profile ``operators`` then takes
+about an hour. ``invariant=true`` computes one token of one row at a time, and claims that no bit
+depends on batch or steps. Shape letters: B batch, T tokens, S keys, V vocabulary.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from conformance.adapters import _sampling, _torch, _torch_operators
+from conformance.adapters import _torch, _torch_operators
 from conformance.adapters._one_by_one import PROMISES, OneByOne
 from conformance.adapters._session import ArraySession
 from conformance.candidate import choose, not_importable
 from conformance.errors import Refused
-from conformance.records import CandidateInfo, Continuation, SamplingPolicy
+from conformance.records import CandidateInfo, Continuation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,16 +32,16 @@ if TYPE_CHECKING:
 
     from conformance.candidate import Candidate
     from conformance.package import ModelPackage
-    from conformance.records import GenerationRequest, OperatorCall, SamplingCall
+    from conformance.records import GenerationRequest, OperatorCall
 
     Array = NDArray[Any]
     Ints = NDArray[np.int64]
 
-_CAPABILITIES = (
-    frozenset({"logits", "cache", "operators", "hidden_states"}) | _sampling.CAPABILITIES
-)
+_CAPABILITIES = frozenset({"logits", "cache", "operators", "hidden_states"})
 _EAGER_CAPABILITIES = _CAPABILITIES | {"generation"}
 """The reference loop of generation asks the decoder itself, which a compiled one is not."""
+_INVARIANT_CAPABILITIES = _CAPABILITIES - {"hidden_states"}
+"""What is computed token by token; hidden states would be those of one pass."""
 _COMPILED = {"false": "eager", "decoder": "decoder compiled, operators eager", "true": "compiled"}
 """By ``compile``: how the runtime describes itself."""
 _LAYER = re.compile(r"layer\.\d+")
@@ -84,7 +84,6 @@ class _Candidate:
         self._eager_attention = options["attention"] == "eager"
         self._invariant = options["invariant"] == "true"
         claims = _torch.claims(self._capabilities(), options["dtype"])
-        claims = dataclasses.replace(claims, sampling=SamplingPolicy())
         how = _COMPILED[self._compiled]
         if self._eager_attention:  # a softmax of minus infinities alone is 0 / 0
             terms = {**claims.contract, "query_without_keys": "nan"}
@@ -100,10 +99,11 @@ class _Candidate:
 
     def _capabilities(self) -> frozenset[str]:
         """Return what is there in this mode, and the promises of bits that were measured in it."""
-        found = _CAPABILITIES if self._compiled != "false" else _EAGER_CAPABILITIES
-        if self._where.type == "cpu" and self._compiled == "false":
-            found |= {"deterministic"}
-        return found | PROMISES if self._invariant else found
+        measured = self._where.type == "cpu" and self._compiled == "false"
+        promised = frozenset({"deterministic"}) if measured else frozenset()
+        if self._invariant:
+            return _INVARIANT_CAPABILITIES | promised | (PROMISES if measured else promised)
+        return promised | (_CAPABILITIES if self._compiled != "false" else _EAGER_CAPABILITIES)
 
     def load(self, package: ModelPackage) -> _Model | OneByOne:
         """Load a package's weights into the reference decoder, rounded once to the type."""
@@ -125,14 +125,6 @@ class _Candidate:
                 eager_attention=self._eager_attention,
                 compiled=self._compiled == "true",
             )
-
-    def process(self, call: SamplingCall) -> Array:
-        """Return the distributions (B, V) of the reference model's sampler."""
-        return _sampling.process(call)
-
-    def sample(self, call: SamplingCall, seed: int, draws: int) -> Ints:
-        """Return tokens (B, N) that it draws."""
-        return _sampling.draw(self.process(call), seed, draws)
 
 
 class _Model:

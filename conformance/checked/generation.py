@@ -13,8 +13,6 @@ from conformance.errors import MalformedOutput, Refused
 from conformance.records import FINISHES, Continuation
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from conformance.checked.model import CheckedModel
     from conformance.records import GenerationRequest
 
@@ -75,15 +73,25 @@ def _formed_row(
         )
     if not request.logprobs:
         return Continuation(tokens, one.finish)
-    given = one.logprobs if one.logprobs is not None else ()
-    if len(given) != len(tokens):
+    given = _floats(one.logprobs if one.logprobs is not None else ())
+    if given is None or len(given) != len(tokens):
+        got = "something else than" if given is None else len(given)
         raise MalformedOutput(
-            f"{what}: row {row} has {len(given)} log-probabilities of {len(tokens)} tokens"
+            f"{what}: row {row} has {got} log-probabilities of {len(tokens)} tokens"
         )
-    return Continuation(tokens, one.finish, tuple(float(value) for value in given))
+    return Continuation(tokens, one.finish, given)
 
 
-def _ints(values: Sequence[Any]) -> tuple[int, ...] | None:
+def _floats(values: Any) -> tuple[float, ...] | None:
+    """Return plain numbers; None where a value is something else."""
+    if not isinstance(values, list | tuple):
+        return None
+    kinds = int | float | np.integer | np.floating
+    real = (isinstance(v, kinds) and not isinstance(v, bool) for v in values)
+    return tuple(float(v) for v in values) if all(real) else None
+
+
+def _ints(values: Any) -> tuple[int, ...] | None:
     """Return plain integers; None where a value is something else."""
     if not isinstance(values, list | tuple):
         return None

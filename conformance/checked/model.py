@@ -18,6 +18,7 @@ from conformance.checked.form import MAY_LACK, formed, guarded
 from conformance.errors import (
     MalformedOutput,
 )
+from conformance.formats.hf_config import window_of
 from conformance.oracles.comparison import compare
 from conformance.oracles.corpus import corpus, default_positions
 
@@ -92,8 +93,9 @@ class CheckedModel:
         self._load, self._measure_noise, self._measure_types = load, measure_noise, measure_types
         self.vocab = int(package.config["vocab_size"])
         self.max_positions = int(package.config["max_position_embeddings"])
-        self.window = int(package.config.get("sliding_window") or 0)
-        """Keys that a query sees at most; 0 for all before it."""
+        layers = range(int(package.config["num_hidden_layers"]))
+        self.window = max((window_of(package.config, layer) or 0 for layer in layers), default=0)
+        """Keys that a query of some layer sees at most; 0 where all see all before them."""
 
     @functools.cached_property
     def candidate(self) -> Model:
@@ -148,7 +150,7 @@ class CheckedModel:
 
     @functools.cache  # noqa: B019  # a model lives as long as the run
     def noise_on(self, corpus: str) -> NoiseUnit:
-        """Return the noise unit on another corpus: ``long``, ``far`` or ``text``."""
+        """Return the noise unit on another corpus: ``long``, ``longest``, ``far`` or ``text``."""
         with evidence.time_of("oracle"):
             return self._measure_noise(corpus).unit
 

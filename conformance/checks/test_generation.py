@@ -102,7 +102,7 @@ def test_a_row_does_not_end_where_a_stop_sequence_only_begins(
 def test_rows_of_any_lengths_are_continued_as_each_would_be_alone(
     model: CheckedModel, prompts: Rows, picks: list[int]
 ) -> None:
-    # The exact model is given every row by itself, without padding; the first row ends early.
+    # The exact model is given the rows padded behind, where no token sees it; the first ends early.
     free = _judged(model, _request(prompts, _NEW))
     request = GenerationRequest(_frozen(prompts), _NEW, eos_ids=(_at(free[0], picks[0]),))
     judge.ends_as_asked(request, _judged(model, request))
@@ -128,6 +128,7 @@ def test_an_empty_prompt_is_refused_or_begins_a_text(
     if found is None or begin is None:
         judge.refused(found)
     else:
+        judge.ends_as_asked(request, found)
         told = _choices(model, [*prompts, [begin]], found)
         judge.chosen_greedily(told, model.noise, model.contract)
 

@@ -160,9 +160,12 @@ def _check_family(document: Mapping[str, Any]) -> None:
 
 
 def _check_windows(document: Mapping[str, Any]) -> None:
-    """Demand that which layers have which window is written, and written once."""
+    """Demand that which layers have which window is written; ``layer_types`` counts where it is."""
     kinds, used = document.get("layer_types"), document.get("use_sliding_window")
     _check_kinds(kinds, document["num_hidden_layers"], slides=used is not False)
+    if document["model_type"] == "gemma2" and kinds is not None and _SLIDES not in kinds:
+        detail = f"names no layer {_SLIDES}; a gemma2 is understood with some"
+        raise FormatError("L3-LAYER-TYPES", detail, "/layer_types")
     limits = "layer_types" if kinds is not None else "max_window_layers"
     lacking = [key for key in ("sliding_window", limits) if document.get(key) is None]
     if used and lacking:

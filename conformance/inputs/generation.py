@@ -98,7 +98,7 @@ def spans(prompts: Rows) -> Strategy:
 
 
 def too_long(model: CheckedModel) -> Strategy:
-    """A row of a few tokens more than the model has positions, known text or none."""
+    """A row of a few tokens more than the model has positions."""
     surplus, seeds = st.integers(1, 24), st.integers(0, 2**32 - 1)
     return st.tuples(surplus, seeds).map(lambda drawn: [_long_row(model, *drawn)])
 

@@ -52,6 +52,8 @@ _EACH: tuple[dict[str, Any], ...] = (
     {},
     {"temperature": 1.6, "repetition_penalty": 1.4, "presence_penalty": 0.5},
     {"top_p": 0.7, "min_p": 0.02},
+    {"temperature": 0.0, "presence_penalty": 0.5},
+    {"frequency_penalty": 0.4},
 )
 """What the rows of a batch ask for, where each asks for something else."""
 _LAST_SEED = 2**31 - 1

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 17
 """Rows of the largest batch: two whole tiles of eight and a row of a third."""
+_FILLED = 512
+"""The widest window that rows are made for: logits of longer ones fill the memory with a large
+vocabulary."""
 
 
 def token_batches(
@@ -52,16 +55,17 @@ def large_batches(model: CheckedModel) -> Strategy:
 def wrapping_rows(model: CheckedModel) -> Strategy:
     """Token ids (1, T) of a row that just fills, and just leaves, what a cache may end at.
 
-    That is the model's sliding window and twice that, where it has one; else the tiles of kernels.
+    That is the model's sliding window and twice that, where it has one that a row can fill; else
+    the tiles of kernels.
     """
-    window = model.window
+    window = model.window if model.window <= _FILLED else 0
     lengths = (2 * window + 1, window + 1, window) if window else (LONG + 15, LONG, LONG - 1)
     fitting = [n for n in lengths if n <= model.max_positions] or [model.max_positions]
     return st.sampled_from(fitting).flatmap(lambda tokens: _filled(model, (1, tokens)))
 
 
 def plain_rows(model: CheckedModel) -> Strategy:
-    """Token ids (1, T) of one row, from a seed: no two alike, which hypothesis likes to draw."""
+    """Token ids (1, T) of one row, from a seed: not all alike, which hypothesis likes to draw."""
     return st.integers(2, 40).flatmap(lambda tokens: _filled(model, (1, tokens)))
 
 

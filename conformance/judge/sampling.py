@@ -113,17 +113,21 @@ def over_seeds(draw: Draw, p_BV: Floats) -> None:
 
 
 def independent_steps(draw: Draw, p_BV: Floats) -> None:
-    """Demand that a draw tells nothing of the next one."""
+    """Demand that a draw tells nothing of the next one, be it an odd or an even one."""
     rows = [_Coarse(p_V) for p_V in p_BV]
 
     def look(draws: int) -> list[Tested]:
-        cells = [row.of(tokens_N) for row, tokens_N in zip(rows, draw(2 * draws), strict=True)]
+        tokens_BN = draw(2 * draws + 1)
+        cells = [row.of(tokens_N) for row, tokens_N in zip(rows, tokens_BN, strict=True)]
         return [
-            frequencies.independence(cell_N[::2], cell_N[1::2], (row.size, row.size), f"row {b}")
+            frequencies.independence(
+                cell_N[first:-1:2], cell_N[first + 1 :: 2], (row.size, row.size), f"row {b}"
+            )
             for b, (row, cell_N) in enumerate(zip(rows, cells, strict=True))
+            for first in (0, 1)
         ]
 
-    _look_twice(look, _PAIRED, len(rows))
+    _look_twice(look, _PAIRED, 2 * len(rows))
 
 
 def independent_rows(draw: Draw, p_BV: Floats) -> None:
@@ -135,15 +139,16 @@ def independent_rows(draw: Draw, p_BV: Floats) -> None:
         cells = [row.of(tokens_N) for row, tokens_N in zip(rows, tokens_BN, strict=True)]
         return [
             one
-            for b in range(1, len(rows))
-            for one in _crossed(cells[b - 1 : b + 1], rows[b - 1 : b + 1], f"rows {b - 1} and {b}")
+            for a, b in pairs
+            for one in _crossed((cells[a], cells[b]), (rows[a], rows[b]), f"rows {a} and {b}")
         ]
 
-    _look_twice(look, _PAIRED, _WAYS * (len(rows) - 1))
+    pairs = list(itertools.combinations(range(len(rows)), 2))
+    _look_twice(look, _PAIRED, _WAYS * len(pairs))
 
 
 def independent_seeds(draws_of: Sequence[Draw], p_V: Floats) -> None:
-    """Demand that what one seed draws tells nothing of what the next one draws.
+    """Demand that what one seed draws tells nothing of what another draws.
 
     Args:
         draws_of: draws of seeds that follow each other, one row and the same for all.
@@ -155,11 +160,12 @@ def independent_seeds(draws_of: Sequence[Draw], p_V: Floats) -> None:
         cells = [row.of(draw(draws + 1)[0]) for draw in draws_of]
         return [
             one
-            for i, pair in enumerate(itertools.pairwise(cells))
-            for one in _crossed(pair, (row, row), f"seeds {i} and {i + 1}")
+            for a, b in pairs
+            for one in _crossed((cells[a], cells[b]), (row, row), f"seeds {a} and {b}")
         ]
 
-    _look_twice(look, _PAIRED, _WAYS * (len(draws_of) - 1))
+    pairs = list(itertools.combinations(range(len(draws_of)), 2))
+    _look_twice(look, _PAIRED, _WAYS * len(pairs))
 
 
 _PAIRED = (frequencies.COARSE - 1) ** 2
@@ -207,8 +213,8 @@ def _look_twice(
         draws *= MORE
         found = _largest(look(draws), RETEST, draws)
     evidence.note(
-        f"{draws} draws in cells: a total variation of {distance:g} would have been noticed with a "
-        f"probability of {2 * POWER - 1:.2g}"
+        f"{draws} draws in cells: a total variation of {distance:g} between them would have been "
+        f"noticed with a probability of {2 * POWER - 1:.2g}"
     )
     settle(found)
 

@@ -80,12 +80,17 @@ EXPORTED = (
     "scores-in-bfloat16",
 )
 """Faults of the decoder that are tried as exported graphs too, at fp32: one for each topic."""
-_SESSION = ("start", "append", "copy", "crop", "reorder")
-"""What mutants replace that only a session has: one pass is the honest candidate's own."""
 _LAST = "FAULT-001"
 """Compares with every known fault, which takes longer than all else: asked where nothing failed."""
-_OF_SAMPLING = {"process": {"distributions", "sampling"}, "draw": {"sampling"}}
-"""By what a mutant replaces: the capabilities that show it."""
+_SAMPLING = {"distributions", "sampling"}
+_SEEN_BY: Mapping[str, set[str]] = {
+    **{name: {"cache"} for name in mutants.SESSION},
+    "generate": {"generation"},
+    "generation": {"generation"},
+    "process": _SAMPLING,
+    "draw": {"sampling"},
+}
+"""By what a mutant replaces: the capabilities that show it, where not all of a model's do."""
 _FAULTS = {
     "jax": {
         "SOFTMAX-001": "0.10 in bfloat16 rounds the distance to the maximum before it takes the "
@@ -260,23 +265,23 @@ def reached(mutant: Mutant, requirements: Sequence[Requirement]) -> list[Require
     """Return the requirements whose checks can come upon a mutant's fault at all.
 
     A fault in one operator cannot be seen by a check of another, nor by one of the decoder, which
-    has operators of its own; a fault in a session cannot be seen by a check that begins none, and
-    one of a model by none of sampling; those cells are not run. Nor are those of two candidates, of
-    closed forms and of the other profiles beside the two that the halves are named for unless the
-    mutant names them: beside an honest candidate, on models that are blind by design, or in a
-    second request, they fail what the others do, and little else. What is no fault has to pass
-    relations all the same.
+    has operators of its own; a fault in sessions, in generation or in sampling is seen by checks of
+    these alone, and one of a model by none of sampling; other cells are not run. Nor are those of
+    two candidates, of closed forms and of the other profiles beside the two that the halves are
+    named for unless the mutant names them: beside an honest candidate, on models that are blind by
+    design, or in a second request, they fail what the others do, and little else. What is no fault
+    has to pass relations all the same.
     """
     requirements = [r for r in requirements if r.id in mutant.kills or _is_tried(mutant, r)]
     if mutant.operator is not None:
         return [r for r in requirements if (r.operator or "").partition("-")[0] == mutant.operator]
     if mutant.replaces == "info":
         return [r for r in requirements if r.operator is None and not r.needs]
-    if mutant.replaces in _OF_SAMPLING:
-        return [r for r in requirements if _OF_SAMPLING[mutant.replaces] & set(r.needs)]
-    needs = {"cache"} if mutant.replaces in _SESSION else set()
-    model = (r for r in requirements if r.operator is None and r.needs and needs <= set(r.needs))
-    return [r for r in model if not _OF_SAMPLING["process"] & set(r.needs)]
+    seen_by = _SEEN_BY.get(mutant.replaces.partition(".")[0])
+    if seen_by is not None:
+        return [r for r in requirements if seen_by & set(r.needs)]
+    model = (r for r in requirements if r.operator is None and r.needs)
+    return [r for r in model if not _SAMPLING & set(r.needs)]
 
 
 def _is_tried(mutant: Mutant, requirement: Requirement) -> bool:

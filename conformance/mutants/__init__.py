@@ -4,9 +4,10 @@ They prove the checks: a check that kills none of them checks nothing. A mutant 
 gets the honest thing first, then the arguments of what it replaces::
 
     @mutant("attend", kills=("LOGITS-001",), bug="huggingface/transformers#1")
-    def attention_scale_missing(honest, q_BHTK, k_BHSK, v_BHSK, allowed_B1TS):
+    def attention_scale_missing(honest, q_BHTK, k_BHSK, v_BHSK, allowed_B1TS, shape):
         '''Scores are not divided by the root of the head dim.'''
-        return honest(q_BHTK * math.sqrt(q_BHTK.shape[-1]), k_BHSK, v_BHSK, allowed_B1TS)
+        q_BHTK = q_BHTK * math.sqrt(q_BHTK.shape[-1])
+        return honest(q_BHTK, k_BHSK, v_BHSK, allowed_B1TS, shape)
 
 What can be replaced: a function or method of ``reference_model.model`` by its name (``attend``,
 ``RMSNorm.forward``, ``build_decoder`` for the weights); ``config``, the model's configuration;
@@ -38,6 +39,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     Fault = Callable[..., Any]
+
+
+SESSION = ("start", "append", "copy", "crop", "reorder")
+"""What can be replaced that only a session has: one pass is the honest candidate's own."""
 
 
 @dataclass(frozen=True, slots=True)

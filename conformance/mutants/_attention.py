@@ -5,6 +5,7 @@ B batch, H heads, T queries, S keys, K head dim.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
     Step = Callable[[Any], Any]
 
+EVERYWHERE = ("LOGITS-001", "LOGITS-002", "TAP-001")
+"""Requirements that see a fault in every layer, on any tokens."""
 SMALLEST = -3.4028234663852886e38
 """The smallest finite float32, which stands for a hidden score."""
 
@@ -42,6 +45,11 @@ def attention(
     scores_BHTS = scores_BHTS.to(at_least_float32(scores_BHTS.dtype))
     scores_BHTS = scores_BHTS.masked_fill(~allowed_B1TS, hidden)
     return weights(softmax(scores_BHTS)).to(v_BHSK.dtype) @ v_BHSK
+
+
+def with_attention(config: Any, **changes: Any) -> Any:
+    """Return a model's configuration with some fields of its attention changed."""
+    return dataclasses.replace(config, attention=dataclasses.replace(config.attention, **changes))
 
 
 def at_least_float32(dtype: Any) -> Any:

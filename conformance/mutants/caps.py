@@ -9,24 +9,18 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from conformance.mutants import mutant
-from conformance.mutants._attention import attention
+from conformance.mutants._attention import EVERYWHERE, attention, with_attention
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     Honest = Callable[..., Any]
 
-EVERYWHERE = ("LOGITS-001", "LOGITS-002", "TAP-001")
-
-
-def _attention(config: Any, **changes: Any) -> Any:
-    return dataclasses.replace(config, attention=dataclasses.replace(config.attention, **changes))
-
 
 @mutant("config", kills=EVERYWHERE, bug="ggml-org/llama.cpp#8197")
 def cap_of_scores_dropped(config: Any) -> Any:
     """Attention scores are not capped, though the checkpoint asks for it."""
-    return _attention(config, softcap=None)
+    return with_attention(config, softcap=None)
 
 
 @mutant("attend", kills=EVERYWHERE, bug="microsoft/onnxruntime#28370")
@@ -45,7 +39,7 @@ def cap_of_logits_dropped(config: Any) -> Any:
 @mutant("config", kills=EVERYWHERE, bug="ggml-org/llama.cpp#8183")
 def query_scalar_ignored(config: Any) -> Any:
     """Scores are divided by the root of the head dim, where the checkpoint names another number."""
-    return _attention(config, query_scalar=None)
+    return with_attention(config, query_scalar=None)
 
 
 @mutant("config", kills=EVERYWHERE, bug="linkedin/Liger-Kernel#74")

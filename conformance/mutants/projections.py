@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from conformance.mutants import mutant
+from conformance.mutants._attention import EVERYWHERE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,19 +23,19 @@ def _without(weights: Any, *names: str) -> dict[str, Any]:
     return {n: np.zeros_like(t) if n.endswith(names) else t for n, t in weights.items()}
 
 
-@mutant("build_decoder", kills=("LOGITS-001", "LOGITS-002", "TAP-001"), bug="generic")
+@mutant("build_decoder", kills=EVERYWHERE, bug="generic")
 def projection_biases_dropped(honest: Honest, config: Any, weights: Any, **named: Any) -> Any:
     """Queries, keys and values are projected without their biases."""
     return honest(config, _without(weights, "_proj.bias"), **named)
 
 
-@mutant("build_decoder", kills=("LOGITS-001", "LOGITS-002", "TAP-001"), bug="generic")
+@mutant("build_decoder", kills=EVERYWHERE, bug="generic")
 def bias_of_the_keys_dropped(honest: Honest, config: Any, weights: Any, **named: Any) -> Any:
     """Keys are projected without their bias, which no softmax would notice without rotation."""
     return honest(config, _without(weights, "k_proj.bias"), **named)
 
 
-@mutant("build_decoder", kills=("LOGITS-001", "LOGITS-002", "TAP-001"), bug="generic")
+@mutant("build_decoder", kills=EVERYWHERE, bug="generic")
 def biases_laid_out_for_neighbours(honest: Honest, config: Any, weights: Any, **named: Any) -> Any:
     """A conversion lays out the biases of queries and keys for pairs of neighbours, and no more."""
     dim = config.attention.head_dim
@@ -53,7 +54,7 @@ def _attentions(decoder: Any) -> Iterator[Any]:
             yield block.self_attn
 
 
-@mutant("build_decoder", kills=("LOGITS-001", "LOGITS-002", "TAP-001"), bug="generic")
+@mutant("build_decoder", kills=EVERYWHERE, bug="generic")
 def head_norms_missing(honest: Honest, *arguments: Any, **named: Any) -> Any:
     """Queries and keys are turned without having been normalised."""
     from torch import nn  # noqa: PLC0415  # this module is imported where torch is not
@@ -64,7 +65,7 @@ def head_norms_missing(honest: Honest, *arguments: Any, **named: Any) -> Any:
     return decoder
 
 
-@mutant("build_decoder", kills=("LOGITS-001", "LOGITS-002", "TAP-001"), bug="generic")
+@mutant("build_decoder", kills=EVERYWHERE, bug="generic")
 def head_norms_exchanged(honest: Honest, *arguments: Any, **named: Any) -> Any:
     """Queries have the norm of the keys, and keys that of the queries."""
     decoder = honest(*arguments, **named)
@@ -82,7 +83,7 @@ def head_norms_of_another_epsilon(honest: Honest, *arguments: Any, **named: Any)
     return decoder
 
 
-@mutant("RMSNorm.forward", kills=("LOGITS-001", "LOGITS-002", "TAP-001"), bug="generic")
+@mutant("RMSNorm.forward", kills=EVERYWHERE, bug="generic")
 def head_norms_over_all_heads(honest: Honest, self: Any, x: Any) -> Any:
     """One mean square of all heads together normalises each of them."""
     if x.dim() < 4:

@@ -149,6 +149,15 @@ def first_rows_parameters_for_all(honest: Honest, call: SamplingCall) -> Any:
     return honest(dataclasses.replace(call, parameters=rows))
 
 
+@mutant("process", kills=("SAMPLE-013",), bug="generic")
+def greedy_rows_make_all_greedy(honest: Honest, call: SamplingCall) -> Any:
+    """Where one row of a batch asks for a temperature of 0, all rows are greedy."""
+    if all(one.temperature for one in call.parameters):
+        return honest(call)
+    greedy = tuple(dataclasses.replace(one, temperature=0.0) for one in call.parameters)
+    return honest(dataclasses.replace(call, parameters=greedy))
+
+
 @mutant("process", kills=ids("SAMPLE", 8, 9, 10, 13), bug="generic")
 def histories_of_the_next_row(honest: Honest, call: SamplingCall) -> Any:
     """A row's penalties look at the tokens of the row behind it."""

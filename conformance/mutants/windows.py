@@ -5,10 +5,10 @@ B batch, T queries, S keys.
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from conformance.mutants import mutant
+from conformance.mutants._attention import EVERYWHERE, with_attention
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,51 +16,42 @@ if TYPE_CHECKING:
     Honest = Callable[..., Any]
 
 
-@mutant(
-    "in_window", kills=("LOGITS-001", "LOGITS-002", "TAP-001"), bug="huggingface/transformers#39408"
-)
+@mutant("in_window", kills=EVERYWHERE, bug="huggingface/transformers#39408")
 def layer_window_one_key_short(honest: Honest, allowed_B1TS: Any, window: int) -> Any:
     """Layers with a window see one key fewer than it holds, and at least the query's own."""
     return honest(allowed_B1TS, max(1, window - 1))
 
 
-@mutant(
-    "in_window", kills=("LOGITS-001", "LOGITS-002", "TAP-001"), bug="microsoft/onnxruntime#25927"
-)
+@mutant("in_window", kills=EVERYWHERE, bug="microsoft/onnxruntime#25927")
 def layer_window_one_key_wider(honest: Honest, allowed_B1TS: Any, window: int) -> Any:
     """Layers with a window see as many keys as it holds and the query's own besides."""
     return honest(allowed_B1TS, window + 1)
 
 
-@mutant(
-    "in_window", kills=("LOGITS-001", "LOGITS-002", "TAP-001"), bug="huggingface/transformers#40700"
-)
+@mutant("in_window", kills=EVERYWHERE, bug="huggingface/transformers#40700")
 def layer_window_halved(honest: Honest, allowed_B1TS: Any, window: int) -> Any:
     """A window is taken for both sides of the query, and half of it for the keys before it."""
     return honest(allowed_B1TS, window // 2 + 1)
 
 
-@mutant("config", kills=("LOGITS-001", "LOGITS-002", "TAP-001"), bug="unslothai/unsloth#8253")
+@mutant("config", kills=EVERYWHERE, bug="unslothai/unsloth#8253")
 def layer_windows_never_applied(config: Any) -> Any:
     """No layer has the window that the checkpoint asks for."""
-    return _attention(config, window=None, full_layers=frozenset())
+    return with_attention(config, window=None, full_layers=frozenset())
 
 
-@mutant("config", kills=("LOGITS-001", "LOGITS-002", "TAP-001"), bug="generic")
+@mutant("config", kills=EVERYWHERE, bug="generic")
 def layer_windows_in_every_layer(config: Any) -> Any:
     """Every layer has the window, those that see everything too."""
-    return _attention(config, full_layers=frozenset())
+    return with_attention(config, full_layers=frozenset())
 
 
-@mutant("config", kills=("LOGITS-001", "LOGITS-002", "TAP-001"), bug="generic")
+@mutant("config", kills=EVERYWHERE, bug="generic")
 def layer_windows_in_the_other_layers(config: Any) -> Any:
     """The layers with the window and those without are exchanged."""
     full = config.attention.full_layers
-    return _attention(config, full_layers=frozenset(range(config.layers)) - full if full else full)
-
-
-def _attention(config: Any, **changes: Any) -> Any:
-    return dataclasses.replace(config, attention=dataclasses.replace(config.attention, **changes))
+    others = frozenset(range(config.layers)) - full if full else full
+    return with_attention(config, full_layers=others)
 
 
 @mutant("in_window", kills=("CACHE-001",), bug="vllm-project/vllm#4057")

@@ -1,8 +1,8 @@
 """The fixed corpora on which a model's noise units are measured and its logits are judged.
 
 Kill inputs: besides a plain row there is one that repeats itself, both kinds of padding, and one
-whose positions leave large gaps, where wrong rotary bases and frequency scalings show. Two more
-corpora have rows that are longer than the tiles of kernels, and positions up to the model's last.
+whose positions leave large gaps, where wrong rotary bases and frequency scalings show. Others
+have rows that are longer than the tiles of kernels, or than any cache, and the last positions.
 Rounding grows with both, so that each corpus has a noise unit of its own. So has text, of which a
 trained model is surer than of any tokens.
 """

@@ -54,10 +54,13 @@ def answer(found: Any) -> Message:
         arrays[f"tokens.{row}"] = _numbers(one.tokens, "iu", np.int64, row)
         if one.logprobs is not None:
             arrays[f"logprobs.{row}"] = _numbers(one.logprobs, "iuf", np.float64, row)
-    return Message({"finish": [str(one.finish) for one in found]}, arrays)
+    ends = [str.__str__(one.finish) if isinstance(one.finish, str) else "" for one in found]
+    return Message({"finish": ends}, arrays)
 
 
 def _numbers(values: Sequence[Any], kinds: str, dtype: Any, row: int) -> Array:
+    if not isinstance(values, list | tuple):
+        raise MalformedOutput(f"generate: row {row} holds a {type(values).__name__}, no tuple")
     array = np.array(values)
     if array.ndim != 1 or (array.size and array.dtype.kind not in kinds):
         raise MalformedOutput(f"generate: row {row} holds {array.dtype}{list(array.shape)}")

@@ -21,7 +21,7 @@ from conformance.records import (
 from conformance.worker import isolated
 from conformance.worker.sampling import call_in, policy_in, told
 
-CANDIDATES = ("reference", "pytorch", "transformers")
+CANDIDATES = ("reference", "mutant", "transformers")
 PARAMETERS = (
     SamplingParameters(),
     SamplingParameters(0.0),
@@ -185,7 +185,7 @@ DECLARED = SamplingCall(
 
 @pytest.mark.parametrize("name", ORDERS)
 def test_a_runtime_that_does_otherwise_than_it_declares_fails(name):
-    with open_candidate("pytorch") as honest:
+    with open_candidate("mutant") as honest:
         sampler = CheckedSampler(honest, ORDERS[name])
         one = DECLARED
         if name == "other ties":

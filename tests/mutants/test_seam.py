@@ -19,8 +19,17 @@ from reference_model import generation
 from reference_model import model as decoder
 
 KNOWN = mutants.all_mutants()
-SESSION = {"start", "append", "copy", "crop", "reorder"}
-VALUES = {"config", "graph", "info", "load", "logits", "generate", "process", "draw", *SESSION}
+VALUES = {
+    "config",
+    "graph",
+    "info",
+    "load",
+    "logits",
+    "generate",
+    "process",
+    "draw",
+    *mutants.SESSION,
+}
 IDS = np.array([[5, 6, 7, 8]])
 INPUTS = (IDS, np.ones_like(IDS), np.arange(4)[None])
 
