@@ -130,6 +130,15 @@ def test_a_run_that_failed_is_published_as_it_ended(ledger):
     assert "<home>" in (folder / "acme-fp32" / "decoder" / "report.json").read_text()
 
 
+def test_the_index_names_some_of_many_failures_and_counts_the_others(ledger):
+    folder = ledger()
+    file = folder / "acme-fp32" / index.ENTRY
+    entry = json.loads(file.read_text())
+    entry["profiles"][0]["failed"] = [f"ATTN-{n:03d}" for n in range(1, 16)]
+    file.write_text(json.dumps(entry))
+    assert "ATTN-012 and 3 more" in index.render(folder)
+
+
 def test_a_product_that_is_not_listed_is_refused(ledger, tmp_path):
     ledger()
     with pytest.raises(UsageError, match="there is no product 'acme'"):

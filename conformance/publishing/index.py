@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 FILE = "README.md"
 ENTRY = "PRODUCT.json"
+_NAMED = 12
+"""How many requirements that failed a row names; the report names all."""
 _OPENING = (
     "Each outcome leads to its report. Requirements that failed are named; what was not evaluated "
     "says why, and never counts as passed; *not asked* means that the product is not run on that "
@@ -77,7 +79,10 @@ def _told(name: str, profile: Mapping[str, Any] | None) -> str:
         return f"not evaluated: {profile['not_evaluated']}"
     page = profile["report"].replace("report.json", "report.html")
     score = f"{profile['passed']} of {profile['applicable']} passed"
-    failed = f"; failed: {', '.join(profile['failed'])}" if profile["failed"] else ""
+    listed = profile["failed"][:_NAMED]
+    more = len(profile["failed"]) - len(listed)
+    failed = f"; failed: {', '.join(listed)}" if listed else ""
+    failed += f" and {more} more" if more else ""
     return f"[{profile['outcome']}]({name}/{page}), {score}{failed}"
 
 
