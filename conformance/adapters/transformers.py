@@ -183,11 +183,16 @@ class _Model:
         return _transformers_generation.generate(self._model, request)
 
     def start(self, batch: int) -> _Session:
-        """Return an empty session; the cache takes its batch from the first tokens."""
+        """Return an empty session."""
         del batch
-        from transformers import DynamicCache  # noqa: PLC0415
+        return _Session(self, _empty_cache())
 
-        return _Session(self, DynamicCache())
+
+def _empty_cache() -> Any:
+    """Return Transformers' own cache, which takes its batch from the first tokens."""
+    from transformers import DynamicCache  # noqa: PLC0415
+
+    return DynamicCache()
 
 
 class _Session:
@@ -207,7 +212,9 @@ class _Session:
     def crop(self, length: int) -> None:
         """Forget everything after the first ``length`` tokens."""
         surplus = self._cache.get_seq_length() - length
-        if surplus:
+        if not length:  # cropped to nothing a cache keeps its batch, and reorders no more
+            self._cache = _empty_cache()
+        elif surplus:
             # Negative: what to remove. Releases differ on what a positive number means.
             self._cache.crop(-surplus)
 
