@@ -73,10 +73,25 @@ def test_cells_hold_enough_and_every_token_that_can_be_drawn():
     assert len(held) <= frequencies.CELLS
 
 
+def test_what_moves_between_rare_tokens_of_like_shares_is_noticed():
+    """Of every four tokens that follow each other by their shares, the first alone comes."""
+    shares = np.full(256, 1 / 256)
+    shares += np.linspace(1e-4, -1e-4, 256)
+
+    def draw(draws):
+        return np.random.default_rng(5).choice(256, (1, draws), p=shares) // 4 * 4
+
+    with pytest.raises(Nonconformity), evidence.collect():
+        judge.as_often(draw, shares[None])
+
+
 def test_a_token_that_cannot_be_drawn_fails_every_goodness_of_fit():
     for wrong in (-1, 10, 99):
         drawn = np.array([0, 1, wrong])
-        assert frequencies.goodness(drawn, SHARES, "row 0").statistic == np.inf
+        assert (
+            frequencies.goodness(drawn, SHARES, frequencies.cells_of(SHARES), "row 0").statistic
+            == np.inf
+        )
 
 
 def test_a_distribution_in_one_cell_is_no_test():

@@ -66,16 +66,21 @@ def draws_for(freedom: int, alpha: float, distance: float, wanted: float) -> int
     return math.ceil(float(shift) / (4 * distance**2))
 
 
-def cells_of(p_V: Floats, most: int = CELLS) -> Ints:
+def cells_of(p_V: Floats, most: int = CELLS, *, mixed: bool = False) -> Ints:
     """Return the cell of each token, (V,): probable tokens have their own, rare ones share.
 
-    Tokens are taken by their share, the largest first, and a cell is full at 1 / ``most``.
+    Args:
+        p_V: shares.
+        most: a cell is full at 1 / ``most``.
+        mixed: whether tokens are taken in an order that keeps no neighbours, and not by their
+            share, the largest first. What moves between tokens of one cell is seen by the other.
     """
     cell_V = np.full(len(p_V), OUTSIDE, np.int64)
     held, cell = 0.0, 0
-    for token in np.argsort(-p_V, kind="stable"):
-        if p_V[token] == 0:
-            break
+    order = np.argsort(-p_V, kind="stable")
+    if mixed:
+        order = np.random.default_rng(0).permutation(order)
+    for token in order[p_V[order] > 0]:
         cell_V[token] = cell
         held += float(p_V[token])
         if held >= 1 / most:
@@ -91,9 +96,8 @@ def sorted_into(tokens: Ints, cell_V: Ints) -> Ints:
     return np.where(there, cell_V[np.where(there, tokens, 0)], OUTSIDE)
 
 
-def goodness(tokens_N: Ints, p_V: Floats, where: str) -> Tested:
+def goodness(tokens_N: Ints, p_V: Floats, cell_V: Ints, where: str) -> Tested:
     """Return whether tokens come as often as they should; infinite where one cannot come."""
-    cell_V = cells_of(p_V)
     there = cell_V >= 0
     share_K = np.bincount(cell_V[there], p_V[there])
     found_N = sorted_into(tokens_N, cell_V)

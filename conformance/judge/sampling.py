@@ -98,13 +98,22 @@ def as_often(draw: Draw, p_BV: Floats, distance: float = DISTANCE) -> None:
         p_BV: the exact shares.
         distance: the total variation that has to be noticed.
     """
+    groups = [(b, cell_V) for b, p_V in enumerate(p_BV) for cell_V in _groupings(p_V)]
 
     def look(draws: int) -> list[Tested]:
-        rows = enumerate(zip(draw(draws), p_BV, strict=True))
-        return [frequencies.goodness(tokens_N, p_V, f"row {b}") for b, (tokens_N, p_V) in rows]
+        tokens_BN = draw(draws)
+        return [
+            frequencies.goodness(tokens_BN[b], p_BV[b], cell_V, f"row {b}") for b, cell_V in groups
+        ]
 
-    freedom = max(int(frequencies.cells_of(p_V).max()) for p_V in p_BV)
-    _look_twice(look, freedom, len(p_BV), distance)
+    freedom = max(int(cell_V.max()) for _, cell_V in groups)
+    _look_twice(look, freedom, len(groups), distance)
+
+
+def _groupings(p_V: Floats) -> list[Ints]:
+    """Return the cells of tokens by their share and, where these are more than one, mixed."""
+    mixed_V = frequencies.cells_of(p_V, mixed=True)
+    return [frequencies.cells_of(p_V)] + [mixed_V] * bool(mixed_V.max() > 0)
 
 
 def over_seeds(draw: Draw, p_BV: Floats) -> None:

@@ -62,6 +62,20 @@ def the_most_probable_always(_: Honest, p_BV: Any, seed: int, draws: int) -> Any
 
 
 @mutant("draw", kills=ids("SAMPLE", 15), bug="generic")
+def first_of_four_neighbours(honest: Honest, p_BV: Any, seed: int, draws: int) -> Any:
+    """Of four rare tokens that follow each other by their shares the first comes for all."""
+    tokens_BN = honest(p_BV, seed, draws)
+    for p_V, tokens_N in zip(p_BV, tokens_BN, strict=True):
+        by_share = np.argsort(-p_V, kind="stable")
+        first_V = np.arange(len(p_V))
+        rare = int(np.count_nonzero(p_V > 1 / 32))
+        places = np.arange(rare, np.count_nonzero(p_V))
+        first_V[by_share[places]] = by_share[rare + (places - rare) // 4 * 4]
+        tokens_N[:] = first_V[tokens_N]
+    return tokens_BN
+
+
+@mutant("draw", kills=ids("SAMPLE", 15), bug="generic")
 def cumulated_shares_in_bfloat16(_: Honest, p_BV: Any, seed: int, draws: int) -> Any:
     """Shares are added up in bfloat16, whose steps swallow the improbable ones."""
     total_BV = np.zeros_like(p_BV)
