@@ -39,6 +39,7 @@ NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "pretraining_tp": (1,),
     "partial_rotary_factor": (1.0,),
     "rope_interleaved": (False,),
+    "use_mrope": (False,),  # Qwen2.5 files say so; rotation by several axes is of its vision models
     "is_llama_config": (True,),
     "quantization_config": (None,),
     "is_decoder": (False, True),
