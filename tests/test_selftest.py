@@ -182,7 +182,7 @@ def test_a_check_that_failed_on_one_model_is_done_with_where_it_may_be(briefly, 
     names = ("first", "second", "third")
     judging._cases = {"ATTN-002": [case_on(name, tried) for name in names]}
     fixtures = {"model": {name: name for name in names}}
-    found = judging._cell(SimpleNamespace(id="ATTN-002"), fixtures, briefly=briefly)
+    found = judging._cell(SimpleNamespace(id="ATTN-002"), fixtures, (), briefly=briefly)
     assert tried == expected
     assert (found.verdict, found.failed, found.worst.observed) == (Verdict.FAIL, ("test_a",), 2.0)
 

@@ -289,7 +289,9 @@ def _is_tried(mutant: Mutant, requirement: Requirement) -> bool:
     profiles = spec.load().profiles
     if any(requirement.id in profiles[half].requirements for half in HALVES):
         return True
-    return bool(mutant.equivalent) and requirement.oracle is Oracle.RELATION
+    seen_by = _SEEN_BY.get(mutant.replaces.partition(".")[0], set())
+    shown = requirement.oracle is Oracle.RELATION or bool(seen_by & set(requirement.needs))
+    return bool(mutant.equivalent) and shown
 
 
 def smallest_kill(found: Sequence[Row], requirement: str) -> tuple[Row, Cell] | None:

@@ -25,4 +25,4 @@ def test_a_runtime_that_only_draws_is_judged_by_its_draws(target, fails, llm):
     assert report["candidate"]["claims"]["sampling"]["order"] == ["temperature", "top_k"]
     page = (ended.folder / "report.html").read_text(encoding="utf-8")
     assert "temperature, top k" in page
-    assert "0.02 would have been noticed with a probability of 0.99" in page
+    assert "0.02 between them would have been noticed with a probability of 0.99" in page

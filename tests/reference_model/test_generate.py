@@ -8,7 +8,7 @@ from reference_model.model import build_decoder
 from reference_model.sampling import Sampling
 from reference_model.zoo import MODELS
 
-PROMPTS = [[5, 9, 300, 2], [7], [1, 2, 3, 4, 5, 6, 7]]
+PROMPTS = [[5, 9, 200, 2], [7], [1, 2, 3, 4, 5, 6, 7]]
 
 
 @pytest.fixture(scope="module", params=MODELS)
