@@ -1,4 +1,4 @@
-"""Sampling by the reference model's own sampler, for the adapters that run the reference decoder.
+"""Sampling by the reference model's own sampler, for the candidates that have a fault in it.
 
 Shape letters: B rows, N draws, V vocabulary.
 """
