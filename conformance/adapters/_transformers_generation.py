@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from conformance.adapters import _torch
 from conformance.errors import Refused
 from conformance.records import Continuation
@@ -17,11 +15,7 @@ from conformance.records import Continuation
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
     from conformance.records import GenerationRequest
-
-    Ints = NDArray[np.int64]
 
 _FIRST_CHARACTER = 0x10000
 """Of the characters that stand for tokens: from here on there are no surrogates."""
@@ -37,10 +31,12 @@ def generate(model: Any, request: GenerationRequest) -> list[Continuation]:
     """
     import torch  # noqa: PLC0415
 
+    from reference_model.generate import left_pad  # noqa: PLC0415
+
     if not all(map(len, request.prompts)) or request.max_new_tokens < 1:
         raise Refused("generate needs a token to begin with, and one to add")
     pad = _padding(request)
-    ids_BT, mask_BT = _left_padded(request.prompts, pad)
+    ids_BT, mask_BT = left_pad(request.prompts, pad)
     with torch.no_grad():
         output = model.generate(
             _torch.to_tensor(ids_BT, "cpu"),
@@ -95,16 +91,6 @@ def _tokenizer(model: Any) -> Any:
     tokenizer.pre_tokenizer = Split(Regex("."), "isolated")
     tokenizer.decoder = decoders.Fuse()
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer)
-
-
-def _left_padded(prompts: Sequence[Sequence[int]], pad: int) -> tuple[Ints, Ints]:
-    longest = max(map(len, prompts))
-    ids_BT = np.full((len(prompts), longest), pad, np.int64)
-    mask_BT = np.zeros_like(ids_BT)
-    for row, prompt in enumerate(prompts):
-        ids_BT[row, longest - len(prompt) :] = prompt
-        mask_BT[row, longest - len(prompt) :] = 1
-    return ids_BT, mask_BT
 
 
 def _padding(request: GenerationRequest) -> int:
