@@ -1,0 +1,47 @@
+"""The seam to the subject: what a candidate has to offer, and how one is found by its name.
+
+A candidate is written ``adapter[:target][?key=value&...]``. A bare word is a built-in adapter, a
+dotted name an importable module, and a path that ends in ``.py`` a file of the vendor's. An
+adapter is a module with one function::
+
+    @contextmanager
+    def open(target: str, options: Mapping[str, str]) -> Iterator[Candidate]: ...
+
+Tensors that cross the seam are NumPy arrays; bfloat16 and fp8 travel as ml_dtypes.
+"""
+
+from conformance.candidate.opening import (
+    Address,
+    adapter_module,
+    built_in_adapters,
+    choose,
+    not_importable,
+    open_candidate,
+    parse,
+)
+from conformance.candidate.protocols import (
+    Candidate,
+    Generating,
+    Inspectable,
+    Model,
+    Sampler,
+    Session,
+    method_of,
+)
+
+__all__ = [
+    "Address",
+    "Candidate",
+    "Generating",
+    "Inspectable",
+    "Model",
+    "Sampler",
+    "Session",
+    "adapter_module",
+    "built_in_adapters",
+    "choose",
+    "method_of",
+    "not_importable",
+    "open_candidate",
+    "parse",
+]

@@ -1,0 +1,170 @@
+"""What a candidate has to offer: small protocols, of which only what is claimed is ever called.
+
+Shape letters: B batch, T tokens of this call, S tokens seen so far (keys), V vocabulary.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from conformance.errors import CandidateRaised
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+    from typing import Any
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from conformance.package import ModelPackage
+    from conformance.records import (
+        CandidateInfo,
+        Continuation,
+        GenerationRequest,
+        OperatorCall,
+        SamplingCall,
+    )
+
+    Array = NDArray[Any]
+    Ints = NDArray[np.int64]
+
+
+class Session(Protocol):
+    """A running sequence batch with its key/value cache (capability ``cache``)."""
+
+    def append(self, input_ids_BT: Ints, attention_mask_BS: Ints, position_ids_BT: Ints) -> Array:
+        """Feed T more tokens and return their logits (B, T, V).
+
+        ``attention_mask_BS`` covers all S tokens so far, and each step's own counts: it may hide
+        what was seen, as rejected drafts are; what was hidden once is never shown again. Positions
+        are those of the T tokens, and may leave gaps.
+        """
+        ...
+
+    def copy(self) -> Session:
+        """Return an independent session in the same state."""
+        ...
+
+    def crop(self, length: int) -> None:
+        """Forget everything after the first ``length`` tokens; all of it where that is 0."""
+        ...
+
+    def reorder(self, rows: Sequence[int]) -> None:
+        """Make row i of the cache what row ``rows[i]`` was; there may be fewer rows or more."""
+        ...
+
+
+class Model(Protocol):
+    """A loaded model. Only methods whose capability is claimed are ever called."""
+
+    def logits(self, input_ids_BT: Ints, attention_mask_BT: Ints, position_ids_BT: Ints) -> Array:
+        """Return logits (B, T, V) in the native type; mask 1 attends (capability ``logits``)."""
+        ...
+
+    def start(self, batch: int) -> Session:
+        """Return an empty session for ``batch`` rows; several may live (capability ``cache``)."""
+        ...
+
+    def hidden_states(
+        self, input_ids_BT: Ints, attention_mask_BT: Ints, position_ids_BT: Ints
+    ) -> dict[str, Array]:
+        """Return the taps ``layer.<i>`` after each layer (capability ``hidden_states``)."""
+        ...
+
+
+class Generating(Protocol):
+    """A model that generates text (capability ``generation``)."""
+
+    def generate(self, request: GenerationRequest) -> Sequence[Continuation]:
+        """Return what is added to each prompt, in their order.
+
+        Raises:
+            Refused: the request cannot be answered as it stands: an empty prompt, one that is too
+                long, no token to be added.
+        """
+        ...
+
+
+class Inspectable(Protocol):
+    """A model that computes an ONNX graph and can show its inner values; for diagnosis alone.
+
+    Nothing shown is judged, and nobody has to claim it.
+    """
+
+    graph_file: Path | None
+    """The graph; None where nothing can be shown."""
+
+    def feed(
+        self, input_ids_BT: Ints, attention_mask_BT: Ints, position_ids_BT: Ints
+    ) -> dict[str, Array]:
+        """Return the graph's inputs, by name, for tokens before which there are none."""
+        ...
+
+    def showing(self, names: Sequence[str]) -> Callable[[Sequence[str], Ints, Ints, Ints], Any]:
+        """Open the graph once more, with these values as outputs too.
+
+        Returns:
+            what computes some of its outputs, in order, from token ids, mask and positions.
+        """
+        ...
+
+
+class Candidate(Protocol):
+    """The runtime or model under test. ``info`` is read before anything is asked of it."""
+
+    info: CandidateInfo
+
+    def load(self, package: ModelPackage) -> Model:
+        """Load a model package (capability ``logits``)."""
+        ...
+
+    def operator(self, call: OperatorCall) -> dict[str, Array]:
+        """Compute one standard operator, outputs by formal name (capability ``operators``)."""
+        ...
+
+
+class Sampler(Protocol):
+    """What a candidate has too that claims ``distributions`` or ``sampling``; it needs no model."""
+
+    def process(self, call: SamplingCall) -> Array:
+        """Return the distributions that tokens are drawn from, float32 (B, V).
+
+        By the steps and policies that the claims declare (capability ``distributions``).
+        """
+        ...
+
+    def sample(self, call: SamplingCall, seed: int, draws: int) -> Array:
+        """Return token ids, int64 (B, N), each row drawn ``draws`` times from its distribution.
+
+        Every draw is as if it were the only one: nothing that was drawn before counts (capability
+        ``sampling``). Where ``seeded`` is claimed too the same seed draws the same tokens. Seeds
+        that follow each other draw others, and not the same ones a draw later.
+        """
+        ...
+
+
+_CAPABILITIES = {
+    "operator": "operators",
+    "logits": "logits",
+    "hidden_states": "hidden_states",
+    "generate": "generation",
+    "process": "distributions",
+    "sample": "sampling",
+}
+
+
+def method_of(owner: Any, name: str) -> Callable[..., Any]:
+    """Return a method that the candidate needs for what it claims.
+
+    Raises:
+        CandidateRaised: there is none.
+    """
+    method = getattr(owner, name, None)
+    if not callable(method):
+        raise CandidateRaised(
+            f"the candidate claims {_CAPABILITIES.get(name, 'cache')!r}, but its "
+            f"{type(owner).__name__} has no method {name}; write it, or claim less"
+        )
+    found: Callable[..., Any] = method
+    return found
