@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from conformance.models import write_atomically
+from conformance.files import write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path

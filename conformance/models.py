@@ -11,7 +11,6 @@ import hashlib
 import json
 import math
 import os
-import secrets
 import shutil
 import tempfile
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ import platformdirs
 from conformance import identity, precision, spec
 from conformance import package as packages
 from conformance.errors import BuildError, ConformanceError, PackageError, UsageError, did_you_mean
+from conformance.files import put, write_atomically
 from conformance.oracles import ensemble
 from conformance.oracles.architecture import Architecture
 from conformance.oracles.arithmetic import Arithmetic
@@ -76,7 +76,7 @@ def suite_package(name: str) -> ModelPackage:
     if not _intact(folder, model):
         with _unfinished(folder) as fresh:
             write_package(model, fresh)
-            _put(fresh, folder)
+            put(fresh, folder)
     return open_package(folder, name)
 
 
@@ -151,7 +151,7 @@ def _built(package: ModelPackage, build: Build) -> Path:
             export.write_onnx(package.path, fresh / build.file, build, told)
             # By its path: a graph may have its weights beside it.
             checker.check_model(fresh / build.file, full_check=True)
-            _put(fresh, folder)
+            put(fresh, folder)
         write_atomically(digest, _digest_of(folder).encode())
     return folder / build.file
 
@@ -225,7 +225,7 @@ def _with_weights(
         with _unfinished(folder) as fresh:
             save_file(dict(weights), fresh / packages.WEIGHTS)
             shutil.copy(package.path / packages.CONFIG, fresh / packages.CONFIG)
-            _put(fresh, folder)
+            put(fresh, folder)
     return open_package(folder, package.name)
 
 
@@ -315,17 +315,6 @@ def _kept_noise(file: Path, contract: Contract) -> Noise | None:
     return kept if sound and len(kept.scale_N) == kept.unit.positions else None
 
 
-def write_atomically(file: Path, data: bytes) -> None:
-    """Write a file so that a reader sees the old one or the new one, and nothing between."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_name(f".{file.name}-{secrets.token_hex(8)}")
-    try:
-        unfinished.write_bytes(data)
-        unfinished.replace(file)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
 @contextmanager
 def _unfinished(folder: Path) -> Iterator[Path]:
     """Give a new folder beside the one that is to be made; what is left in it is removed.
@@ -346,27 +335,3 @@ def _unfinished(folder: Path) -> Iterator[Path]:
     finally:
         if fresh is not None:
             shutil.rmtree(fresh, ignore_errors=True)
-
-
-def _put(fresh: Path, folder: Path) -> None:
-    """Let ``folder`` have the files of ``fresh`` and nothing else; its readers are not disturbed.
-
-    A new folder appears whole. One that is there is never taken away, since another process may
-    read it now: each of its files is replaced at one stroke, and what was opened before stays
-    readable.
-    """
-    wanted = sorted(file.name for file in fresh.iterdir())
-    try:
-        fresh.rename(folder)
-    except OSError:  # it is there: another process was faster, or it was damaged
-        if not folder.is_dir():
-            raise
-    else:
-        return
-    for file in folder.iterdir():
-        if file.is_dir() and not file.is_symlink():
-            shutil.rmtree(file, ignore_errors=True)
-        elif file.name not in wanted:
-            file.unlink(missing_ok=True)
-    for name in wanted:
-        (fresh / name).replace(folder / name)

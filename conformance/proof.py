@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from conformance import identity, models, schema
+from conformance import files, identity, models, schema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -121,7 +121,7 @@ def keep_selftest(*, passed: bool, lines: Sequence[str]) -> None:
         "suite": identity.suite(),
         "environment": identity.environment(),
     }
-    models.write_atomically(selftest_file(), json.dumps(document, indent=2).encode())
+    files.write_atomically(selftest_file(), json.dumps(document, indent=2).encode())
 
 
 def selftest_file() -> Path:

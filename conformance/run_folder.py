@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 from conformance import report as reports
 from conformance import schema
 from conformance.errors import FormatError, UsageError
+from conformance.files import write_atomically
 from conformance.ledger import settle
-from conformance.models import write_atomically
 from conformance.raised import last_lines
 from conformance.records import CaseResult, Verdict
 from conformance.report import json as record

@@ -14,7 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from conformance import matrix, models, mutants, proof, schema
+from conformance import files, matrix, mutants, proof, schema
 from conformance.matrix import Row, page, record
 from conformance.records import Verdict
 
@@ -102,8 +102,8 @@ def whole(folder: Path, precisions: Sequence[str] = PRECISIONS, jobs: int = 1) -
         problems += [f"{precision}: {line}" for line in _problems(precision, rows, graphs)]
     document = record.document(parts)
     schema.validate("kill-matrix", json.loads(schema.dump(document)))
-    models.write_atomically(folder / "kill-matrix.json", schema.dump(document))
-    models.write_atomically(folder / "kill-matrix.html", page.render(document).encode())
+    files.write_atomically(folder / "kill-matrix.json", schema.dump(document))
+    files.write_atomically(folder / "kill-matrix.html", page.render(document).encode())
     return Trial(not problems, (*problems, proof.score(document)))
 
 

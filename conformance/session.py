@@ -39,6 +39,7 @@ from conformance.integrity import Watch
 from conformance.interrupts import Interrupts
 from conformance.items import ERROR, SINK, WATCH, case_id, requirement_of
 from conformance.ledger import Ledger
+from conformance.opened import presentable
 from conformance.plan import plan
 from conformance.progress import Progress
 from conformance.records import Outcome, Report, Run
@@ -46,7 +47,7 @@ from conformance.report import json as record
 from conformance.report import table
 from conformance.run_folder import UNFINISHED, RunFolder
 from conformance.selection import from_pytest
-from conformance.subject import open_subject, presentable
+from conformance.subject import open_subject
 from conformance.verdicts import EXIT_CODES, EXIT_SUITE_FAULT, outcome_of
 
 if TYPE_CHECKING:

@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import re
-import sys
-from collections.abc import Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from conformance import candidate as candidates
-from conformance import models, schema, spec, worker
+from conformance import models, schema, spec
 from conformance.checked import CheckedModel, CheckedOperators, CheckedSampler, RememberedOracle
 from conformance.errors import (
     CandidateFault,
-    CandidateRaised,
-    CandidateUnavailable,
     FormatError,
-    MalformedOutput,
     PackageError,
     UsageError,
 )
+from conformance.opened import Unopened, opened, presentable
 from conformance.oracles.corpus import TOKENS
 from conformance.package import CONFIG
-from conformance.raised import clean, error_text
 from conformance.records import (
     Against,
     CandidateInfo,
@@ -39,8 +32,7 @@ from conformance.records import (
 from reference_model.builds import BUILDS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from conformance.candidate import Candidate
     from conformance.package import ModelPackage
@@ -48,10 +40,6 @@ if TYPE_CHECKING:
     from conformance.selection import Selection
 
     Learnt = tuple[str, dict[str, Any] | None, list[str], str | None]
-
-_GIB = 1 << 30
-_LINE_CHARACTERS = 200
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -145,8 +133,8 @@ def open_subject(selection: Selection, standard: Spec, profile: Profile) -> Iter
     oracles: dict[tuple[str, str], RememberedOracle] = {}
     with ExitStack() as stack:
 
-        def opened(text: str, claims: Claims | None) -> Subject:
-            candidate = stack.enter_context(_opened(text, selection, profile))
+        def subject_of(text: str, claims: Claims | None) -> Subject:
+            candidate = stack.enter_context(opened(text, selection, profile))
             info = dataclasses.replace(candidate.info, claims=claims or candidate.info.claims)
             contract = spec.contract_of(standard, info.claims)
             who = text if selection.against else ""
@@ -157,12 +145,12 @@ def open_subject(selection: Selection, standard: Spec, profile: Profile) -> Iter
                 models={p.name: _checked(candidate, p, contract, oracles, who) for p in packages},
                 operators=CheckedOperators(candidate, contract, who=who),
                 sampler=CheckedSampler(candidate, info.claims.sampling),
-                fault=candidate.fault if isinstance(candidate, _Unopened) else None,
+                fault=candidate.fault if isinstance(candidate, Unopened) else None,
             )
 
-        subject = opened(selection.candidate, claims)
+        subject = subject_of(selection.candidate, claims)
         if selection.against:
-            subject = dataclasses.replace(subject, against=opened(selection.against, None))
+            subject = dataclasses.replace(subject, against=subject_of(selection.against, None))
         yield subject
 
 
@@ -256,128 +244,3 @@ def _claims(selection: Selection) -> Claims | None:
         frozenset(document["operators"]) if "operators" in document else None,
         SamplingPolicy.of(document.get("sampling")),
     )
-
-
-@contextmanager
-def _opened(text: str, selection: Selection, profile: Profile) -> Iterator[Candidate]:
-    """Open a candidate, isolated where asked; one that breaks on opening fails its cases."""
-    opening = candidates.open_candidate(text)
-    if selection.isolate:
-        memory = selection.memory_limit
-        limits = worker.Limits(
-            call_s=selection.call_limit,
-            memory_bytes=None if memory is None else int(memory * _GIB),
-        )
-        opening = worker.isolated(text, limits, open_package="conformance.models:open_package")
-    try:
-        candidate = opening.__enter__()
-    except (CandidateUnavailable, UsageError, KeyboardInterrupt):
-        raise
-    except BaseException as error:  # noqa: BLE001  # whatever vendor code raises on opening
-        yield _Unopened(text, profile, error)
-        return
-    fault = _misdescribed(candidate)
-    try:
-        yield candidate if fault is None else _Unopened(text, profile, fault)
-    finally:
-        _close(opening)
-
-
-def _misdescribed(candidate: Candidate) -> CandidateFault | None:
-    """Return what is wrong with the candidate's ``info``, without which nothing can be planned."""
-    try:
-        info: Any = candidate.info
-        capabilities = info.claims.capabilities if isinstance(info, CandidateInfo) else None
-    except BaseException as error:  # noqa: BLE001  # whatever vendor code raises
-        return CandidateRaised(f"reading the candidate's info raised {error_text(error)}")
-    if not isinstance(info, CandidateInfo):
-        return MalformedOutput(
-            f"the candidate's info is a {type(info).__name__}; wanted a "
-            "conformance.records.CandidateInfo"
-        )
-    if not isinstance(capabilities, set | frozenset) or not all(
-        isinstance(word, str) for word in capabilities
-    ):
-        return MalformedOutput(
-            f"the candidate claims {capabilities!r}; wanted a frozenset of capabilities, such as "
-            "frozenset({'logits', 'operators'})"
-        )
-    if not isinstance(info.claims.precision, str) or not isinstance(info.digests, Mapping):
-        return MalformedOutput(
-            f"the candidate claims precision {info.claims.precision!r} and has digests "
-            f"{info.digests!r}; wanted a name, such as 'fp32', and a mapping from file names"
-        )
-    if not isinstance(info.claims.contract, Mapping):
-        return MalformedOutput(
-            f"the candidate claims the contract {info.claims.contract!r}; wanted a mapping from "
-            "terms, such as {'score': 'bfloat16'}"
-        )
-    return _misdeclared(info.claims.sampling)
-
-
-def _misdeclared(policy: Any) -> CandidateFault | None:
-    """Return what is wrong with the form of a sampling policy; the plan knows its words."""
-    if policy is None:
-        return None
-    if isinstance(policy, SamplingPolicy) and isinstance(policy.order, tuple):
-        words = *policy.order, policy.top_k_ties, policy.repetition_sees, policy.presence_sees
-        if all(isinstance(word, str) for word in words) and type(policy.last_tokens) is int:
-            return None
-    return MalformedOutput(
-        f"the candidate claims sampling {policy!r}; wanted a conformance.records.SamplingPolicy "
-        "of words and a number, or None"
-    )
-
-
-def _close(opening: AbstractContextManager[Candidate]) -> None:
-    """Close the candidate; all is judged by then, so that a failure here is only told."""
-    try:
-        opening.__exit__(None, None, None)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # noqa: BLE001  # whatever vendor code raises on closing
-        text = f"note: closing the candidate raised {error_text(error)}"
-        print(text, file=sys.stderr)  # noqa: T201  # no verdict depends on it
-
-
-def presentable(info: CandidateInfo) -> CandidateInfo:
-    """Return a description that a report and a terminal can take, whatever the vendor wrote.
-
-    The vendor's own words are what REPORT-001 judges.
-    """
-
-    def line(value: Any) -> str:
-        text = clean(str(value), _LINE_CHARACTERS) if isinstance(value, str) else ""
-        return " ".join(text.split()) or "not told"
-
-    return dataclasses.replace(
-        info,
-        name=line(info.name),
-        version=line(info.version),
-        runtime=line(info.runtime),
-        device=line(info.device),
-        digests={line(k): v for k, v in info.digests.items() if _SHA256.fullmatch(str(v))},
-    )
-
-
-class _Unopened:
-    """Stands for a candidate that broke on opening: it fails whatever the profile demands."""
-
-    def __init__(self, text: str, profile: Profile, error: BaseException) -> None:
-        self.fault = (
-            error
-            if isinstance(error, CandidateFault)
-            else CandidateRaised(f"opening the candidate raised {error_text(error)}")
-        )
-        self.info = CandidateInfo(
-            name=candidates.parse(text).adapter,
-            version="unknown",
-            runtime="unknown: it could not be opened",
-            device="unknown",
-            claims=Claims(frozenset(profile.demands)),
-        )
-
-    def _refuse(self, *_: Any) -> NoReturn:
-        raise self.fault
-
-    load = operator = process = sample = _refuse

@@ -13,7 +13,7 @@ from typing import Any
 from conformance import report as reports
 from conformance import schema, spec
 from conformance.errors import ConformanceError, UsageError, did_you_mean
-from conformance.models import write_atomically
+from conformance.files import write_atomically
 from conformance.publishing import index
 from conformance.publishing.redaction import leaks, redacted
 from conformance.records import Report, Verdict
