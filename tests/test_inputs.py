@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import strategies as st
 
@@ -81,3 +83,19 @@ def test_a_death_while_an_input_is_made_smaller_ends_the_search(seed):
     _, raised = ended(check)
     assert isinstance(raised, CandidateCrashed | CandidateRaised), "not flaky"
     assert len([n for n in asked if n > 3 and n % 2]) <= 1
+
+
+@pytest.mark.parametrize(
+    ("window", "most", "told"), [(0, 272, False), (13, 27, False), (4096, 272, True)]
+)
+def test_rows_fill_a_window_or_the_report_says_that_none_does(window, most, told):
+    model = SimpleNamespace(window=window, max_positions=8192, vocab=64)
+
+    @inputs.given(tokens_BT=inputs.wrapping_rows)
+    def check(model, tokens_BT):
+        """Look at nothing: what is drawn is."""
+
+    with evidence.collect() as sink:
+        drawn = inputs.examples(check, {"model": model}, 20, 1)
+    assert max(one["tokens_BT"].shape[1] for one in drawn) == most
+    assert any("not evaluated" in note for note in sink.notes) is told
