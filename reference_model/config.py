@@ -31,6 +31,8 @@ class Attention:
     """Layers that see everything in spite of ``window``."""
     qkv_bias: bool = False
     """Whether queries, keys and values have a bias (Qwen2: Yang et al. 2024, section 2.2.1)."""
+    out_bias: bool = False
+    """Whether the output projection has one, too (GPT-2: Radford et al. 2019, section 2.3)."""
     qk_norm: bool = False
     """Whether each head's query and key pass an RMSNorm of ``head_dim`` weights, which all heads
     share, before they are turned (Qwen3: Yang et al. 2025, section 2; Dehghani et al. 2023)."""
@@ -85,6 +87,9 @@ class Norm:
     """RMSNorm (Zhang and Sennrich 2019, eq. 4) with ``eps`` added to the mean square."""
 
     eps: float
+    centred: bool = False
+    """Whether the mean is subtracted before and a bias added behind: LayerNorm, with ``eps`` added
+    to the variance (Ba et al. 2016, eq. 4)."""
     offset: float = 0.0
     """What is added to the weight: 1 for Gemma, whose checkpoints hold the factor less 1."""
     wide: bool = False
@@ -92,13 +97,21 @@ class Norm:
     Gemma, or behind it, as in Llama (transformers#29402)."""
 
 
+Activation = Literal["silu", "gelu_tanh", "gelu", "relu"]
+
+
 @dataclass(frozen=True, slots=True)
 class Mlp:
     """SwiGLU or GEGLU feed-forward (Shazeer 2020, eq. 6) of ``hidden`` units."""
 
     hidden: int
-    activation: Literal["silu", "gelu_tanh"] = "silu"
-    """Of the gate; ``gelu_tanh`` is the approximation of GELU (Gemma Team 2024, section 2)."""
+    activation: Activation = "silu"
+    """Of the gate, or of the units where there is none; ``gelu_tanh`` is the approximation of GELU
+    (Gemma Team 2024, section 2), ``gelu`` the one by erf (Hendrycks and Gimpel 2016)."""
+    gated: bool = True
+    """Whether a gate multiplies the units; without, it is that of Vaswani et al. 2017, eq. 2."""
+    bias: bool = False
+    """Whether its projections have biases."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +126,7 @@ class ModelConfig:
     dim: int
     layers: int
     attention: Attention
-    rope: Rope
+    rope: Rope | None
     norm: Norm
     mlp: Mlp
     tied: bool
@@ -124,6 +137,9 @@ class ModelConfig:
     """What embeddings are multiplied by, rounded to their type: the root of ``dim`` for Gemma."""
     logit_softcap: float | None = None
     """Where logits are bent to, cap tanh(x / cap) (Gemma Team 2024, section 2)."""
+    learned_positions: bool = False
+    """Whether each position has a vector of its own that is added to the token's, in place of
+    ``rope`` (GPT-2: Radford et al. 2018, section 3.1)."""
 
 
 def validate(config: ModelConfig) -> None:
@@ -150,7 +166,12 @@ def validate(config: ModelConfig) -> None:
         "every key/value head serves the same number of query heads",
     )
     _require(
-        attention.head_dim % 2 == 0,
+        config.learned_positions == (config.rope is None),
+        f"learned_positions is {config.learned_positions} and rope is {config.rope}; positions are "
+        "learned or turn heads: one of the two",
+    )
+    _require(
+        config.rope is None or attention.head_dim % 2 == 0,
         f"attention.head_dim is {attention.head_dim}; rotary position embedding turns pairs, so it "
         "has to be even",
     )
@@ -162,6 +183,10 @@ def validate(config: ModelConfig) -> None:
         ("logit_softcap", config.logit_softcap),
     ):
         _require(number is None or _positive(number), f"{name} is {number}; it has to be positive")
+    _require(
+        not (config.norm.centred and (config.norm.offset or config.norm.wide)),
+        f"norm is {config.norm}; a centred one has neither an offset nor a width",
+    )
     _require(_positive(config.norm.eps), f"norm.eps is {config.norm.eps}; it has to be positive")
     _validate_rope(config.rope)
 
@@ -186,7 +211,9 @@ def _validate_windows(attention: Attention, layers: int) -> None:
     )
 
 
-def _validate_rope(rope: Rope) -> None:
+def _validate_rope(rope: Rope | None) -> None:
+    if rope is None:
+        return
     theta, scaling = rope.theta, rope.scaling
     _require(
         _positive(theta) and theta > 1, f"rope.theta is {theta}; it has to be finite and above 1"

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from reference_model import json_values
+from reference_model.config import Mlp, Norm
 from reference_model.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -80,9 +81,10 @@ def _plain(config: ModelConfig) -> ModelConfig:
     """Return a config without what only Gemma has."""
     return replace(
         config,
-        attention=replace(config.attention, query_scalar=None, softcap=None),
-        norm=replace(config.norm, offset=0.0, wide=False),
-        mlp=replace(config.mlp, activation="silu"),
+        attention=replace(config.attention, out_bias=False, query_scalar=None, softcap=None),
+        norm=Norm(config.norm.eps),
+        mlp=Mlp(config.mlp.hidden),
+        learned_positions=False,
         post_norms=False,
         embedding_scale=1.0,
         logit_softcap=None,
@@ -94,8 +96,8 @@ def _is_gemma2(config: ModelConfig) -> bool:
     wanted = replace(
         _plain(config),
         attention=replace(attention, qkv_bias=False, qk_norm=False),
-        norm=replace(config.norm, **_GEMMA_NORM),
-        mlp=replace(config.mlp, activation="gelu_tanh"),
+        norm=Norm(config.norm.eps, **_GEMMA_NORM),
+        mlp=Mlp(config.mlp.hidden, "gelu_tanh"),
         post_norms=True,
         embedding_scale=math.sqrt(config.dim),
         logit_softcap=config.logit_softcap,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reference_model import config_keys as keys
-from reference_model import json_values
+from reference_model import gpt2, json_values
 from reference_model.checkpoint import read_tensors
 from reference_model.config import (
     Attention,
@@ -26,6 +26,7 @@ from reference_model.config import (
 )
 from reference_model.errors import ConfigError
 from reference_model.families import FAMILIES, family_of, read_attention
+from reference_model.json_values import check_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,6 +45,9 @@ def read_config(document: Mapping[str, Any]) -> ModelConfig:
         ConfigError: a key is missing, unknown, in conflict with another, or of a value that the
             reference model does not compute.
     """
+    _check_types(document)
+    if json_values.get(document, "model_type") == gpt2.MODEL_TYPE:
+        return _validated(gpt2.read_config(document))
     family = _family(document)
     _check_keys(document, family)
     dim, heads = (
@@ -67,6 +71,10 @@ def read_config(document: Mapping[str, Any]) -> ModelConfig:
         max_positions=json_values.integer(document, "max_position_embeddings"),
         **family.read_model(document),
     )
+    return _validated(config)
+
+
+def _validated(config: ModelConfig) -> ModelConfig:
     try:
         validate(config)
     except ValueError as error:
@@ -89,10 +97,18 @@ def write_config(
     Raises:
         ValueError: there is no such dialect or type, or no family that computes such a config.
     """
-    family = family_of(config)
     if dialect not in (None, 4, 5) or dtype not in keys.DTYPES[1:]:
         raise ValueError(f"dialect {dialect!r}, dtype {dtype!r}: use 4 or 5, and {keys.DTYPES[1:]}")
-    document = {
+    document: dict[str, Any] = {}
+    if dialect != 5:
+        document["torch_dtype"] = dtype
+    if dialect != 4:
+        document["dtype"] = dtype
+    if gpt2.is_gpt2(config):
+        return gpt2.write_config(config) | document
+    family = family_of(config)
+    assert config.rope is not None  # no family writes one
+    document |= {
         "architectures": [family.architecture],
         "model_type": family.model_type,
         "vocab_size": config.vocab,
@@ -115,10 +131,10 @@ def write_config(
     }
     theta, scaling = {"rope_theta": config.rope.theta}, _scaling_document(config.rope)
     if dialect != 5:
-        document |= theta | {"rope_scaling": scaling or None, "torch_dtype": dtype}
+        document |= theta | {"rope_scaling": scaling or None}
     if dialect != 4:
         plain = scaling or {"rope_type": "default"}
-        document |= {"rope_parameters": plain | theta, "dtype": dtype}
+        document |= {"rope_parameters": plain | theta}
     return document
 
 
@@ -138,41 +154,35 @@ def open_folder(path: Path) -> tuple[ModelConfig, dict[str, NDArray[Any]]]:
 
 def _family(document: Mapping[str, Any]) -> Family:
     model_type = json_values.get(document, "model_type")
-    _check_value("model_type", model_type, tuple(FAMILIES))
+    check_value("model_type", model_type, (*FAMILIES, gpt2.MODEL_TYPE))
     return FAMILIES[model_type]
 
 
-def _check_keys(document: Mapping[str, Any], family: Family) -> None:
-    _check_value("architectures", document.get("architectures"), (None, [family.architecture]))
-    activation, computed, _ = family.activation
-    _check_value(activation, json_values.get(document, activation), (computed,))
+def _check_types(document: Mapping[str, Any]) -> None:
     for key in ("dtype", "torch_dtype"):
-        _check_value(key, document.get(key), keys.DTYPES)
+        check_value(key, document.get(key), keys.DTYPES)
     seen = {document[key] for key in ("dtype", "torch_dtype") if document.get(key) is not None}
     if len(seen) > 1:
         raise ConfigError(
             f"config.json: dtype is {document['dtype']!r} and torch_dtype is "
             f"{document['torch_dtype']!r}; they have to agree, so remove one"
         )
+
+
+def _check_keys(document: Mapping[str, Any], family: Family) -> None:
+    check_value("architectures", document.get("architectures"), (None, [family.architecture]))
+    activation, computed, _ = family.activation
+    check_value(activation, json_values.get(document, activation), (computed,))
     neutral = {**keys.NEUTRAL, **family.values}
     known = {"model_type", "architectures", activation, *keys.READ, *keys.BOOKKEEPING}
     for key, value in document.items():
         if key in neutral:
-            _check_value(key, value, neutral[key])
+            check_value(key, value, neutral[key])
         elif key not in known and key not in family.keys:
             raise ConfigError(
                 f"config.json: key {key!r} (value {value!r}) is not understood, so what the model "
                 "computes is not known; remove the key if it changes nothing"
             )
-
-
-def _check_value(key: str, value: Any, allowed: tuple[Any, ...]) -> None:
-    # True == 1 in Python, and [] == (): compare kinds as well, but let 1 stand for 1.0.
-    if not any(
-        value == one and isinstance(value, bool) == isinstance(one, bool) for one in allowed
-    ):
-        choices = " or ".join(repr(one) for one in allowed)
-        raise ConfigError(f"config.json: {key} is {value!r}; only {choices} is computed here")
 
 
 def _head_dim(document: Mapping[str, Any], dim: int, heads: int) -> int:
@@ -227,7 +237,7 @@ def _scaling(part: Mapping[str, Any], place: str) -> Linear | Llama3 | None:
                 f"config.json: {place}.{key} (value {value!r}) is not understood; rope type "
                 f"{kind!r} has {allowed}"
             )
-    _check_value(f"{place}.partial_rotary_factor", part.get("partial_rotary_factor", 1.0), (1.0,))
+    check_value(f"{place}.partial_rotary_factor", part.get("partial_rotary_factor", 1.0), (1.0,))
     if kind == "default":
         return None
     factor = json_values.number(part, "factor", place)

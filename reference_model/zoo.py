@@ -202,6 +202,26 @@ _GEMMA2 = SuiteModel(
     design=Design(embedding=0.005, block=0.1),
 )
 
+_GPT2 = SuiteModel(
+    name="gpt2-learned",
+    summary="learned positions, LayerNorm, biases everywhere, GELU without a gate, tied",
+    config=ModelConfig(
+        vocab=512,
+        dim=96,
+        layers=3,
+        attention=Attention(heads=4, kv_heads=4, head_dim=24, qkv_bias=True, out_bias=True),
+        rope=None,
+        norm=Norm(eps=1e-5, centred=True),
+        mlp=Mlp(hidden=256, activation="gelu_tanh", gated=False, bias=True),
+        tied=True,
+        max_positions=1024,
+        learned_positions=True,
+    ),
+    seed=9,
+    digest="3253cb2d663265f1df0dd2ac1bea8c906697162099fb3f5c6d5ca984e8eb92c3",
+    design=Design(embedding=0.05, block=0.25),
+)
+
 _LONG = SuiteModel(
     name="llama-long",
     summary="a small one for long contexts: 131072 positions, scaled beyond an original 16384",
@@ -224,7 +244,7 @@ _LONG = SuiteModel(
 MODELS: Mapping[str, SuiteModel] = MappingProxyType(
     {
         model.name: model
-        for model in (_GQA, _MQA_TIED, _MHA_SCALED, _MISTRAL, _QWEN2, _QWEN3, _GEMMA2, _LONG)
+        for model in (_GQA, _MQA_TIED, _MHA_SCALED, _MISTRAL, _QWEN2, _QWEN3, _GEMMA2, _GPT2, _LONG)
     }
 )
 """The seeded models by name."""
