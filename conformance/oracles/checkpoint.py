@@ -35,6 +35,9 @@ class _Views(Mapping[str, "Array"]):
         source, part = self._parts[name]
         return part(self._stored[source])
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._parts or name in self._stored  # without reading it
+
     def __iter__(self) -> Iterator[str]:
         sources = {source for source, _ in self._parts.values()}
         yield from self._parts
