@@ -53,6 +53,32 @@ VARIANTS = {
         embedding_scale=math.sqrt(24),
         logit_softcap=4.0,
     ),
+    "gpt2": dataclasses.replace(
+        SMALL,
+        attention=Attention(4, 4, 6, qkv_bias=True, out_bias=True),
+        rope=None,
+        norm=Norm(1e-5, centred=True),
+        mlp=Mlp(32, "gelu_tanh", gated=False, bias=True),
+        tied=True,
+        learned_positions=True,
+    ),
+    "gpt2-erf-untied": dataclasses.replace(
+        SMALL,
+        attention=Attention(2, 2, 12, qkv_bias=True, out_bias=True),
+        rope=None,
+        norm=Norm(1e-3, centred=True),
+        mlp=Mlp(20, "gelu", gated=False, bias=True),
+        learned_positions=True,
+    ),
+    "gpt2-relu": dataclasses.replace(
+        SMALL,
+        attention=Attention(4, 4, 6, qkv_bias=True, out_bias=True),
+        rope=None,
+        norm=Norm(1e-5, centred=True),
+        mlp=Mlp(32, "relu", gated=False, bias=True),
+        tied=True,
+        learned_positions=True,
+    ),
     "normalised-heads": dataclasses.replace(SMALL, attention=Attention(4, 2, 8, qk_norm=True)),
 }
 """One config for each value of a field that the decoder computes differently for."""
