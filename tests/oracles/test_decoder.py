@@ -12,7 +12,8 @@ import pytest
 
 from conformance.errors import PackageError
 from conformance.oracles import decoder as decoder_module
-from conformance.oracles.architecture import Architecture, Rope
+from conformance.oracles.architecture import Architecture
+from conformance.oracles.rope import Rope
 from conformance.oracles.arithmetic import PLACES, Arithmetic, honest
 from conformance.oracles.corpus import (
     TEXT,
