@@ -41,15 +41,13 @@ def yarn_attention_factor_dropped(config: Any) -> Any:
 @mutant("attention_factor", kills=SEEN, bug="sgl-project/sglang#33558")
 def yarn_attention_factor_twice(honest: Honest, rope: Any) -> float:
     """YaRN's attention factor is multiplied in twice, at the phases and at the scores."""
-    factor: float = honest(rope)
-    return factor**2
+    return float(honest(rope) ** 2)
 
 
 @mutant("attention_factor", kills=SEEN, bug="generic")
 def yarn_attention_factor_on_one_side(honest: Honest, rope: Any) -> float:
     """Scores grow by YaRN's attention factor, where they are to grow by its square."""
-    factor: float = honest(rope)
-    return factor**0.5
+    return float(honest(rope) ** 0.5)
 
 
 @mutant("yarn_frequencies", kills=SEEN, bug="generic")
