@@ -43,6 +43,9 @@ class _Weights(Mapping[str, "NDArray[Any]"]):
     def __getitem__(self, name: str) -> NDArray[Any]:
         return safetensors.read_tensor(*self._places[name])
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._places  # without mapping it
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._places)
 

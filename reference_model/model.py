@@ -25,9 +25,11 @@ import torch
 from torch import Tensor, nn
 
 from reference_model.answers import Cache, LayerCache, Output
-from reference_model.config import Linear, Llama3, ModelConfig, Rope, validate
+from reference_model.config import Linear, Llama3, ModelConfig, Rope, Yarn, validate
 from reference_model.huggingface import open_folder
+from reference_model.mlp import Mlp
 from reference_model.norms import RMSNorm, at_least_float32, head_norm
+from reference_model.scaling import attention_factor, yarn_frequencies
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from reference_model.config import Attention as AttentionShape
-    from reference_model.config import Mlp as MlpShape
 
 
 def inverse_frequencies(rope: Rope, head_dim: int) -> tuple[float, ...]:
@@ -45,9 +46,12 @@ def inverse_frequencies(rope: Rope, head_dim: int) -> tuple[float, ...]:
 
     theta ** (-2 i / K) (Su et al. 2021, section 3.2.2), then the scaling, if there is one.
     """
-    plain = (rope.theta ** (-2 * i / head_dim) for i in range(head_dim // 2))
     # LOGITS-001: scaling changes the frequencies, once and for all; it does not look at the length.
-    return tuple(scaled_frequency(frequency, rope.scaling) for frequency in plain)
+    scaling = rope.scaling
+    if isinstance(scaling, Yarn):
+        return yarn_frequencies(rope, scaling, head_dim)
+    plain = (rope.theta ** (-2 * i / head_dim) for i in range(head_dim // 2))
+    return tuple(scaled_frequency(frequency, scaling) for frequency in plain)
 
 
 def scaled_frequency(frequency: float, scaling: Linear | Llama3 | None) -> float:
@@ -74,6 +78,7 @@ class Rotary(nn.Module):
     def __init__(self, rope: Rope, head_dim: int) -> None:
         super().__init__()
         self.inverse_frequencies = inverse_frequencies(rope, head_dim)
+        self.factor = attention_factor(rope)
 
     def phases(self, position_ids_BT: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Return cosine and sine of every pair's angle, each (B, 1, T, I).
@@ -87,7 +92,11 @@ class Rotary(nn.Module):
         # ROPE-002, ROPE-003: the angle comes from the given position ids, not from the place in the
         # batch.
         angle_BTI = position_ids_BT.to(wide).unsqueeze(-1) * frequency_I
-        return angle_BTI.cos().unsqueeze(1), angle_BTI.sin().unsqueeze(1)
+        cos_B1TI, sin_B1TI = angle_BTI.cos().unsqueeze(1), angle_BTI.sin().unsqueeze(1)
+        if self.factor == 1:
+            return cos_B1TI, sin_B1TI
+        # ROPE-012: in queries and in keys, not once more at the scores.
+        return self.factor * cos_B1TI, self.factor * sin_B1TI
 
     def forward(self, x_BHTK: Tensor, phases: tuple[Tensor, Tensor]) -> Tensor:
         """Turn queries or keys, (B, H, T, K), by the phases of their positions."""
@@ -208,34 +217,6 @@ def in_window(allowed_B1TS: Tensor, window: int) -> Tensor:
     slot_S = torch.arange(keys, device=allowed_B1TS.device)
     behind_TS = slot_S[keys - tokens :].unsqueeze(1) - slot_S
     return allowed_B1TS & (behind_TS < window)
-
-
-class Mlp(nn.Module):
-    """Gated feed-forward network without biases, SwiGLU or GEGLU (Shazeer 2020, eq. 6)."""
-
-    def __init__(self, dim: int, shape: MlpShape) -> None:
-        super().__init__()
-        self.activation = shape.activation
-        self.gate_proj = nn.Linear(dim, shape.hidden, bias=False)
-        self.up_proj = nn.Linear(dim, shape.hidden, bias=False)
-        self.down_proj = nn.Linear(shape.hidden, dim, bias=False)
-
-    def forward(self, x_BTD: Tensor) -> Tensor:
-        """Return what the feed-forward adds to the residual stream, (B, T, D)."""
-        # MLP-001: SiLU of the gate, or what the model names, times the up projection.
-        activate = gelu_tanh if self.activation == "gelu_tanh" else silu
-        return self.down_proj(activate(self.gate_proj(x_BTD)) * self.up_proj(x_BTD))
-
-
-def silu(x: Tensor) -> Tensor:
-    """Return x * sigmoid(x), of any shape (Elfwing et al. 2018)."""
-    return x * torch.sigmoid(x)
-
-
-def gelu_tanh(x: Tensor) -> Tensor:
-    """Return GELU by its approximation, of any shape (Hendrycks and Gimpel 2016, section 2)."""
-    # LOGITS-001: the form with tanh, which is not that with erf: they differ by up to 5e-4.
-    return nn.functional.gelu(x, approximate="tanh")
 
 
 class Block(nn.Module):

@@ -2,7 +2,8 @@
 
 Written apart from the reference model, in NumPy; each is tested against the other. Memory: the
 logits once, beside them activations, one block of queries' scores and one of an upcast weight, so
-rows may be long, and weights may be mapped from a file and of any type.
+rows may be long, and weights may be mapped from a file, of any type and larger than memory: each is
+read once for all tokens that are asked, layer after layer, some rows at a time.
 
 Shape letters: B batch, T tokens, S keys, D model, H heads, G key/value heads, K head dim, F
 feed-forward, V vocabulary, R rotated pairs.
@@ -19,19 +20,23 @@ from conformance import precision
 from conformance.errors import PackageError
 from conformance.oracles.arithmetic import FP64, Arithmetic
 from conformance.oracles.operators import activations, attention, linear, norms, rotary, softmax
+from conformance.oracles.rope import rope_frequencies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
-    from conformance.oracles.architecture import Architecture, Rope
+    from conformance.oracles.architecture import Architecture
 
     Array = NDArray[Any]
     Ints = NDArray[np.int64]
 
 _BLOCK = 1 << 22
 """Numbers of a temporary array that are computed at a time."""
+_ROWS = 1 << 20
+"""Numbers of a weight that are converted at a time: few enough that caches hold them, and that the
+memory is used again, which takes a fourth of the time of pages that are new."""
 
 
 @dataclass(frozen=True)
@@ -61,24 +66,26 @@ class Decoder:
 
     def logits(self, input_ids_BT: Ints, attention_mask_BT: Ints, position_ids_BT: Ints) -> Array:
         """Return the logits (B, T, V) in the output type; mask 1 attends."""
-        *_, x_BTD = self._layers(input_ids_BT, attention_mask_BT, position_ids_BT)
-        return self._head(x_BTD)
+        for x_BTD in self.layers(input_ids_BT, attention_mask_BT, position_ids_BT):
+            last_BTD = x_BTD
+        return self.head(last_BTD)
 
     def outputs(
         self, input_ids_BT: Ints, attention_mask_BT: Ints, position_ids_BT: Ints
     ) -> tuple[Array, dict[str, Array]]:
         """Return the logits and the hidden states of one pass."""
-        _, *taps = self._layers(input_ids_BT, attention_mask_BT, position_ids_BT)
-        return self._head(taps[-1]), {f"layer.{i}": tap for i, tap in enumerate(taps)}
+        taps = self.hidden_states(input_ids_BT, attention_mask_BT, position_ids_BT)
+        return self.head(taps[f"layer.{len(taps) - 1}"]), taps
 
-    def _head(self, x_BTD: Array) -> Array:
+    def head(self, x_BTD: Array) -> Array:
+        """Return the logits (B, T, V) of the residual stream after the last layer (B, T, D)."""
         x_BTD = self._norm("model.norm.weight", x_BTD)
         head = self._matrix("model.embed_tokens" if self.architecture.tied else "lm_head")
         logits_BTV = np.empty(
             (*x_BTD.shape[:2], len(head)), precision.dtype(self.arithmetic.output)
         )
         for rows in _blocks(len(head), x_BTD.shape[-1] + x_BTD[..., 0].size):
-            part = self.arithmetic.matmul(x_BTD, self.arithmetic.load(head[rows]).T)
+            part = self._product(x_BTD, head[rows])
             part = _capped(part, self.architecture.logit_cap)
             with np.errstate(over="ignore"):
                 logits_BTV[..., rows] = self.arithmetic.store(part)
@@ -88,11 +95,15 @@ class Decoder:
         self, input_ids_BT: Ints, attention_mask_BT: Ints, position_ids_BT: Ints
     ) -> dict[str, Array]:
         """Return the residual stream (B, T, D) after each layer, as ``layer.<i>``."""
-        _, *taps = self._layers(input_ids_BT, attention_mask_BT, position_ids_BT)
+        _, *taps = self.layers(input_ids_BT, attention_mask_BT, position_ids_BT)
         return {f"layer.{i}": tap for i, tap in enumerate(taps)}
 
-    def _layers(self, ids_BT: Ints, mask_BT: Ints, position_ids_BT: Ints) -> Iterator[Array]:
-        """Yield the embedded tokens, then the residual stream after each layer."""
+    def layers(self, ids_BT: Ints, mask_BT: Ints, position_ids_BT: Ints) -> Iterator[Array]:
+        """Yield the embedded tokens, then the residual stream after each layer, each (B, T, D).
+
+        What follows is computed when it is asked for: decoders of the same weights that are asked
+        in turn read each layer while it is still in memory.
+        """
         embedding = self._matrix("model.embed_tokens")
         x_BTD = self.arithmetic.store(self.arithmetic.load(linear.embedding(embedding, ids_BT)))
         if self.architecture.embedding_factor != 1:
@@ -120,10 +131,22 @@ class Decoder:
         return self.weights[f"{name}.weight"]
 
     def _linear(self, name: str, x: Array) -> Array:
-        y = self.arithmetic.matmul(x, self.arithmetic.load(self._matrix(name)).T)
+        y = self._product(x, self._matrix(name))
         if self.architecture.biased and name.endswith(("q_proj", "k_proj", "v_proj")):
             y += self.arithmetic.load(self.weights[f"{name}.bias"])
         return self.arithmetic.store(y)
+
+    def _product(self, x: Array, weight_OI: Array) -> Array:
+        """Return x @ weight.T, (..., O), of as many of the weight's rows at a time as a block."""
+        outputs, inputs = weight_OI.shape
+        parts = [*_blocks(outputs, inputs, _ROWS)]
+        if len(parts) == 1:
+            return self.arithmetic.matmul(x, self.arithmetic.load(weight_OI[parts[0]]).T)
+        y_NO = np.empty((x[..., 0].size, outputs), x.dtype)
+        x_NI = x.reshape(len(y_NO), -1)
+        for rows in parts:
+            y_NO[:, rows] = self.arithmetic.matmul(x_NI, self.arithmetic.load(weight_OI[rows]).T)
+        return y_NO.reshape(*x.shape[:-1], -1)
 
     def _norm(self, name: str, x_BTD: Array) -> Array:
         normed = norms.rms_normalize(x_BTD, self.architecture.epsilon)
@@ -143,13 +166,12 @@ class Decoder:
         return self._linear(f"{prefix}down_proj", self.arithmetic.store(activated * up))
 
     def _rotation(self, position_ids_BT: Ints) -> tuple[Array, Array]:
-        """Return cosine and sine of each pair's angle, (B, T, R)."""
-        way = self.arithmetic
-        each_R = rope_frequencies(
-            self.architecture.rope, self.architecture.head_dim, way.phase, way.frequencies
-        )
+        """Return cosine and sine of each pair's angle, (B, T, R), times the attention factor."""
+        way, rope = self.arithmetic, self.architecture.rope
+        each_R = rope_frequencies(rope, self.architecture.head_dim, way.phase, way.frequencies)
         angle_BTR = position_ids_BT[..., None].astype(way.phase) * each_R
-        cos, sin = (turn(angle_BTR).astype(way.compute) for turn in (np.cos, np.sin))
+        factor = each_R.dtype.type(rope.attention_factor)
+        cos, sin = ((factor * turn(angle_BTR)).astype(way.compute) for turn in (np.cos, np.sin))
         return way.between("rotation", cos), way.between("rotation", sin)
 
     def _attention(
@@ -247,21 +269,8 @@ def weight_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def rope_frequencies(
-    rope: Rope, head_dim: int, dtype: str = "float64", form: str = "power"
-) -> Array:
-    """Return the rotation per position of each pair after scaling, (R,)."""
-    plain = rotary.frequencies(rope.theta, head_dim, dtype, form)
-    if rope.kind == "llama3":
-        return rotary.llama3_frequencies(
-            plain, rope.factor, rope.low, rope.high, rope.original_positions
-        )
-    scaled: Array = plain / plain.dtype.type(rope.factor)
-    return scaled
-
-
-def _blocks(length: int, width: int) -> Iterator[slice]:
-    """Yield slices of ``length`` so that ``width`` numbers for each stay within a block."""
-    step = max(1, _BLOCK // max(1, width))
+def _blocks(length: int, width: int, most: int = _BLOCK) -> Iterator[slice]:
+    """Yield slices of ``length`` so that ``width`` numbers for each stay within ``most``."""
+    step = max(1, most // max(1, width))
     for start in range(0, length, step):
         yield slice(start, start + step)
