@@ -20,6 +20,7 @@ from conformance import precision
 from conformance.errors import PackageError
 from conformance.oracles.arithmetic import FP64, Arithmetic
 from conformance.oracles.operators import activations, attention, linear, norms, rotary, softmax
+from conformance.oracles.rope import rope_frequencies
 from conformance.oracles.shapes import QKV, weight_shapes
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from conformance.oracles.architecture import Architecture, Rope
+    from conformance.oracles.architecture import Architecture
+    from conformance.oracles.rope import Rope
 
     Array = NDArray[Any]
     Ints = NDArray[np.int64]
@@ -179,11 +181,12 @@ class Decoder:
         return self.arithmetic.load(linear.embedding(table, position_ids_BT))
 
     def _rotation(self, rope: Rope, position_ids_BT: Ints) -> tuple[Array, Array]:
-        """Return cosine and sine of each pair's angle, (B, T, R)."""
+        """Return cosine and sine of each pair's angle, (B, T, R), times the attention factor."""
         way = self.arithmetic
         each_R = rope_frequencies(rope, self.architecture.head_dim, way.phase, way.frequencies)
         angle_BTR = position_ids_BT[..., None].astype(way.phase) * each_R
-        cos, sin = (turn(angle_BTR).astype(way.compute) for turn in (np.cos, np.sin))
+        factor = each_R.dtype.type(rope.attention_factor)
+        cos, sin = ((factor * turn(angle_BTR)).astype(way.compute) for turn in (np.cos, np.sin))
         return way.between("rotation", cos), way.between("rotation", sin)
 
     def _attention(
@@ -258,19 +261,6 @@ def _seen(mask_BS: Ints, first: int, end: int, window: int | None) -> Array:
         seen_TS &= ~attention.causal_mask(end - first, end, first - window)
     seen: Array = seen_TS & (mask_BS[:, None, :end] != 0)
     return seen
-
-
-def rope_frequencies(
-    rope: Rope, head_dim: int, dtype: str = "float64", form: str = "power"
-) -> Array:
-    """Return the rotation per position of each pair after scaling, (R,)."""
-    plain = rotary.frequencies(rope.theta, head_dim, dtype, form)
-    if rope.kind == "llama3":
-        return rotary.llama3_frequencies(
-            plain, rope.factor, rope.low, rope.high, rope.original_positions
-        )
-    scaled: Array = plain / plain.dtype.type(rope.factor)
-    return scaled
 
 
 def _blocks(length: int, width: int, most: int = _BLOCK) -> Iterator[slice]:
