@@ -131,7 +131,7 @@ class Unturned(nn.Module):
 class Attention(nn.Module):
     """Causal self-attention with shared key/value heads (Ainslie et al. 2023, section 2.2)."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
         self.shape = config.attention
         queries = self.shape.heads * self.shape.head_dim
@@ -142,7 +142,8 @@ class Attention(nn.Module):
         self.v_proj = nn.Linear(config.dim, keys, bias=bias)
         self.o_proj = nn.Linear(queries, config.dim, bias=self.shape.out_bias)
         self.q_norm, self.k_norm = head_norm(config), head_norm(config)
-        self.rotary = Rotary(config.rope, self.shape.head_dim) if config.rope else Unturned()
+        self.rope = config.rope_of(layer)
+        self.rotary = Rotary(self.rope, self.shape.head_dim) if self.rope else Unturned()
 
     def forward(
         self,
@@ -239,11 +240,11 @@ class Block(nn.Module):
     With ``post_norms`` each is normalised behind, too (Gemma Team 2024, section 2).
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
         self.sandwich = config.post_norms
         self.input_layernorm = block_norm(config)
-        self.self_attn = Attention(config)
+        self.self_attn = Attention(config, layer)
         self.post_attention_layernorm = block_norm(config)
         if self.sandwich:
             self.pre_feedforward_layernorm = block_norm(config)
@@ -278,8 +279,18 @@ class Trunk(nn.Module):
         self.embed_tokens = nn.Embedding(config.vocab, config.dim)
         if config.learned_positions:
             self.embed_positions = nn.Embedding(config.max_positions, config.dim)
-        self.layers = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.layers = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
         self.norm = block_norm(config)
+
+    def phases(
+        self, position_ids_BT: Tensor, dtype: torch.dtype
+    ) -> tuple[tuple[Tensor, Tensor], ...]:
+        """Return the cosines and sines of every layer, those of layers that turn alike once."""
+        found: dict[Rope | None, tuple[Tensor, Tensor]] = {}
+        for attention in (block.self_attn for block in self.layers):
+            if attention.rope not in found:
+                found[attention.rope] = attention.rotary.phases(position_ids_BT, dtype)
+        return tuple(found[block.self_attn.rope] for block in self.layers)
 
 
 class Decoder(nn.Module):
@@ -316,13 +327,13 @@ class Decoder(nn.Module):
         """
         x_BTD = self.embed(input_ids_BT, position_ids_BT)
         allowed_B1TS = allowed_keys(attention_mask_BS, input_ids_BT.shape[1])
-        phases = self.model.layers[0].self_attn.rotary.phases(position_ids_BT, x_BTD.dtype)
+        phases = self.model.phases(position_ids_BT, x_BTD.dtype)
         seen = {"embedding": x_BTD}
         longer = []
         for i, block in enumerate(self.model.layers):
             past = None if cache is None else cache[i]
             seen_B1TS = keys_of_layer(self.config.attention, i, allowed_B1TS)
-            attention_BTD, mlp_BTD, layer_cache = block(x_BTD, seen_B1TS, phases, past)
+            attention_BTD, mlp_BTD, layer_cache = block(x_BTD, seen_B1TS, phases[i], past)
             x_BTD = x_BTD + attention_BTD + mlp_BTD
             longer.append(layer_cache)
             seen |= {f"layer.{i}.attention": attention_BTD, f"layer.{i}.mlp": mlp_BTD}

@@ -111,17 +111,20 @@ class Decoder:
         if self.architecture.embedding_factor != 1:
             factor = self.arithmetic.load(np.asarray(self.architecture.embedding_factor))
             x_BTD = self.arithmetic.store(x_BTD * factor)
-        rotation = None
         if self.architecture.rope is None:
             x_BTD = self.arithmetic.store(x_BTD + self._position(position_ids_BT))
-        else:
-            rotation = self._rotation(self.architecture.rope, position_ids_BT)
+        ropes = [self.architecture.rope_of(i) for i in range(self.architecture.layers)]
+        rotations = {
+            rope: None if rope is None else self._rotation(rope, position_ids_BT)
+            for rope in dict.fromkeys(ropes)
+        }
         yield x_BTD
         for i in range(self.architecture.layers):
             prefix = f"model.layers.{i}."
             normed = self._norm(f"{prefix}input_layernorm", x_BTD)
             window = self.architecture.window(i)
-            attended = self._attention(f"{prefix}self_attn.", normed, mask_BT, rotation, window)
+            turned = rotations[ropes[i]]
+            attended = self._attention(f"{prefix}self_attn.", normed, mask_BT, turned, window)
             before, behind = "post_attention_layernorm", None
             if self.architecture.sandwich:
                 before, behind = "pre_feedforward_layernorm", "post_feedforward_layernorm"

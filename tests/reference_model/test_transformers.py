@@ -57,6 +57,17 @@ GEMMA2 = {
     "tie_word_embeddings": True,
 }
 GPT2 = {"n_embd": 24, "n_layer": 2, "n_head": 4, "n_inner": 32, "n_positions": 256}
+GEMMA3 = {
+    "head_dim": 8,
+    "query_pre_attn_scalar": 5,
+    "sliding_window": 6,
+    "tie_word_embeddings": True,
+    "layer_types": MIXED["layer_types"],
+    "rope_parameters": {
+        "sliding_attention": {"rope_type": "default", "rope_theta": 100.0},
+        "full_attention": {"rope_type": "linear", "factor": 4.0, "rope_theta": 10000.0},
+    },
+}
 FAMILIES = {
     "mistral": ("mistral", {"sliding_window": 7}),
     "mistral without a window": ("mistral", {"sliding_window": None, "head_dim": 14}),
@@ -78,6 +89,19 @@ FAMILIES = {
     "gpt2 of other activations": ("gpt2", {**GPT2, "activation_function": "gelu"}),
     "gpt2 of relu": ("gpt2", {**GPT2, "activation_function": "relu"}),
     "gpt2 large eps": ("gpt2", {**GPT2, "layer_norm_epsilon": 1e-2, "n_head": 3}),
+    "gemma3": ("gemma3_text", GEMMA3),
+    "gemma3 with capped logits": ("gemma3_text", {**GEMMA3, "final_logit_softcapping": 2.0}),
+    "gemma3 untied, unscaled": (
+        "gemma3_text",
+        {
+            **GEMMA3,
+            "tie_word_embeddings": False,
+            "rope_parameters": {
+                **GEMMA3["rope_parameters"],
+                "full_attention": {"rope_type": "default", "rope_theta": 10000.0},
+            },
+        },
+    ),
     "qwen3 large eps": ("qwen3", {"head_dim": 8, "rms_norm_eps": 1e-2}),
 }
 
@@ -204,10 +228,11 @@ def test_transformers_reads_every_dialect_alike(tmp_path, name):
         ("qwen2", PREFIX),
         ("qwen3", MIXED),
         ("gemma2", GEMMA2),
+        ("gemma3_text", GEMMA3),
         ("llama", VARIANTS["yarn"]),
         ("gpt2", GPT2),
     ],
-    ids=["llama", "mistral", "qwen2", "qwen3", "gemma2", "yarn", "gpt2"],
+    ids=["llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3", "yarn", "gpt2"],
 )
 def test_a_cache_agrees_step_by_step(tmp_path, family, options):
     save(tmp_path, options, family)
