@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from safetensors.numpy import save_file
 
 from reference_model.checkpoint import SINGLE, form_of
+from reference_model.families import is_fused
 from reference_model.forms import scattered
 from reference_model.huggingface import write_config
 
@@ -41,5 +42,5 @@ def write_package(model: Writable, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(config_text(model), encoding="utf-8", newline="\n")
     # transformers refuses a file that does not say which framework's layout it has.
-    written = scattered(model.weights(), form_of(model.config))
+    written = scattered(model.weights(), form_of(model.config, fused=is_fused(model.config)))
     save_file(written, folder / SINGLE, metadata={"format": "pt"})
