@@ -8,6 +8,8 @@ lead back to the very same text. Words are those of Llama 3, told in ``pretokens
 from __future__ import annotations
 
 import codecs
+import functools
+import itertools
 import json
 import unicodedata
 from dataclasses import dataclass
@@ -166,7 +168,7 @@ def pretokens(text: str) -> Iterator[str]:
 
 def _end_of_word(text: str, at: int) -> int:
     for one in _CONTRACTIONS:
-        if text[at : at + len(one)].lower() == one:
+        if text[at : at + len(one)].casefold() == one:  # as U+017F is an s to those who fold
             return at + len(one)
     lead = at if _kind(text[at]) == "L" else at + 1
     if text[at] not in _NEWLINES and _kind(text[at]) != "N" and _run(text, lead, "L") > lead:
@@ -203,7 +205,7 @@ def merged(word: bytes, ranks: Mapping[tuple[bytes, bytes], int]) -> list[bytes]
     """Return a word's pieces: of all neighbours that can be merged, first those learnt first."""
     pieces = [bytes([byte]) for byte in word]
     while len(pieces) > 1:
-        known = {pair: ranks[pair] for pair in zip(pieces, pieces[1:]) if pair in ranks}
+        known = {pair: ranks[pair] for pair in itertools.pairwise(pieces) if pair in ranks}
         if not known:
             break
         pieces = merge(pieces, min(known, key=known.__getitem__))
@@ -239,6 +241,12 @@ def _continues(byte: int) -> bool:
 def joined(pieces: Sequence[bytes]) -> str:
     """Return the text of bytes; what is no UTF-8 becomes U+FFFD, once for what could have begun."""
     return b"".join(pieces).decode(errors="replace")
+
+
+@functools.cache
+def own() -> Tokenizer:
+    """Return the suite's tokenizer."""
+    return load(OWN)
 
 
 def load(file: Path = OWN) -> Tokenizer:

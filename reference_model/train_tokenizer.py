@@ -1,12 +1,13 @@
 """How the suite's tokenizer came about: pairs of neighbours, the most frequent first.
 
-``python -m reference_model.train_tokenizer FOLDER`` writes its tokenizer.json, and the config.json of
-a model that has it, whose vocabulary is padded. Nothing is drawn: the same bytes on every machine.
+``python -m reference_model.train_tokenizer FOLDER`` writes its tokenizer.json, and the config.json
+of a model that has it, whose vocabulary is padded. Nothing is drawn: the same bytes everywhere.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 from collections import Counter
 from pathlib import Path
@@ -22,6 +23,15 @@ if TYPE_CHECKING:
 
 TEXTS, MERGES = 400, 240
 """Texts of the seeded grammar that are learnt from, and pairs that are learnt."""
+MORE = (
+    "def f(x, y):\n    if x == 10:\n        return 2024\n\n\n",
+    "It's what we don't, you'll, they're, I'd, I'm and I've.\r\n\r\n",
+    "100 1000 1024 2000 2025 1234567 999 3.14159 19:30\n",
+    "\t\t- one;\n\t\t- two...\n\n",
+)
+"""What the grammar lacks and pieces are cut by: indentation, line breaks, contractions, numbers."""
+TIMES = 60
+"""How often each of them is learnt from."""
 SPECIAL = ("<|bos|>", "<|eos|>", "<|pad|>")
 ADDED = ("<tool>",)
 """Spelled tokens behind the merges: those that steer a model, and one that is text."""
@@ -35,7 +45,7 @@ def learn(texts: Iterable[str], merges: int) -> list[Pair]:
     while len(learnt) < merges:
         pairs: Counter[Pair] = Counter()
         for word, pieces in split.items():
-            for pair in zip(pieces, pieces[1:], strict=False):
+            for pair in itertools.pairwise(pieces):
                 pairs[pair] += words[word]
         best = min(pairs, key=lambda pair: (-pairs[pair], pair))
         learnt.append(best)
@@ -43,8 +53,14 @@ def learn(texts: Iterable[str], merges: int) -> list[Pair]:
     return learnt
 
 
+def corpus() -> Iterable[str]:
+    """Yield the texts that are learnt from."""
+    yield from (text.sample(0, index) for index in range(TEXTS))
+    yield from MORE * TIMES
+
+
 def document(merges: list[Pair]) -> dict[str, Any]:
-    """Return merges as a tokenizer.json: bytes first, then what merges make, then spelled tokens."""
+    """Return merges as a tokenizer.json: bytes, what merges make, spelled tokens."""
     pieces = [*(bytes([byte]) for byte in range(256)), *(left + right for left, right in merges)]
     spelled = {one: len(pieces) + place for place, one in enumerate((*SPECIAL, *ADDED))}
     return {
@@ -123,7 +139,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="reference_model.train_tokenizer", description=__doc__)
     parser.add_argument("folder", type=Path, help="where tokenizer.json and config.json go")
     folder = parser.parse_args().folder
-    told = document(learn((text.sample(0, index) for index in range(TEXTS)), MERGES))
+    told = document(learn(corpus(), MERGES))
     ids = {one["content"]: one["id"] for one in told["added_tokens"]}
     for name, content in (("tokenizer.json", told), ("config.json", config(ids))):
         (folder / name).write_text(json.dumps(content, indent=1) + "\n", encoding="ascii")

@@ -77,6 +77,7 @@ def test_the_fixtures_that_checks_are_written_against():
         "package",
         "sampler",
         "subject",
+        "tokenizer",
     }
 
 
@@ -90,6 +91,7 @@ def test_the_adapters():
         "pytorch",
         "reference",
         "tensorflow",
+        "tokenizers",
         "transformers",
     }
 

@@ -26,6 +26,8 @@ from conformance.candidate.protocols import (
     Model,
     Sampler,
     Session,
+    TextStream,
+    Tokenizer,
     method_of,
 )
 
@@ -37,6 +39,8 @@ __all__ = [
     "Model",
     "Sampler",
     "Session",
+    "TextStream",
+    "Tokenizer",
     "adapter_module",
     "built_in_adapters",
     "choose",

@@ -12,10 +12,10 @@ import pytest
 
 from conformance import candidate as candidates
 from conformance import matrix, models, mutants
-from conformance.adapters import mutant as adapter
+from conformance.adapters import _replacing as adapter
 from conformance.errors import CandidateUnavailable
 from conformance.records import OperatorCall
-from reference_model import generation
+from reference_model import generation, tokenizer
 from reference_model import model as decoder
 
 KNOWN = mutants.all_mutants()
@@ -29,6 +29,7 @@ VALUES = {
     "process",
     "draw",
     *mutants.SESSION,
+    *mutants.TEXT,
 }
 IDS = np.array([[5, 6, 7, 8]])
 INPUTS = (IDS, np.ones_like(IDS), np.arange(4)[None])
@@ -38,7 +39,8 @@ def _attributes():
     """Return everything in the decoder's modules that a mutant can replace, by name."""
     found = dict(vars(decoder))
     found |= {f"{adapter.GENERATION}.{key}": member for key, member in vars(generation).items()}
-    for name, value in vars(decoder).items():
+    found |= {f"{adapter.TOKENIZER}.{key}": member for key, member in vars(tokenizer).items()}
+    for name, value in list(found.items()):
         if isinstance(value, type):
             found |= {f"{name}.{key}": member for key, member in vars(value).items()}
     return found
