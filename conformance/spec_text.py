@@ -204,11 +204,7 @@ def _policies() -> str:
 
 def _facts() -> str:
     facts = _table(("fact", "declared as", "meaning"), explanation.FACTS)
-    note = (
-        "So do tokenizers. A candidate that claims `tokenizer` declares these facts of it, and is "
-        "judged by what it declares."
-    )
-    return f"{note}\n\n{facts}"
+    return f"A candidate that claims `tokenizer` declares facts and is judged by them.\n\n{facts}"
 
 
 def _closed_forms() -> str:
