@@ -56,7 +56,7 @@ def test_training_ends_at_the_file_that_is_shipped():
     assert json.dumps(told, indent=1) + "\n" == tokenizer.OWN.read_text(encoding="ascii")
     ids = {one["content"]: one["id"] for one in told["added_tokens"]}
     config = (tokenizer.OWN.parent / "config.json").read_text(encoding="ascii")
-    assert json.dumps(train_tokenizer.config(ids), indent=1) + "\n" == config
+    assert train_tokenizer.config(ids) == json.loads(config)
 
 
 def test_words_are_those_of_the_pattern():
