@@ -24,6 +24,7 @@ from reference_model.config import (
     Rope,
     Yarn,
 )
+from reference_model.encoder.zoo import ENCODERS
 from reference_model.weights import Design, make_weights
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from reference_model.encoder.zoo import SuiteEncoder
     from reference_model.planted import PlantedModel
     from reference_model.trained import TrainedModel
 
@@ -351,7 +353,7 @@ MODELS: Mapping[str, SuiteModel] = MappingProxyType(
 )
 """The seeded models by name."""
 
-ALL: Mapping[str, SuiteModel | PlantedModel | TrainedModel] = MappingProxyType(
-    {**MODELS, **planted.MODELS, trained.BYTES.name: trained.BYTES}
+ALL: Mapping[str, SuiteModel | PlantedModel | TrainedModel | SuiteEncoder] = MappingProxyType(
+    {**MODELS, **planted.MODELS, trained.BYTES.name: trained.BYTES, **ENCODERS}
 )
-"""Every model of the suite by name: seeded, planted and trained."""
+"""Every model of the suite by name: seeded, planted and trained decoders, and encoders."""

@@ -122,15 +122,15 @@ def check(document: Any) -> None:
     schema.validate("hf-config", document)
     if document["model_type"] == gpt2_config.MODEL_TYPE:
         gpt2_config.check(document)
-        _check_types(document)
-        _check_token_ids(document)
+        check_types(document)
+        check_token_ids(document)
         return
     _check_family(document)
     _check_windows(document)
     _check_heads(document)
     check_rope(document, head_dim(document))
-    _check_types(document)
-    _check_token_ids(document)
+    check_types(document)
+    check_token_ids(document)
 
 
 def unknown_family(document: Any) -> str:
@@ -266,13 +266,15 @@ def _check_heads(document: Mapping[str, Any]) -> None:
         raise FormatError("L3-HEAD-DIM", f"{detail} width", place)
 
 
-def _check_types(document: Mapping[str, Any]) -> None:
+def check_types(document: Mapping[str, Any]) -> None:
+    """Demand that the two spellings of the weights' type agree."""
     keys = ("dtype", "torch_dtype")
     given = {f"/{key}": document[key] for key in keys if document.get(key) is not None}
     agree(given, "L3-DTYPE-CONFLICT")
 
 
-def _check_token_ids(document: Mapping[str, Any]) -> None:
+def check_token_ids(document: Mapping[str, Any]) -> None:
+    """Demand that named tokens are in the vocabulary."""
     size = document["vocab_size"]
     for key in ("bos_token_id", "eos_token_id", "pad_token_id", "sep_token_id"):
         value = document.get(key)
