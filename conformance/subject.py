@@ -215,14 +215,15 @@ def _checked(
     key = package.name, contract.weight  # two candidates of one type are held against one truth
     if key not in oracles:
         oracles[key] = RememberedOracle(models.oracle(package, contract))
+    exact = oracles[key].outputs
     return CheckedModel(
         load=candidate.load,
         package=package,
         oracle=oracles[key],
         contract=contract,
         who=who,
-        measure_noise=functools.partial(models.noise, package, contract),
-        measure_types=functools.partial(models.type_noise, package, contract),
+        measure_noise=functools.partial(models.noise, package, contract, exact=exact),
+        measure_types=functools.partial(models.type_noise, package, contract, exact=exact),
     )
 
 

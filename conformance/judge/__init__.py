@@ -6,6 +6,7 @@ NaN fails. No judge takes a bare tolerance: limits come from a noise unit and a 
 or from a bound that the oracle derived for this very input.
 """
 
+from conformance.judge.constants import same_frequencies, same_tensors
 from conformance.judge.documents import accepted, follows_schema, unchanged
 from conformance.judge.end_to_end import (
     free_of_faults,
@@ -76,12 +77,14 @@ __all__ = [
     "related",
     "same_decisions",
     "same_distribution",
+    "same_frequencies",
     "same_gain",
     "same_logprobs",
     "same_logprobs_of_text",
     "same_loss",
     "same_ranking",
     "same_shares",
+    "same_tensors",
     "unchanged",
     "within_bounds",
     "within_noise",
