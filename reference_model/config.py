@@ -73,11 +73,36 @@ class Llama3:
 
 
 @dataclass(frozen=True, slots=True)
+class Yarn:
+    """YaRN: fast pairs are kept, slow ones divided by ``factor``, a ramp over the pairs between.
+
+    A pair is fast that turns more than ``beta_fast`` times within ``original_max_positions``, and
+    slow that turns less than ``beta_slow`` times. All cosines and sines are multiplied by an
+    attention factor (Peng et al. 2023, sections 3.2 and 3.3; the authors' jquesnelle/yarn).
+    """
+
+    factor: float
+    original_max_positions: int
+    beta_fast: float = 32.0
+    beta_slow: float = 1.0
+    truncate: bool = True
+    """Whether the ramp begins and ends at a pair, rounded outwards, and not between two."""
+    attention_factor: float | None = None
+    """None for 1 + 0.1 ln(factor), or what the next two make of it (DeepSeek-V2: DeepSeek-AI 2024):
+    (1 + 0.1 mscale ln(factor)) / (1 + 0.1 mscale_all_dim ln(factor))."""
+    mscale: float | None = None
+    mscale_all_dim: float | None = None
+
+
+Scaling = Linear | Llama3 | Yarn
+
+
+@dataclass(frozen=True, slots=True)
 class Rope:
     """Rotary position embedding (Su et al. 2021, section 3.2.2): base ``theta`` and its scaling."""
 
     theta: float
-    scaling: Linear | Llama3 | None = None
+    scaling: Scaling | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,11 +229,34 @@ def _validate_rope(rope: Rope) -> None:
             f"rope.scaling has low_freq_factor {low} and high_freq_factor {high}; both have to be "
             "positive, the low one below the high one",
         )
+    if isinstance(scaling, Yarn):
+        _validate_yarn(scaling)
+    if isinstance(scaling, Llama3 | Yarn):
         positions = scaling.original_max_positions
         _require(
             positions >= 1,
             f"rope.scaling.original_max_positions is {positions}; it has to be at least 1",
         )
+
+
+def _validate_yarn(scaling: Yarn) -> None:
+    slow, fast = scaling.beta_slow, scaling.beta_fast
+    _require(
+        _positive(slow) and _positive(fast) and slow < fast,
+        f"rope.scaling has beta_slow {slow} and beta_fast {fast}; both have to be positive, the "
+        "slow one below the fast one",
+    )
+    given = scaling.attention_factor
+    _require(
+        given is None or _positive(given),
+        f"rope.scaling.attention_factor is {given}; it has to be positive",
+    )
+    weights = scaling.mscale, scaling.mscale_all_dim
+    _require(
+        weights == (None, None) or (given is None and all(w and _positive(w) for w in weights)),
+        f"rope.scaling has mscale {weights[0]}, mscale_all_dim {weights[1]} and attention_factor "
+        f"{given}; both of the first have to be positive and the last absent, or both absent",
+    )
 
 
 def _positive(value: float) -> bool:

@@ -25,10 +25,11 @@ import torch
 from torch import Tensor, nn
 
 from reference_model.answers import Cache, LayerCache, Output
-from reference_model.config import Linear, Llama3, ModelConfig, Rope, validate
+from reference_model.config import Linear, Llama3, ModelConfig, Rope, Yarn, validate
 from reference_model.huggingface import open_folder
 from reference_model.mlp import Mlp
 from reference_model.norms import RMSNorm, at_least_float32, head_norm
+from reference_model.scaling import attention_factor, yarn_frequencies
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,9 +46,12 @@ def inverse_frequencies(rope: Rope, head_dim: int) -> tuple[float, ...]:
 
     theta ** (-2 i / K) (Su et al. 2021, section 3.2.2), then the scaling, if there is one.
     """
-    plain = (rope.theta ** (-2 * i / head_dim) for i in range(head_dim // 2))
     # LOGITS-001: scaling changes the frequencies, once and for all; it does not look at the length.
-    return tuple(scaled_frequency(frequency, rope.scaling) for frequency in plain)
+    scaling = rope.scaling
+    if isinstance(scaling, Yarn):
+        return yarn_frequencies(rope, scaling, head_dim)
+    plain = (rope.theta ** (-2 * i / head_dim) for i in range(head_dim // 2))
+    return tuple(scaled_frequency(frequency, scaling) for frequency in plain)
 
 
 def scaled_frequency(frequency: float, scaling: Linear | Llama3 | None) -> float:
@@ -74,6 +78,7 @@ class Rotary(nn.Module):
     def __init__(self, rope: Rope, head_dim: int) -> None:
         super().__init__()
         self.inverse_frequencies = inverse_frequencies(rope, head_dim)
+        self.factor = attention_factor(rope)
 
     def phases(self, position_ids_BT: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Return cosine and sine of every pair's angle, each (B, 1, T, I).
@@ -87,7 +92,11 @@ class Rotary(nn.Module):
         # ROPE-002, ROPE-003: the angle comes from the given position ids, not from the place in the
         # batch.
         angle_BTI = position_ids_BT.to(wide).unsqueeze(-1) * frequency_I
-        return angle_BTI.cos().unsqueeze(1), angle_BTI.sin().unsqueeze(1)
+        cos_B1TI, sin_B1TI = angle_BTI.cos().unsqueeze(1), angle_BTI.sin().unsqueeze(1)
+        if self.factor == 1:
+            return cos_B1TI, sin_B1TI
+        # ROPE-012: in queries and in keys, not once more at the scores.
+        return self.factor * cos_B1TI, self.factor * sin_B1TI
 
     def forward(self, x_BHTK: Tensor, phases: tuple[Tensor, Tensor]) -> Tensor:
         """Turn queries or keys, (B, H, T, K), by the phases of their positions."""

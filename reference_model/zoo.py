@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from reference_model import planted, trained
-from reference_model.config import Attention, Llama3, Mlp, ModelConfig, Norm, Rope
+from reference_model.config import Attention, Llama3, Mlp, ModelConfig, Norm, Rope, Yarn
 from reference_model.weights import Design, make_weights
 
 if TYPE_CHECKING:
@@ -202,6 +202,26 @@ _GEMMA2 = SuiteModel(
     design=Design(embedding=0.005, block=0.1),
 )
 
+_YARN = SuiteModel(
+    name="llama-yarn",
+    summary="frequencies and scores scaled by YaRN to sixteen times an original 64 positions",
+    config=ModelConfig(
+        vocab=512,
+        dim=96,
+        layers=2,
+        attention=Attention(heads=3, kv_heads=1, head_dim=32),
+        # Seven pairs are on the ramp; its borders are not those of who gives none.
+        rope=Rope(theta=10000.0, scaling=Yarn(16.0, 64, beta_fast=6.0, beta_slow=0.5)),
+        norm=Norm(eps=1e-5),
+        mlp=Mlp(hidden=256),
+        tied=False,
+        max_positions=1024,
+    ),
+    seed=8,
+    digest="27a13a778c7fd6908390f7e1c6ef2711920a9aa48265ddd186b10945abe2f7c3",
+    design=Design(),
+)
+
 _LONG = SuiteModel(
     name="llama-long",
     summary="a small one for long contexts: 131072 positions, scaled beyond an original 16384",
@@ -224,7 +244,7 @@ _LONG = SuiteModel(
 MODELS: Mapping[str, SuiteModel] = MappingProxyType(
     {
         model.name: model
-        for model in (_GQA, _MQA_TIED, _MHA_SCALED, _MISTRAL, _QWEN2, _QWEN3, _GEMMA2, _LONG)
+        for model in (_GQA, _MQA_TIED, _MHA_SCALED, _MISTRAL, _QWEN2, _QWEN3, _GEMMA2, _YARN, _LONG)
     }
 )
 """The seeded models by name."""

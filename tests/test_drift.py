@@ -12,7 +12,7 @@ from conformance import catalogue, mutants, schema, spec
 from reference_model import zoo
 
 SPEC = spec.load()
-_MODEL = ("model", "norms")
+_MODEL = ("model", "norms", "scaling")
 """Modules of the reference model whose conventions carry ids."""
 
 

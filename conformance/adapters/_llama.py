@@ -100,7 +100,9 @@ def _phases(config: Mapping[str, Any]) -> dict[str, Any]:
     if kind not in _SCALINGS:
         raise Unsupported(f"rope_type is {kind!r}; built are {', '.join(_SCALINGS)}")
     name, keys = _SCALINGS[kind]
-    return {"theta": rope["rope_theta"], "scaling": name, **{key: rope[key] for key in keys}}
+    options = {key: rope[key] for key in _OPTIONS.get(kind, ()) if rope.get(key) is not None}
+    numbers = {**{key: rope[key] for key in keys}, **options}
+    return {"theta": rope["rope_theta"], "scaling": name, **numbers}
 
 
 _SCALINGS = {
@@ -115,5 +117,10 @@ _SCALINGS = {
             "original_max_position_embeddings",
         ),
     ),
+    "yarn": ("yarn", ("factor", "original_max_position_embeddings")),
 }
 """The scalings of a config, by the standard's name for each and the keys that it takes."""
+_OPTIONS = {
+    "yarn": ("beta_fast", "beta_slow", "truncate", "attention_factor", "mscale", "mscale_all_dim")
+}
+"""The keys that a scaling may lack: the standard's operator has the same defaults."""

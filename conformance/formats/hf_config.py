@@ -83,11 +83,14 @@ _LLAMA3 = {
     "high_freq_factor",
     "original_max_position_embeddings",
 }
+_NO_SCALING = {"type", "rope_type", "rope_theta"}
+"""Keys of a rope object that are no parameters of its scaling."""
 _DEMANDED: Mapping[str, set[str]] = {
     "default": set(),
     "linear": {"factor"},
     "dynamic": {"factor"},
-    "yarn": {"factor"},
+    # Without the original length readers take max_position_embeddings, which is the longer one.
+    "yarn": {"factor", "original_max_position_embeddings"},
     "longrope": {"short_factor", "long_factor"},
     "llama3": _LLAMA3,
 }
@@ -245,7 +248,13 @@ def _scaling(part: Mapping[str, Any], place: str) -> dict[str, Any]:
         raise FormatError(
             "L3-ROPE-BANDS", f"{seen}, the high_freq_factor", f"{place}/low_freq_factor"
         )
-    other = {key: part[key] for key in part if key not in {"type", "rope_type", "rope_theta"}}
+    fast, slow = (part.get(key) or usual for key, usual in (("beta_fast", 32), ("beta_slow", 1)))
+    if kind == "yarn" and not slow < fast:
+        seen = f"is {slow}, not below {fast}, the beta_fast"
+        raise FormatError("L3-ROPE-BANDS", seen, f"{place}/beta_slow")
+    other = {
+        key: value for key, value in part.items() if key not in _NO_SCALING and value is not None
+    }
     if kind == "default":
         other = {}  # keys of a scaling that is switched off say nothing
     return {"rope_type": kind, **other}

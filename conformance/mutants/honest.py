@@ -157,7 +157,8 @@ def positions_divided_by_powers(honest: Honest, self: Any, position_ids_BT: Any,
     wide = at_least_float32(dtype)
     power_I = position_ids_BT.new_tensor([1 / f for f in self.inverse_frequencies], dtype=wide)
     angle_BTI = position_ids_BT.to(wide).unsqueeze(-1) / power_I
-    return angle_BTI.cos().unsqueeze(1), angle_BTI.sin().unsqueeze(1)
+    cos_B1TI, sin_B1TI = angle_BTI.cos().unsqueeze(1), angle_BTI.sin().unsqueeze(1)
+    return self.factor * cos_B1TI, self.factor * sin_B1TI
 
 
 @mutant(

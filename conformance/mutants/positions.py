@@ -24,9 +24,10 @@ def _rope(config: Any, **changes: Any) -> Any:
     return dataclasses.replace(config, rope=dataclasses.replace(config.rope, **changes))
 
 
-def _turned(angle_BTI: Any) -> tuple[Any, Any]:
+def _turned(rotary: Any, angle_BTI: Any) -> tuple[Any, Any]:
     """Return the phases of angles, as ``Rotary.phases`` does."""
-    return angle_BTI.cos().unsqueeze(1), angle_BTI.sin().unsqueeze(1)
+    parts = angle_BTI.cos().unsqueeze(1), angle_BTI.sin().unsqueeze(1)
+    return parts[0] * rotary.factor, parts[1] * rotary.factor
 
 
 class _InTurn:
@@ -244,7 +245,7 @@ def phases_in_bfloat16(_: Honest, self: Any, position_ids_BT: Any, dtype: Any) -
     wide = at_least_float32(dtype)
     frequency_I = rounded(position_ids_BT.new_tensor(self.inverse_frequencies, dtype=wide), BF16)
     position_BT1 = rounded(position_ids_BT.to(wide), BF16).unsqueeze(-1)
-    return _turned(rounded(position_BT1 * frequency_I, BF16))
+    return _turned(self, rounded(position_BT1 * frequency_I, BF16))
 
 
 @mutant("Rotary.phases", kills=("LOGITS-001",), bug="huggingface/diffusers#13922")
@@ -253,7 +254,7 @@ def phases_under_autocast(_: Honest, self: Any, position_ids_BT: Any, dtype: Any
     wide = at_least_float32(dtype)
     frequency_I = rounded(position_ids_BT.new_tensor(self.inverse_frequencies, dtype=wide), BF16)
     position_BT1 = rounded(position_ids_BT.to(wide), BF16).unsqueeze(-1)
-    return _turned(position_BT1 * frequency_I)
+    return _turned(self, position_BT1 * frequency_I)
 
 
 @mutant("Rotary.phases", kills=("LOGITS-001",), bug="ml-explore/mlx-lm#1076")
@@ -261,7 +262,7 @@ def phases_in_float16(_: Honest, self: Any, position_ids_BT: Any, dtype: Any) ->
     """Positions, frequencies and their products are float16 numbers."""
     wide = at_least_float32(dtype)
     frequency_I = rounded(position_ids_BT.new_tensor(self.inverse_frequencies, dtype=wide), FP16)
-    return _turned(rounded(position_ids_BT.to(wide).unsqueeze(-1) * frequency_I, FP16))
+    return _turned(self, rounded(position_ids_BT.to(wide).unsqueeze(-1) * frequency_I, FP16))
 
 
 @mutant("inverse_frequencies", kills=("LOGITS-001",), bug="KellerJordan/modded-nanogpt#39")

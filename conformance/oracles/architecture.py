@@ -10,25 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from conformance.errors import PackageError, did_you_mean
+from conformance.errors import PackageError
+from conformance.oracles.rope import need as _need
+from conformance.oracles.rope import read_rope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-
-@dataclass(frozen=True, slots=True)
-class Rope:
-    """Rotary position embedding: base, and how its frequencies are scaled."""
-
-    theta: float
-    kind: str = "default"
-    """``default``, ``linear`` or ``llama3``."""
-    factor: float = 1.0
-    low: float = 1.0
-    """Turns within ``original_positions`` below which a pair is slowed by ``factor`` (llama3)."""
-    high: float = 4.0
-    """Turns above which it is not."""
-    original_positions: int = 0
+    from conformance.oracles.rope import Rope
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +84,7 @@ class Architecture:
             hidden=int(_need(config, "intermediate_size")),
             epsilon=float(_need(config, "rms_norm_eps")),
             tied=bool(config.get("tie_word_embeddings", False)),
-            rope=_rope(config),
+            rope=read_rope(config),
             max_positions=int(_need(config, "max_position_embeddings")),
             **_FAMILIES[config["model_type"]](config),
         )
@@ -199,48 +188,6 @@ def _refuse(config: Mapping[str, Any]) -> None:
             raise PackageError(f"{key} is {value!r}; the oracle computes only {values[0]!r}")
 
 
-def _need(config: Mapping[str, Any], key: str, place: str = "") -> Any:
-    if config.get(key) is None:
-        raise PackageError(f"{place}{key} is missing.{did_you_mean(key, config)}")
-    return config[key]
-
-
 def _or_default(config: Mapping[str, Any], key: str, default: int) -> int:
     value = config.get(key)
     return default if value is None else int(value)
-
-
-def _rope(config: Mapping[str, Any]) -> Rope:
-    """Read the base and its scaling: ``rope_parameters`` (transformers 5) or the two older keys."""
-    parameters = config.get("rope_parameters") or {
-        "rope_theta": config.get("rope_theta"),
-        **(config.get("rope_scaling") or {}),
-    }
-    # Without a base a Llama configuration means 10000, by the class of its first release.
-    theta = parameters.get("rope_theta") or config.get("rope_theta") or 10000.0
-    if parameters.get("partial_rotary_factor", 1.0) != 1.0:
-        raise PackageError(
-            f"partial_rotary_factor is {parameters['partial_rotary_factor']}; the oracle "
-            "rotates whole heads only"
-        )
-    kind = parameters.get("rope_type") or parameters.get("type") or "default"
-    if kind not in _SCALINGS:
-        raise PackageError(f"rope_type is {kind!r}.{did_you_mean(str(kind), _SCALINGS)}")
-    numbers = {
-        field: number(_need(parameters, key, "rope scaling: "))
-        for field, (key, number) in _SCALINGS[kind].items()
-    }
-    return Rope(float(theta), kind, **numbers)
-
-
-_SCALINGS: Mapping[str, Mapping[str, tuple[str, Any]]] = {
-    "default": {},
-    "linear": {"factor": ("factor", float)},
-    "llama3": {
-        "factor": ("factor", float),
-        "low": ("low_freq_factor", float),
-        "high": ("high_freq_factor", float),
-        "original_positions": ("original_max_position_embeddings", int),
-    },
-}
-"""The keys of each kind of scaling, by the field of ``Rope`` that they fill."""

@@ -20,13 +20,14 @@ from conformance import precision
 from conformance.errors import PackageError
 from conformance.oracles.arithmetic import FP64, Arithmetic
 from conformance.oracles.operators import activations, attention, linear, norms, rotary, softmax
+from conformance.oracles.rope import rope_frequencies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
-    from conformance.oracles.architecture import Architecture, Rope
+    from conformance.oracles.architecture import Architecture
 
     Array = NDArray[Any]
     Ints = NDArray[np.int64]
@@ -165,13 +166,12 @@ class Decoder:
         return self._linear(f"{prefix}down_proj", self.arithmetic.store(activated * up))
 
     def _rotation(self, position_ids_BT: Ints) -> tuple[Array, Array]:
-        """Return cosine and sine of each pair's angle, (B, T, R)."""
-        way = self.arithmetic
-        each_R = rope_frequencies(
-            self.architecture.rope, self.architecture.head_dim, way.phase, way.frequencies
-        )
+        """Return cosine and sine of each pair's angle, (B, T, R), times the attention factor."""
+        way, rope = self.arithmetic, self.architecture.rope
+        each_R = rope_frequencies(rope, self.architecture.head_dim, way.phase, way.frequencies)
         angle_BTR = position_ids_BT[..., None].astype(way.phase) * each_R
-        cos, sin = (turn(angle_BTR).astype(way.compute) for turn in (np.cos, np.sin))
+        factor = each_R.dtype.type(rope.attention_factor)
+        cos, sin = ((factor * turn(angle_BTR)).astype(way.compute) for turn in (np.cos, np.sin))
         return way.between("rotation", cos), way.between("rotation", sin)
 
     def _attention(
@@ -267,19 +267,6 @@ def weight_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
     if not a.tied:
         shapes["lm_head.weight"] = (a.vocab, a.dim)
     return shapes
-
-
-def rope_frequencies(
-    rope: Rope, head_dim: int, dtype: str = "float64", form: str = "power"
-) -> Array:
-    """Return the rotation per position of each pair after scaling, (R,)."""
-    plain = rotary.frequencies(rope.theta, head_dim, dtype, form)
-    if rope.kind == "llama3":
-        return rotary.llama3_frequencies(
-            plain, rope.factor, rope.low, rope.high, rope.original_positions
-        )
-    scaled: Array = plain / plain.dtype.type(rope.factor)
-    return scaled
 
 
 def _blocks(length: int, width: int, most: int = _BLOCK) -> Iterator[slice]:

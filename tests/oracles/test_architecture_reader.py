@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from conformance.errors import PackageError
-from conformance.oracles.architecture import Architecture, Rope
+from conformance.oracles.architecture import Architecture
+from conformance.oracles.rope import Rope
 
 BASE = {
     "model_type": "llama",
@@ -62,6 +65,27 @@ def test_llama3_scaling_is_read_in_every_dialect(rope):
 )
 def test_linear_scaling_is_read_in_every_dialect(rope):
     assert read(**rope).rope == Rope(1e6, "linear", 4.0)
+
+
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, {"attention_factor": 1 + 0.1 * math.log(4)}),
+        ({"attention_factor": 1.25, "truncate": False}, {"attention_factor": 1.25}),
+        (
+            {"mscale": 2.0, "mscale_all_dim": 1.0, "beta_fast": 8},
+            {"attention_factor": (1 + 0.2 * math.log(4)) / (1 + 0.1 * math.log(4))},
+        ),
+    ],
+)
+def test_yarn_is_read_with_what_its_paper_recommends(options, expected):
+    rope = read(rope_parameters={"rope_theta": 1e4, **YARN, **options}).rope
+    assert rope.attention_factor == pytest.approx(expected["attention_factor"], rel=1e-15)
+    assert (rope.high, rope.low) == (options.get("beta_fast", 32), 1)
+    assert rope.truncate == options.get("truncate", True)
 
 
 def test_default_rope_is_read_in_every_dialect():
@@ -126,7 +150,9 @@ def test_a_gemma_has_what_its_paper_says():
         ({"hidden_act": "gelu"}, "hidden_act is 'gelu'"),
         ({"attention_bias": True}, "attention_bias is True"),
         ({"mlp_bias": True}, "mlp_bias is True"),
-        ({"rope_scaling": {"type": "yarn", "factor": 2}}, "rope_type is 'yarn'"),
+        ({"rope_scaling": {"type": "ntk", "factor": 2}}, "rope_type is 'ntk'"),
+        ({"rope_scaling": {"type": "yarn", "factor": 2}}, "original_max_position_embeddings"),
+        ({"rope_scaling": {**YARN, "mscale": 1.0}}, "mscale and mscale_all_dim are"),
         ({"rope_scaling": {"type": "linear"}}, "factor is missing"),
         ({"rope_parameters": {"partial_rotary_factor": 0.5}}, "partial_rotary_factor is 0.5"),
         ({"rms_norm_eps": None}, "rms_norm_eps is missing"),

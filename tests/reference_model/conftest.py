@@ -8,7 +8,16 @@ import math
 import pytest
 import torch
 
-from reference_model.config import Attention, Linear, Llama3, Mlp, ModelConfig, Norm, Rope
+from reference_model.config import (
+    Attention,
+    Linear,
+    Llama3,
+    Mlp,
+    ModelConfig,
+    Norm,
+    Rope,
+    Yarn,
+)
 
 SMALL = ModelConfig(
     vocab=40,
@@ -32,6 +41,14 @@ VARIANTS = {
     "theta": dataclasses.replace(SMALL, rope=Rope(500000.0)),
     "linear": dataclasses.replace(SMALL, rope=Rope(10000.0, Linear(4.0))),
     "llama3": dataclasses.replace(SMALL, rope=Rope(10000.0, Llama3(8.0, 1.0, 4.0, 32))),
+    "yarn": dataclasses.replace(SMALL, rope=Rope(10000.0, Yarn(16.0, 16, 4.0, 0.25))),
+    "yarn-by-weights": dataclasses.replace(
+        SMALL,
+        rope=Rope(10000.0, Yarn(8.0, 32, truncate=False, mscale=0.7, mscale_all_dim=0.4)),
+    ),
+    "yarn-of-a-factor": dataclasses.replace(
+        SMALL, rope=Rope(10000.0, Yarn(8.0, 32, attention_factor=1.25))
+    ),
     "eps": dataclasses.replace(SMALL, norm=Norm(1e-3)),
     "hidden": dataclasses.replace(SMALL, mlp=Mlp(20)),
     "vocab": dataclasses.replace(SMALL, vocab=7),

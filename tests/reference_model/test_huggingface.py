@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from conformance.formats import hf_config
-from reference_model.config import Attention, Linear, Llama3, Mlp, Norm, Rope
+from reference_model.config import Attention, Linear, Llama3, Mlp, Norm, Rope, Yarn
 from reference_model.huggingface import ConfigError, read_config, write_config
 
 LLAMA3 = {
@@ -15,6 +15,7 @@ LLAMA3 = {
     "high_freq_factor": 4.0,
     "original_max_position_embeddings": 32,
 }
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}
 ABSENT = object()
 
 
@@ -62,6 +63,20 @@ GOOD = {
         Linear(2.0),
     ),
     "llama3": ({"rope_scaling": LLAMA3}, Llama3(8.0, 1.0, 4.0, 32)),
+    "yarn as its paper has it": ({"rope_scaling": YARN}, Yarn(4.0, 64)),
+    "yarn with nulls": ({"rope_scaling": {**YARN, "attention_factor": None}}, Yarn(4.0, 64)),
+    "yarn with borders of its own": (
+        {"rope_scaling": {**YARN, "beta_fast": 8, "beta_slow": 0.5, "truncate": False}},
+        Yarn(4.0, 64, 8.0, 0.5, truncate=False),
+    ),
+    "yarn by two weights": (
+        {
+            "rope_theta": ABSENT,
+            "rope_scaling": ABSENT,
+            "rope_parameters": {**YARN, "rope_theta": 1e4, "mscale": 1, "mscale_all_dim": 0.5},
+        },
+        Yarn(4.0, 64, mscale=1.0, mscale_all_dim=0.5),
+    ),
     "default": ({"rope_scaling": {"rope_type": "default"}}, None),
     "no rope_scaling": ({"rope_scaling": ABSENT}, None),
     "version 5": (
@@ -153,7 +168,24 @@ BAD = {
     "bias as 0": ({"mlp_bias": 0}, "mlp_bias is 0; only False"),
     "heads not divisible": ({"num_key_value_heads": 3}, "3 kv_heads do not divide"),
     "head_dim unknowable": ({"head_dim": ABSENT, "hidden_size": 25}, "4 does not divide .* 25"),
-    "rope type unknown": ({"rope_scaling": {"rope_type": "yarn", "factor": 2.0}}, "'yarn'; allow"),
+    "rope type unknown": ({"rope_scaling": {"rope_type": "ntk", "factor": 2.0}}, "'ntk'; allow"),
+    "yarn without its length": (
+        {"rope_scaling": {"rope_type": "yarn", "factor": 2.0}},
+        "rope_scaling.original_max_position_embeddings is missing",
+    ),
+    "yarn of one weight": ({"rope_scaling": {**YARN, "mscale": 1.0}}, "both of the first have"),
+    "yarn of a factor and weights": (
+        {"rope_scaling": {**YARN, "attention_factor": 1.2, "mscale": 1.0, "mscale_all_dim": 1.0}},
+        "mscale 1.0, mscale_all_dim 1.0 and attention_factor 1.2; both",
+    ),
+    "yarn's borders swapped": (
+        {"rope_scaling": {**YARN, "beta_fast": 1.0, "beta_slow": 32.0}},
+        "beta_slow 32.0 and beta_fast 1.0; both have to be positive, the slow one below",
+    ),
+    "yarn truncated by a number": (
+        {"rope_scaling": {**YARN, "truncate": 1}},
+        "rope_scaling.truncate is 1; it has to be true or false",
+    ),
     "rope type no text": ({"rope_scaling": {"rope_type": ["linear"]}}, "allowed: 'default'"),
     "rope type missing": ({"rope_scaling": {"factor": 2.0}}, "rope_scaling.rope_type is missing"),
     "rope no object": ({"rope_scaling": 2.0}, "rope_scaling is 2.0; an object or null"),

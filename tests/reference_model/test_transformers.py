@@ -24,6 +24,12 @@ LLAMA3 = {
     "high_freq_factor": 4.0,
     "original_max_position_embeddings": 32,
 }
+YARN = {
+    "rope_type": "yarn",
+    "rope_theta": 10000.0,
+    "factor": 8.0,
+    "original_max_position_embeddings": 16,
+}
 VARIANTS = {
     "grouped": {},
     "multi-query": {"num_key_value_heads": 1},
@@ -33,6 +39,12 @@ VARIANTS = {
     "llama3": {"rope_parameters": LLAMA3 | {"rope_theta": 10000.0}},
     "linear": {"rope_parameters": {"rope_type": "linear", "factor": 4.0, "rope_theta": 1e4}},
     "large eps": {"rms_norm_eps": 1e-2},
+    "yarn": {"rope_parameters": YARN},
+    "yarn between pairs": {"rope_parameters": {**YARN, "truncate": False, "beta_fast": 5.0}},
+    "yarn with a given factor": {"rope_parameters": {**YARN, "attention_factor": 1.3}},
+    "yarn by two weights": {"rope_parameters": {**YARN, "mscale": 0.7, "mscale_all_dim": 0.4}},
+    "yarn of a factor of 1": {"rope_parameters": {**YARN, "factor": 1.0}},
+    "yarn without room for a ramp": {"rope_parameters": {**YARN, "beta_slow": 31.0}},
 }
 PREFIX = {"use_sliding_window": True, "sliding_window": 6, "max_window_layers": 1}
 MIXED = {**PREFIX, "layer_types": ["sliding_attention", "full_attention"]}
@@ -182,8 +194,9 @@ def test_transformers_reads_every_dialect_alike(tmp_path, name):
         ("qwen2", PREFIX),
         ("qwen3", MIXED),
         ("gemma2", GEMMA2),
+        ("llama", VARIANTS["yarn"]),
     ],
-    ids=["llama", "mistral", "qwen2", "qwen3", "gemma2"],
+    ids=["llama", "mistral", "qwen2", "qwen3", "gemma2", "yarn"],
 )
 def test_a_cache_agrees_step_by_step(tmp_path, family, options):
     save(tmp_path, options, family)
