@@ -10,14 +10,14 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from conformance.oracles.decoder import rope_frequencies
+from conformance.oracles.rope import rope_frequencies
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-    from conformance.oracles.architecture import Rope
+    from conformance.oracles.rope import Rope
 
     Array = NDArray[Any]
 
