@@ -30,6 +30,7 @@ from conformance import (
     inputs,
     items,
     kept,
+    preflight,
     proof,
     spec,
 )
@@ -137,6 +138,8 @@ class ConformanceSession:
         self.ledger = ledger
         if self.controller:
             self.folder.begin(self.report(UNFINISHED))
+            for name, found in self.subject.preflights.items():
+                print(preflight.told(name, found), file=sys.stderr)  # noqa: T201  # the same
             self.progress = Progress(list(ledger.expected), self.folder.earlier_durations())
             self._open.enter_context(self.interrupts.noted())
             if self.hermetic:  # elsewhere it is told as the user's pytest is set to

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import functools
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from conformance import models, schema, spec
+from conformance import catalogue, models, preflight, schema, spec
 from conformance.checked import CheckedModel, CheckedOperators, CheckedSampler, RememberedOracle
 from conformance.errors import (
     CandidateFault,
@@ -27,6 +27,7 @@ from conformance.records import (
     ModelRecord,
     NoiseUnit,
     Oracle,
+    Preflight,
     SamplingPolicy,
 )
 from reference_model.builds import BUILDS
@@ -57,6 +58,8 @@ class Subject:
     """Why it could not be opened, where it could not: then it has not described itself either."""
     against: Subject | None = None
     """The second candidate, where the run has two."""
+    preflights: Mapping[str, Preflight] = field(default_factory=dict)
+    """What each release was estimated to take; of the suite's own models nothing is said."""
 
     def model_records(self) -> tuple[ModelRecord, ...]:
         """Return the models as they were used; units that nobody asked for stay unmeasured."""
@@ -67,6 +70,7 @@ class Subject:
                 build=_build(model.package.built),
                 noise=model.__dict__.get("noise"),
                 answer=model.kept,
+                preflight=self.preflights.get(name),
             )
             for name, model in self.models.items()
         )
@@ -149,9 +153,30 @@ def open_subject(selection: Selection, standard: Spec, profile: Profile) -> Iter
             )
 
         subject = subject_of(selection.candidate, claims)
+        if selection.model:
+            found = _preflights(packages, subject.contract, selection.only or profile.requirements)
+            subject = dataclasses.replace(subject, preflights=found)
         if selection.against:
             subject = dataclasses.replace(subject, against=subject_of(selection.against, None))
         yield subject
+
+
+def _preflights(
+    packages: Sequence[ModelPackage], contract: Contract, requirements: Collection[str]
+) -> dict[str, Preflight]:
+    """Return what releases will take.
+
+    Raises:
+        UsageError: more than the machine has.
+    """
+    checks = [one for one in catalogue.all_checks() if one.requirement in requirements]
+    generated = sum(one.per_model and hasattr(one.function, "llm_check") for one in checks)
+    found = {
+        one.name: preflight.estimated(one, contract, requirements, generated) for one in packages
+    }
+    for name, one in found.items():
+        preflight.check(name, one)
+    return found
 
 
 def _check_number(selection: Selection, standard: Spec, profile: Profile) -> None:

@@ -121,7 +121,7 @@ class _Kin:
 
     def __init__(self, weights: Mapping[str, Array], offset: float, dtype: str) -> None:
         self._weights, self._offset = weights, offset
-        self._unit = precision.unit_roundoff(dtype)
+        self._dtype = dtype
         self._names: dict[tuple[int, ...], list[str]] = {}
         samples: dict[tuple[int, ...], list[Array]] = {}
         for name, array in weights.items():
@@ -165,7 +165,7 @@ class _Kin:
             return f"{use.name} in the build is its transpose"
         tensor = self._weights[match.tensor]
         array = use.read().T if match.turned else use.read()
-        found = [_differing(array, tensor, add, self._unit) for add in self._added(tensor)]
+        found = [_differing(array, tensor, add, self._dtype) for add in self._added(tensor)]
         count, distance = min(found)
         if count == 0:
             return ""
@@ -200,16 +200,17 @@ def _places(shape: tuple[int, ...]) -> tuple[Array, ...]:
     return np.unravel_index(flat, shape)
 
 
-def _differing(array: Array, tensor: Array, offset: float, unit: float) -> tuple[int, float]:
+def _differing(array: Array, tensor: Array, offset: float, dtype: str) -> tuple[int, float]:
     """Return how many numbers differ by more than one rounding, and the distance as a whole.
 
-    A build may have rounded each number once to its own type or to one that is narrower still
-    (``unit``), and a sum with what a norm adds once more.
+    A build may have rounded each number once to its own type or to another that is narrower still
+    (``dtype``), and a sum with what a norm adds once more.
     """
     own = precision.unit_roundoff(array.dtype.name)
-    narrow = max(own, unit)
-    narrow = narrow if narrow > precision.unit_roundoff(tensor.dtype.name) else 0.0
-    tiny = float(np.finfo(np.float16).smallest_subnormal) if narrow else 0.0
+    type_ = max(array.dtype.name, dtype, key=precision.unit_roundoff)
+    rounds = precision.unit_roundoff(type_) > precision.unit_roundoff(tensor.dtype.name)
+    narrow = precision.unit_roundoff(type_) if rounds else 0.0
+    tiny = precision.smallest_subnormal(type_) if rounds else 0.0
     count, squares, whole = 0, 0.0, 0.0
     step = max(1, _BLOCK // max(1, tensor[:1].size))
     for start in range(0, len(tensor), step):

@@ -66,7 +66,7 @@ def _head(model: Any) -> Any:
 
 
 @mutant("graph", kills=("LOGITS-001",), bug="generic")
-def graph_epsilonchanged(model: Any) -> Any:
+def graph_epsilon_changed(model: Any) -> Any:
     """The constant epsilon is a tenth of what it was."""
     mean = nodes(model, "ReduceMean")[0].output[0]
     changed(model, _reading(model, mean)[0].input[1], lambda eps: eps / 10)
