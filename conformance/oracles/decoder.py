@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from conformance.oracles.architecture import Architecture
+    from conformance.oracles.rope import Rope
 
     Array = NDArray[Any]
     Ints = NDArray[np.int64]
@@ -109,13 +110,15 @@ class Decoder:
         if self.architecture.embedding_factor != 1:
             factor = self.arithmetic.load(np.asarray(self.architecture.embedding_factor))
             x_BTD = self.arithmetic.store(x_BTD * factor)
-        rotation = self._rotation(position_ids_BT)
+        ropes = [self.architecture.rope_of(i) for i in range(self.architecture.layers)]
+        rotations = {rope: self._rotation(rope, position_ids_BT) for rope in dict.fromkeys(ropes)}
         yield x_BTD
         for i in range(self.architecture.layers):
             prefix = f"model.layers.{i}."
             normed = self._norm(f"{prefix}input_layernorm.weight", x_BTD)
             window = self.architecture.window(i)
-            attended = self._attention(f"{prefix}self_attn.", normed, mask_BT, rotation, window)
+            turned = rotations[ropes[i]]
+            attended = self._attention(f"{prefix}self_attn.", normed, mask_BT, turned, window)
             before, behind = "post_attention_layernorm", None
             if self.architecture.sandwich:
                 before, behind = "pre_feedforward_layernorm", "post_feedforward_layernorm"
@@ -165,9 +168,9 @@ class Decoder:
         activated = self.arithmetic.between("mlp", activated)
         return self._linear(f"{prefix}down_proj", self.arithmetic.store(activated * up))
 
-    def _rotation(self, position_ids_BT: Ints) -> tuple[Array, Array]:
+    def _rotation(self, rope: Rope, position_ids_BT: Ints) -> tuple[Array, Array]:
         """Return cosine and sine of each pair's angle, (B, T, R), times the attention factor."""
-        way, rope = self.arithmetic, self.architecture.rope
+        way = self.arithmetic
         each_R = rope_frequencies(rope, self.architecture.head_dim, way.phase, way.frequencies)
         angle_BTR = position_ids_BT[..., None].astype(way.phase) * each_R
         factor = each_R.dtype.type(rope.attention_factor)
