@@ -21,9 +21,10 @@ from conformance.errors import UsageError
 from conformance.oracles.architecture import Architecture
 from conformance.oracles.arithmetic import FP64, honest
 from conformance.oracles.corpus import CORPORA
-from conformance.oracles.decoder import Decoder, weight_shapes
+from conformance.oracles.decoder import Decoder
 from conformance.oracles.ensemble import MEMBERS
 from conformance.oracles.rope import Rope
+from conformance.oracles.shapes import weight_shapes
 from conformance.records import Preflight
 
 if TYPE_CHECKING:

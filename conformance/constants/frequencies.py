@@ -11,7 +11,7 @@ from conformance.constants.graph import constants, opened, readers
 from conformance.errors import NotInBuild
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -48,12 +48,12 @@ class Frequencies:
     """Of each pair, in fp64."""
 
 
-def frequencies(file: Path, pairs: int) -> list[Frequencies]:
+def frequencies(file: Path, pairs: Collection[int]) -> list[Frequencies]:
     """Return the constants whose product with positions a graph takes cosines of.
 
     Args:
         file: the ONNX graph.
-        pairs: how many pairs of a head are turned; a constant may have them twice in a row.
+        pairs: how many pairs of a head may be turned; a constant may have them twice in a row.
 
     Raises:
         NotInBuild: there is none: they are computed in the graph, or it has tables of cosines.
@@ -62,10 +62,13 @@ def frequencies(file: Path, pairs: int) -> list[Frequencies]:
     by_value, found = readers(model), []
     for name, (tensor, read) in constants(model, file.parent).items():
         size = int(np.prod(tensor.dims))
-        if size in {pairs, 2 * pairs} and _leads_to_cosine(name, by_value, _FARTHEST):
+        sizes = {*pairs, *(2 * count for count in pairs)}
+        if size > 1 and size in sizes and _leads_to_cosine(name, by_value, _FARTHEST):
             each = np.asarray(read(), dtype=np.float64).ravel()
-            if size == pairs or np.array_equal(each[:pairs], each[pairs:]):
-                found.append(Frequencies(name, each[:pairs]))
+            half = size // 2
+            twice = half in pairs and np.array_equal(each[:half], each[half:])
+            if twice or size in pairs:
+                found.append(Frequencies(name, each[:half] if twice else each))
     if not found:
         raise NotInBuild(f"no constant of {file.name} could be told to be rotary frequencies")
     return found

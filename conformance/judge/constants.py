@@ -11,7 +11,7 @@ from conformance.errors import Nonconformity
 from conformance.records import Measurement
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -54,23 +54,38 @@ def _told(differing: Mapping[str, str], compared: int) -> str:
     return "; ".join(texts) + (f"; and {more} more" if more > 0 else "")
 
 
-def same_frequencies(observed_R: Array, expected: Rotations, contract: Contract, name: str) -> None:
-    """Demand that rotary frequencies are those of the config but for the rounding of powers."""
+def same_frequencies(
+    observed_R: Array, asked: Sequence[Rotations], contract: Contract, name: str
+) -> None:
+    """Demand that rotary frequencies are the config's but for the rounding of powers.
+
+    Args:
+        observed_R: a constant of the build.
+        asked: what the config asks for; layers may differ, and the constant is one of them.
+        contract: the claimed precision.
+        name: the constant's name.
+    """
     unit = precision.unit_roundoff(contract.phase)
-    error_R = np.abs(observed_R / expected.each_R - 1) / unit
+    alike = [one for one in asked if one.each_R.size == observed_R.size]
+    nearest = min(alike, key=lambda one: float(np.nanmax(_error(observed_R, one.each_R))))
+    error_R = _error(observed_R, nearest.each_R) / unit
     worst = int(np.argmax(error_R))  # finds NaN first
     where, count = f"{name}[{worst}]", error_R.size
     measured = Measurement(
-        "frequency", float(error_R[worst]), expected.roundings, "roundings", where, count
+        "frequency", float(error_R[worst]), nearest.roundings, "roundings", where, count
     )
     evidence.record(measured)
     if not measured.observed <= measured.limit:
-        raise Nonconformity(measured, _mistaken(observed_R, expected, unit))
+        raise Nonconformity(measured, _mistaken(observed_R, nearest, unit))
+
+
+def _error(observed_R: Array, expected_R: Array) -> Array:
+    return np.asarray(np.abs(observed_R / expected_R - 1))
 
 
 def _mistaken(observed_R: Array, expected: Rotations, unit: float) -> str:
     """Return the mistake that makes just these frequencies, in words; empty where none does."""
     for text, other_R in expected.otherwise.items():
-        if np.abs(observed_R / other_R - 1).max() <= expected.roundings * unit:
+        if _error(observed_R, other_R).max() <= expected.roundings * unit:
             return text
     return ""

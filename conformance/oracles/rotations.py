@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from conformance.oracles.architecture import Architecture
     from conformance.oracles.rope import Rope
 
     Array = NDArray[Any]
@@ -37,8 +38,8 @@ class Rotations:
     """What they are with a mistake that is often made, by the mistake in words."""
 
 
-def rotations(rope: Rope, head_dim: int) -> Rotations:
-    """Return the frequencies that a config asks for.
+def rotations(architecture: Architecture) -> list[Rotations]:
+    """Return the frequencies that the layers of a model turn by, each once; none where none turn.
 
     They are powers of the base: an exponent that is rounded once, by u of itself, moves the power
     by u ln(base) of itself, and the quotient that the exponent is may be off by as much again.
@@ -46,6 +47,11 @@ def rotations(rope: Rope, head_dim: int) -> Rotations:
     frequency with a ``factor``-th of itself by a weight between 0 and 1 that is off by eight
     roundings of 1, and so by eight times the factor where nearly all is scaled.
     """
+    ropes = map(architecture.rope_of, range(architecture.layers))
+    return [_of(rope, architecture.head_dim) for rope in dict.fromkeys(ropes) if rope is not None]
+
+
+def _of(rope: Rope, head_dim: int) -> Rotations:
     plain = dataclasses.replace(rope, kind="default", factor=1.0)
     mistakes = {
         f"the scaling {rope.kind!r} is lost": plain,
