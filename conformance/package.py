@@ -218,7 +218,7 @@ def _checked(
     told = [f"{what}: {_first(names)}" for what, names in lists if names]
     if told:
         raise PackageError(f"{folder}: the tensors are not those of {CONFIG}: {'; '.join(told)}")
-    if config["tie_word_embeddings"] and "lm_head.weight" in places:
+    if hf_config.is_tied(config) and "lm_head.weight" in places:
         _check_tied(folder, places)
     return {name: places[name] for name in expected}
 
@@ -229,7 +229,7 @@ def _first(names: list[str]) -> str:
 
 
 def _is_tolerated(name: str, config: Mapping[str, Any]) -> bool:
-    tied_head = name == "lm_head.weight" and bool(config["tie_word_embeddings"])
+    tied_head = name == "lm_head.weight" and hf_config.is_tied(config)
     return tied_head or name.endswith(".rotary_emb.inv_freq")
 
 

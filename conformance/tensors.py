@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from conformance.formats.hf_config import head_dim
+from conformance.formats.hf_config import head_dim, is_tied
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,18 +34,23 @@ def expected_shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
         layer[f"{name}.weight"] = shape
         if name.split(".")[1] in biased:
             layer[f"{name}.bias"] = shape[:1]
-        if name == "self_attn.o_proj" and config["model_type"] == "qwen3":
+        if name == "self_attn.o_proj" and config["model_type"] in _HEAD_NORMS:
             layer |= {f"self_attn.{one}_norm.weight": (k,) for one in "qk"}
     layer["post_attention_layernorm.weight"] = (d,)
-    if config["model_type"] == "gemma2":
+    if config["model_type"] in _SANDWICHES:
         layer |= {f"{one}_feedforward_layernorm.weight": (d,) for one in ("pre", "post")}
     shapes: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (v, d)}
     for i in range(config["num_hidden_layers"]):
         shapes |= {f"model.layers.{i}.{name}": shape for name, shape in layer.items()}
     shapes["model.norm.weight"] = (d,)
-    if not config["tie_word_embeddings"]:
+    if not is_tied(config):
         shapes["lm_head.weight"] = (v, d)
     return shapes
+
+
+_HEAD_NORMS = ("qwen3", "gemma3_text")
+_SANDWICHES = ("gemma2", "gemma3_text")
+"""Types of models that normalise queries and keys, and what is added to the stream."""
 
 
 def _biased(config: Mapping[str, Any]) -> set[str]:

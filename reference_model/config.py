@@ -149,6 +149,15 @@ class ModelConfig:
     """What embeddings are multiplied by, rounded to their type: the root of ``dim`` for Gemma."""
     logit_softcap: float | None = None
     """Where logits are bent to, cap tanh(x / cap) (Gemma Team 2024, section 2)."""
+    local_rope: Rope | None = None
+    """How layers with a window turn queries and keys, where the others' ``rope`` is not theirs:
+    near positions need no scaling and no large base (Gemma Team 2025, section 2)."""
+
+    def rope_of(self, layer: int) -> Rope:
+        """Return how a layer turns queries and keys."""
+        if self.local_rope is None or self.attention.window_of(layer) is None:
+            return self.rope
+        return self.local_rope
 
 
 def validate(config: ModelConfig) -> None:
@@ -188,7 +197,13 @@ def validate(config: ModelConfig) -> None:
     ):
         _require(number is None or _positive(number), f"{name} is {number}; it has to be positive")
     _require(_positive(config.norm.eps), f"norm.eps is {config.norm.eps}; it has to be positive")
-    _validate_rope(config.rope)
+    _require(
+        config.local_rope is None or attention.window is not None,
+        "local_rope is that of layers with a window, and no layer has one",
+    )
+    for name, rope in (("rope", config.rope), ("local_rope", config.local_rope)):
+        if rope is not None:
+            _validate_rope(rope, name)
 
 
 def _validate_windows(attention: Attention, layers: int) -> None:
@@ -211,50 +226,50 @@ def _validate_windows(attention: Attention, layers: int) -> None:
     )
 
 
-def _validate_rope(rope: Rope) -> None:
+def _validate_rope(rope: Rope, name: str) -> None:
     theta, scaling = rope.theta, rope.scaling
     _require(
-        _positive(theta) and theta > 1, f"rope.theta is {theta}; it has to be finite and above 1"
+        _positive(theta) and theta > 1, f"{name}.theta is {theta}; it has to be finite and above 1"
     )
     if scaling is None:
         return
     _require(
         _positive(scaling.factor) and scaling.factor >= 1,
-        f"rope.scaling.factor is {scaling.factor}; it has to be finite and at least 1",
+        f"{name}.scaling.factor is {scaling.factor}; it has to be finite and at least 1",
     )
     if isinstance(scaling, Llama3):
         low, high = scaling.low_freq_factor, scaling.high_freq_factor
         _require(
             _positive(low) and _positive(high) and low < high,
-            f"rope.scaling has low_freq_factor {low} and high_freq_factor {high}; both have to be "
-            "positive, the low one below the high one",
+            f"{name}.scaling has low_freq_factor {low} and high_freq_factor {high}; both have to "
+            "be positive, the low one below the high one",
         )
     if isinstance(scaling, Yarn):
-        _validate_yarn(scaling)
+        _validate_yarn(scaling, name)
     if isinstance(scaling, Llama3 | Yarn):
         positions = scaling.original_max_positions
         _require(
             positions >= 1,
-            f"rope.scaling.original_max_positions is {positions}; it has to be at least 1",
+            f"{name}.scaling.original_max_positions is {positions}; it has to be at least 1",
         )
 
 
-def _validate_yarn(scaling: Yarn) -> None:
+def _validate_yarn(scaling: Yarn, name: str) -> None:
     slow, fast = scaling.beta_slow, scaling.beta_fast
     _require(
         _positive(slow) and _positive(fast) and slow < fast,
-        f"rope.scaling has beta_slow {slow} and beta_fast {fast}; both have to be positive, the "
+        f"{name}.scaling has beta_slow {slow} and beta_fast {fast}; both have to be positive, the "
         "slow one below the fast one",
     )
     given = scaling.attention_factor
     _require(
         given is None or _positive(given),
-        f"rope.scaling.attention_factor is {given}; it has to be positive",
+        f"{name}.scaling.attention_factor is {given}; it has to be positive",
     )
     weights = scaling.mscale, scaling.mscale_all_dim
     _require(
         weights == (None, None) or (given is None and all(w and _positive(w) for w in weights)),
-        f"rope.scaling has mscale {weights[0]}, mscale_all_dim {weights[1]} and attention_factor "
+        f"{name}.scaling has mscale {weights[0]}, mscale_all_dim {weights[1]} and attention_factor "
         f"{given}; both of the first have to be positive and the last absent, or both absent",
     )
 

@@ -49,11 +49,11 @@ class FusedDecoder(nn.Module):
         trunk = self.decoder.model
         x_BTD = self.decoder.embed(input_ids_BT)
         allowed_B1TS = visible_keys(attention_mask_BS, input_ids_BT.shape[1])
-        phases = trunk.layers[0].self_attn.rotary.phases(position_ids_BT, x_BTD.dtype)
+        phases = trunk.phases(position_ids_BT, x_BTD.dtype)
         longer, seen = [], {}
         for i, (block, past) in enumerate(zip(trunk.layers, cache, strict=True)):
             seen_B1TS = keys_of_layer(self.config.attention, i, allowed_B1TS)
-            x_BTD, layer_cache = run_block(block, x_BTD, seen_B1TS, phases, past)
+            x_BTD, layer_cache = run_block(block, x_BTD, seen_B1TS, phases[i], past)
             longer.append(layer_cache)
             seen[f"layer.{i}"] = x_BTD
         logits_BTV = self.decoder.head(normalised(trunk.norm, x_BTD))

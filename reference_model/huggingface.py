@@ -18,7 +18,7 @@ from reference_model.config import Attention, Mlp, ModelConfig, Norm, validate
 from reference_model.errors import ConfigError
 from reference_model.families import FAMILIES, family_of, read_attention
 from reference_model.json_values import check_value
-from reference_model.rope_keys import read_rope, write_scaling
+from reference_model.rope_keys import write_rope
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,10 +53,10 @@ def read_config(document: Mapping[str, Any]) -> ModelConfig:
             head_dim=_head_dim(document, dim, heads),
             **read_attention(family, document),
         ),
-        rope=read_rope(document),
+        **family.read_rope(document),
         norm=Norm(json_values.number(document, "rms_norm_eps"), **family.norm),
         mlp=Mlp(json_values.integer(document, "intermediate_size"), family.activation[2]),
-        tied=json_values.boolean(document, "tie_word_embeddings"),
+        tied=_tied(document, family),
         max_positions=json_values.integer(document, "max_position_embeddings"),
         **family.read_model(document),
     )
@@ -106,12 +106,11 @@ def write_config(
         "eos_token_id": None,
         **family.write(config),
     }
-    theta, scaling = {"rope_theta": config.rope.theta}, write_scaling(config.rope)
+    document |= write_rope(config, dialect)
     if dialect != 5:
-        document |= theta | {"rope_scaling": scaling or None, "torch_dtype": dtype}
+        document["torch_dtype"] = dtype
     if dialect != 4:
-        plain = scaling or {"rope_type": "default"}
-        document |= {"rope_parameters": plain | theta, "dtype": dtype}
+        document["dtype"] = dtype
     return document
 
 
@@ -157,6 +156,12 @@ def _check_keys(document: Mapping[str, Any], family: Family) -> None:
                 f"config.json: key {key!r} (value {value!r}) is not understood, so what the model "
                 "computes is not known; remove the key if it changes nothing"
             )
+
+
+def _tied(document: Mapping[str, Any], family: Family) -> bool:
+    if "tie_word_embeddings" not in document and family.tied is not None:
+        return family.tied
+    return json_values.boolean(document, "tie_word_embeddings")
 
 
 def _head_dim(document: Mapping[str, Any], dim: int, heads: int) -> int:

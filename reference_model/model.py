@@ -117,7 +117,7 @@ class Rotary(nn.Module):
 class Attention(nn.Module):
     """Causal self-attention with shared key/value heads (Ainslie et al. 2023, section 2.2)."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
         self.shape = config.attention
         queries = self.shape.heads * self.shape.head_dim
@@ -128,7 +128,8 @@ class Attention(nn.Module):
         self.v_proj = nn.Linear(config.dim, keys, bias=bias)
         self.o_proj = nn.Linear(queries, config.dim, bias=False)
         self.q_norm, self.k_norm = head_norm(config), head_norm(config)
-        self.rotary = Rotary(config.rope, self.shape.head_dim)
+        self.rope = config.rope_of(layer)
+        self.rotary = Rotary(self.rope, self.shape.head_dim)
 
     def forward(
         self,
@@ -225,11 +226,11 @@ class Block(nn.Module):
     With ``post_norms`` each is normalised behind, too (Gemma Team 2024, section 2).
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
         self.sandwich = config.post_norms
         self.input_layernorm = RMSNorm(config.dim, config.norm)
-        self.self_attn = Attention(config)
+        self.self_attn = Attention(config, layer)
         self.post_attention_layernorm = RMSNorm(config.dim, config.norm)
         if self.sandwich:
             self.pre_feedforward_layernorm = RMSNorm(config.dim, config.norm)
@@ -262,8 +263,18 @@ class Trunk(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.embed_tokens = nn.Embedding(config.vocab, config.dim)
-        self.layers = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.layers = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
         self.norm = RMSNorm(config.dim, config.norm)
+
+    def phases(
+        self, position_ids_BT: Tensor, dtype: torch.dtype
+    ) -> tuple[tuple[Tensor, Tensor], ...]:
+        """Return the cosines and sines of every layer, those of layers that turn alike once."""
+        found: dict[Rope, tuple[Tensor, Tensor]] = {}
+        for attention in (block.self_attn for block in self.layers):
+            if attention.rope not in found:
+                found[attention.rope] = attention.rotary.phases(position_ids_BT, dtype)
+        return tuple(found[block.self_attn.rope] for block in self.layers)
 
 
 class Decoder(nn.Module):
@@ -300,13 +311,13 @@ class Decoder(nn.Module):
         """
         x_BTD = self.embed(input_ids_BT)
         allowed_B1TS = allowed_keys(attention_mask_BS, input_ids_BT.shape[1])
-        phases = self.model.layers[0].self_attn.rotary.phases(position_ids_BT, x_BTD.dtype)
+        phases = self.model.phases(position_ids_BT, x_BTD.dtype)
         seen = {"embedding": x_BTD}
         longer = []
         for i, block in enumerate(self.model.layers):
             past = None if cache is None else cache[i]
             seen_B1TS = keys_of_layer(self.config.attention, i, allowed_B1TS)
-            attention_BTD, mlp_BTD, layer_cache = block(x_BTD, seen_B1TS, phases, past)
+            attention_BTD, mlp_BTD, layer_cache = block(x_BTD, seen_B1TS, phases[i], past)
             x_BTD = x_BTD + attention_BTD + mlp_BTD
             longer.append(layer_cache)
             seen |= {f"layer.{i}.attention": attention_BTD, f"layer.{i}.mlp": mlp_BTD}

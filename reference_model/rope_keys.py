@@ -16,23 +16,84 @@ from reference_model.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from reference_model.config import Scaling
+    from reference_model.config import ModelConfig, Scaling
 
+SLIDING, FULL = "sliding_attention", "full_attention"
+"""The two words of ``layer_types``, by which Gemma 3's rotary parameters are kept, too."""
 _COMMON = {"type", "rope_type", "rope_theta", "partial_rotary_factor"}
 
 
-def read_rope(document: Mapping[str, Any]) -> Rope:
+def read_rope(document: Mapping[str, Any]) -> dict[str, Any]:
     """Read the rotary parameters from wherever they stand; several places have to agree.
+
+    Returns:
+        The field ``rope`` of ``ModelConfig``.
 
     Raises:
         ConfigError: they do not, or one is missing, unknown or of a value that is not understood.
     """
+    parts = {place: document.get(place) for place in ("rope_scaling", "rope_parameters")}
+    return {"rope": _read(document, "rope_theta", parts)}
+
+
+def read_ropes(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Read those of layers that see everything and of layers with a window, Gemma 3's.
+
+    transformers 5 keeps both in ``rope_parameters``, by the kind of layer. Before that the latter
+    had ``rope_local_base_freq`` and no scaling, whatever ``rope_scaling`` says.
+
+    Returns:
+        The fields ``rope`` and ``local_rope`` of ``ModelConfig``.
+
+    Raises:
+        ConfigError: as for ``read_rope``.
+    """
+    nested = document.get("rope_parameters")
+    if nested is not None and not (isinstance(nested, dict) and set(nested) == {SLIDING, FULL}):
+        raise ConfigError(
+            f"config.json: rope_parameters is {nested!r}; it has to be an object of {SLIDING} and "
+            f"{FULL}"
+        )
+    by_kind = {kind: (nested or {}).get(kind) for kind in (SLIDING, FULL)}
+    full = {"rope_scaling": document.get("rope_scaling"), _place(FULL): by_kind[FULL]}
+    local = {_place(SLIDING): by_kind[SLIDING]}
+    return {
+        "rope": _read(document, "rope_theta", full),
+        "local_rope": _read(document, "rope_local_base_freq", local),
+    }
+
+
+def write_rope(config: ModelConfig, dialect: int | None) -> dict[str, Any]:
+    """Return the rotary keys of a dialect, 4 or 5, or of both."""
+    rope, local = config.rope, config.local_rope
+    document: dict[str, Any] = {}
+    if dialect != 5:
+        document |= {"rope_theta": rope.theta, "rope_scaling": _written(rope) or None}
+        if local is not None:
+            document["rope_local_base_freq"] = local.theta
+    if dialect != 4:
+        parameters = _parameters(rope)
+        if local is not None:
+            parameters = {FULL: parameters, SLIDING: _parameters(local)}
+        document["rope_parameters"] = parameters
+    return document
+
+
+def _place(kind: str) -> str:
+    return f"rope_parameters.{kind}"
+
+
+def _parameters(rope: Rope) -> dict[str, Any]:
+    return (_written(rope) or {"rope_type": "default"}) | {"rope_theta": rope.theta}
+
+
+def _read(document: Mapping[str, Any], base: str, parts: Mapping[str, Any]) -> Rope:
+    """Read a base, from its key at the top or from the parts, and a scaling from the parts."""
     thetas: dict[str, float] = {}
     scalings: dict[str, Scaling | None] = {}
-    if document.get("rope_theta") is not None:
-        thetas["rope_theta"] = json_values.number(document, "rope_theta")
-    for place in ("rope_scaling", "rope_parameters"):
-        part = document.get(place)
+    if document.get(base) is not None:
+        thetas[base] = json_values.number(document, base)
+    for place, part in parts.items():
         if part is None:
             continue
         if not isinstance(part, dict):
@@ -42,15 +103,15 @@ def read_rope(document: Mapping[str, Any]) -> Rope:
         scalings[place] = _scaling(part, place)
     if not thetas:
         raise ConfigError(
-            "config.json: rope_theta is missing; give it there or in rope_parameters (a default "
-            "is not assumed)"
+            f"config.json: {base} is missing; give it there or in rope_parameters (a default is "
+            "not assumed)"
         )
     _agree(thetas)
     _agree(scalings)
     return Rope(next(iter(thetas.values())), next(iter(scalings.values()), None))
 
 
-def write_scaling(rope: Rope) -> dict[str, Any]:
+def _written(rope: Rope) -> dict[str, Any]:
     """Return the keys of a scaling, its type among them; none where there is no scaling."""
     scaling = rope.scaling
     match scaling:
@@ -90,18 +151,18 @@ def _scaling(part: Mapping[str, Any], place: str) -> Scaling | None:
     factor = json_values.number(part, "factor", place)
     if kind == "linear":
         return Linear(factor)
-    positions = json_values.integer(part, "original_max_position_embeddings", place)
     if kind == "yarn":
-        return _yarn(part, place, factor, positions)
+        return _yarn(part, place, factor)
     return Llama3(
         factor=factor,
         low_freq_factor=json_values.number(part, "low_freq_factor", place),
         high_freq_factor=json_values.number(part, "high_freq_factor", place),
-        original_max_positions=positions,
+        original_max_positions=json_values.integer(part, "original_max_position_embeddings", place),
     )
 
 
-def _yarn(part: Mapping[str, Any], place: str, factor: float, positions: int) -> Yarn:
+def _yarn(part: Mapping[str, Any], place: str, factor: float) -> Yarn:
+    positions = json_values.integer(part, "original_max_position_embeddings", place)
     given = {key for key in keys.ROPE_OPTIONS["yarn"] if part.get(key) is not None}
     options: dict[str, Any] = {
         key: json_values.number(part, key, place) for key in given - {"truncate"}

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from reference_model import planted, trained
-from reference_model.config import Attention, Llama3, Mlp, ModelConfig, Norm, Rope, Yarn
+from reference_model.config import Attention, Linear, Llama3, Mlp, ModelConfig, Norm, Rope, Yarn
 from reference_model.weights import Design, make_weights
 
 if TYPE_CHECKING:
@@ -202,6 +202,37 @@ _GEMMA2 = SuiteModel(
     design=Design(embedding=0.005, block=0.1),
 )
 
+_GEMMA3 = SuiteModel(
+    name="gemma3-local",
+    summary="windowed layers turn by a base of their own, the others' is scaled; normalised heads",
+    config=ModelConfig(
+        vocab=512,
+        dim=96,
+        layers=3,
+        attention=Attention(
+            heads=4,
+            kv_heads=2,
+            head_dim=32,
+            window=9,
+            full_layers=frozenset({2}),
+            qk_norm=True,
+            query_scalar=24,
+        ),
+        rope=Rope(theta=1000000.0, scaling=Linear(8.0)),
+        norm=Norm(eps=1e-6, offset=1.0, wide=True),
+        mlp=Mlp(hidden=256, activation="gelu_tanh"),
+        tied=True,
+        max_positions=4096,
+        post_norms=True,
+        embedding_scale=math.sqrt(96),
+        local_rope=Rope(theta=10000.0),
+    ),
+    seed=9,
+    digest="37708ba0f1c3a544174bc013d3526810a1b74c9d61365feb486b08d46ae96b0a",
+    # Blocks outweigh the scaled embedding, or each token would predict itself.
+    design=Design(embedding=0.005, block=0.1),
+)
+
 _YARN = SuiteModel(
     name="llama-yarn",
     summary="frequencies and scores scaled by YaRN to sixteen times an original 64 positions",
@@ -271,6 +302,7 @@ MODELS: Mapping[str, SuiteModel] = MappingProxyType(
             _QWEN2,
             _QWEN3,
             _GEMMA2,
+            _GEMMA3,
             _YARN,
             _LONG,
             _LONGEST,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from conformance.errors import Unsupported
-from conformance.formats.hf_config import head_dim, window_of
+from conformance.formats.hf_config import head_dim, is_tied, window_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,7 +68,7 @@ def read(package: ModelPackage) -> Llama:
         kv_heads=config["num_key_value_heads"],
         head_dim=head_dim(config),
         epsilon=config["rms_norm_eps"],
-        tied=config["tie_word_embeddings"],
+        tied=is_tied(config),
         windows=tuple(window_of(config, i) or ALL_KEYS for i in range(layers)),
         phases={"dim": head_dim(config), **_phases(config)},
     )

@@ -52,6 +52,22 @@ _FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "cache_implementation",
         ),
     ),
+    "gemma3_text": (
+        "Gemma3ForCausalLM",
+        (
+            "sliding_window",
+            "layer_types",
+            "sliding_window_pattern",
+            "_sliding_window_pattern",
+            "rope_local_base_freq",
+            "hidden_activation",
+            "query_pre_attn_scalar",
+            "attn_logit_softcapping",
+            "final_logit_softcapping",
+            "use_bidirectional_attention",
+            "cache_implementation",
+        ),
+    ),
 }
 """By type of model: its class, and the keys that it has beside a Llama's."""
 _OWN_KEYS = tuple(dict.fromkeys(key for _, keys in _FAMILIES.values() for key in keys))
@@ -68,6 +84,12 @@ _NEEDED: Mapping[str, tuple[str, ...]] = {
         "sliding_window",
         "head_dim",
     ),
+    "gemma3_text": (
+        "hidden_activation",
+        "query_pre_attn_scalar",
+        "sliding_window",
+        "head_dim",
+    ),
 }
 """By type of model: keys for which readers would assume a value of their own."""
 _NULL_IS_NONE: Mapping[str, tuple[str, ...]] = {
@@ -75,7 +97,8 @@ _NULL_IS_NONE: Mapping[str, tuple[str, ...]] = {
     "gemma2": ("attn_logit_softcapping", "final_logit_softcapping"),
 }
 """By type of model: needed keys that may be null, which then means that there is none."""
-_SLIDES = "sliding_attention"
+_SLIDES, _FULL = "sliding_attention", "full_attention"
+_GEMMAS = ("gemma2", "gemma3_text")
 _GELU = "gelu_pytorch_tanh"
 _LLAMA3 = {
     "factor",
@@ -126,6 +149,12 @@ def unknown_family(document: Any) -> str:
     )
 
 
+def is_tied(document: Mapping[str, Any]) -> bool:
+    """Return whether the embedding is the output head; of a Gemma that says nothing, it is."""
+    tied: bool = document.get("tie_word_embeddings", document["model_type"] in _GEMMAS)
+    return tied
+
+
 def window_of(document: Mapping[str, Any], layer: int) -> int | None:
     """Return how many keys a query of a layer sees, itself among them; None for all."""
     window: int | None = document.get("sliding_window")
@@ -136,7 +165,8 @@ def window_of(document: Mapping[str, Any], layer: int) -> int | None:
         return window if kinds[layer] == _SLIDES else None
     if kind in ("qwen2", "qwen3"):
         return window if layer >= document["max_window_layers"] else None
-    return window if kind != "gemma2" or layer % 2 == 0 else None
+    every = document["sliding_window_pattern"] if kind == "gemma3_text" else 2
+    return window if kind not in _GEMMAS or (layer + 1) % every else None
 
 
 def _check_family(document: Mapping[str, Any]) -> None:
@@ -157,7 +187,13 @@ def _check_family(document: Mapping[str, Any]) -> None:
         if document.get(key) is None and not may_be_null:
             detail = f"has no {key}, without which readers of a {kind} assume a value"
             raise FormatError("L3-KEY-MISSING", detail)
-    if kind == "gemma2" and document.get("hidden_act", _GELU) != _GELU:
+    if kind not in _GEMMAS and document.get("tie_word_embeddings") is None:
+        detail = "has no tie_word_embeddings, which of a Gemma alone is true where it is absent"
+        raise FormatError("L3-KEY-MISSING", detail)
+    if kind == "gemma3_text" and document.get("attn_logit_softcapping") is not None:
+        detail = "is a number, but a Gemma 3 does not cap its scores: readers ignore it, or do not"
+        raise FormatError("L3-FAMILY-KEY", detail, "/attn_logit_softcapping")
+    if kind in _GEMMAS and document.get("hidden_act", _GELU) != _GELU:
         detail = f"is no {_GELU}, which hidden_activation is"
         raise FormatError("L3-ACTIVATION", detail, "/hidden_act")
 
@@ -166,14 +202,26 @@ def _check_windows(document: Mapping[str, Any]) -> None:
     """Demand that which layers have which window is written; ``layer_types`` counts where it is."""
     kinds, used = document.get("layer_types"), document.get("use_sliding_window")
     _check_kinds(kinds, document["num_hidden_layers"], slides=used is not False)
-    if document["model_type"] == "gemma2" and kinds is not None and _SLIDES not in kinds:
-        detail = f"names no layer {_SLIDES}; a gemma2 is understood with some"
+    kind = document["model_type"]
+    if kind in _GEMMAS and kinds is not None and _SLIDES not in kinds:
+        detail = f"names no layer {_SLIDES}; a {kind} is understood with some"
         raise FormatError("L3-LAYER-TYPES", detail, "/layer_types")
+    if kind == "gemma3_text" and kinds is None:
+        _check_pattern(document.get("sliding_window_pattern"))
     limits = "layer_types" if kinds is not None else "max_window_layers"
     lacking = [key for key in ("sliding_window", limits) if document.get(key) is None]
     if used and lacking:
         detail = f"uses a window, and has no {lacking[0]}; readers would assume a value"
         raise FormatError("L3-WINDOW-MISSING", detail)
+
+
+def _check_pattern(pattern: int | None) -> None:
+    if pattern is None:
+        detail = "has neither layer_types nor sliding_window_pattern; readers would assume 6"
+        raise FormatError("L3-WINDOW-MISSING", detail)
+    if pattern == 1:
+        detail = f"is 1, so that no layer is {_SLIDES}; a gemma3_text is understood with some"
+        raise FormatError("L3-LAYER-TYPES", detail, "/sliding_window_pattern")
 
 
 def _check_kinds(kinds: list[str] | None, layers: int, *, slides: bool) -> None:
@@ -212,19 +260,39 @@ def _check_heads(document: Mapping[str, Any]) -> None:
 
 
 def _check_rope(document: Mapping[str, Any]) -> None:
+    parts = {f"/{key}": document.get(key) for key in ("rope_scaling", "rope_parameters")}
+    nested = [key for key in (_FULL, _SLIDES) if key in (parts["/rope_parameters"] or {})]
+    if document["model_type"] != "gemma3_text":
+        if nested:
+            detail = "tells kinds of layers apart, which a gemma3_text alone does"
+            raise FormatError("L3-ROPE-KEYS", detail, f"/rope_parameters/{nested[0]}")
+        _check_base(document, "rope_theta", parts)
+        return
+    parameters = parts.pop("/rope_parameters")
+    if parameters is not None and set(parameters) != {_FULL, _SLIDES}:
+        detail = f"has {', '.join(parameters)}; of a gemma3_text it has {_FULL} and {_SLIDES}"
+        raise FormatError("L3-ROPE-KEYS", detail, "/rope_parameters")
+    full, local = ((parameters or {}).get(kind) for kind in (_FULL, _SLIDES))
+    _check_base(document, "rope_theta", {**parts, f"/rope_parameters/{_FULL}": full})
+    _check_base(document, "rope_local_base_freq", {f"/rope_parameters/{_SLIDES}": local})
+
+
+def _check_base(
+    document: Mapping[str, Any], base: str, parts: Mapping[str, Mapping[str, Any] | None]
+) -> None:
+    """Demand one base, at the top or in a part, and one scaling, in one part or in all alike."""
     thetas, scalings = {}, {}
-    if document.get("rope_theta") is not None:
-        thetas["/rope_theta"] = document["rope_theta"]
-    for key in ("rope_scaling", "rope_parameters"):
-        part = document.get(key)
+    if document.get(base) is not None:
+        thetas[f"/{base}"] = document[base]
+    for place, part in parts.items():
         if part is None:
             continue
         if "rope_theta" in part:
-            thetas[f"/{key}/rope_theta"] = part["rope_theta"]
-        scalings[f"/{key}"] = _scaling(part, f"/{key}")
+            thetas[f"{place}/rope_theta"] = part["rope_theta"]
+        scalings[place] = _scaling(part, place)
     if not thetas:
         detail = (
-            "has no rope_theta, neither at the top nor in rope_parameters; readers would assume "
+            f"has no {base}, neither at the top nor in rope_parameters; readers would assume "
             "10000. Write the base with which the model was trained"
         )
         raise FormatError("L3-ROPE-THETA-MISSING", detail)

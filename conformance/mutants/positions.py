@@ -24,6 +24,10 @@ def _rope(config: Any, **changes: Any) -> Any:
     return dataclasses.replace(config, rope=dataclasses.replace(config.rope, **changes))
 
 
+def _is_llama3(scaling: Any) -> bool:
+    return hasattr(scaling, "low_freq_factor")
+
+
 def _turned(rotary: Any, angle_BTI: Any) -> tuple[Any, Any]:
     """Return the phases of angles, as ``Rotary.phases`` does."""
     parts = angle_BTI.cos().unsqueeze(1), angle_BTI.sin().unsqueeze(1)
@@ -101,7 +105,7 @@ def scaling_of_every_frequency(_: Honest, frequency: float, scaling: Any) -> flo
 @mutant("scaled_frequency", kills=("LOGITS-001", "LOGITS-002", "ROPE-003"), bug="generic")
 def scaling_borders_swapped(honest: Honest, frequency: float, scaling: Any) -> Any:
     """The low and the high frequency factor of Llama 3's scaling are swapped."""
-    if scaling is None:
+    if not _is_llama3(scaling):
         return honest(frequency, scaling)
     low, high = scaling.low_freq_factor, scaling.high_freq_factor
     swapped = dataclasses.replace(scaling, low_freq_factor=high, high_freq_factor=low)
@@ -121,7 +125,7 @@ def scaling_factor_inverted(honest: Honest, frequency: float, scaling: Any) -> A
 )
 def scaling_length_ignored(honest: Honest, frequency: float, scaling: Any) -> Any:
     """Llama 3's scaling takes 8192 for the original context, whatever the checkpoint says."""
-    if scaling is None:
+    if not _is_llama3(scaling):
         return honest(frequency, scaling)
     return honest(frequency, dataclasses.replace(scaling, original_max_positions=8192))
 

@@ -55,10 +55,17 @@ class Architecture:
     score_cap: float | None = None
     """Where scores, and likewise logits, are bent to: cap tanh(x / cap)."""
     logit_cap: float | None = None
+    local_rope: Rope | None = None
+    """How layers with a window turn queries and keys, where they have a rotation of their own."""
 
     def window(self, layer: int) -> int | None:
         """Return how many keys a query of a layer sees; None for all."""
         return self.windows[layer] if self.windows else None
+
+    def rope_of(self, layer: int) -> Rope:
+        """Return how a layer turns queries and keys."""
+        own = self.local_rope if self.window(layer) is not None else None
+        return own or self.rope
 
     @staticmethod
     def from_config(config: Mapping[str, Any]) -> Architecture:
@@ -83,8 +90,8 @@ class Architecture:
             head_dim=_or_default(config, "head_dim", dim // heads),
             hidden=int(_need(config, "intermediate_size")),
             epsilon=float(_need(config, "rms_norm_eps")),
-            tied=bool(config.get("tie_word_embeddings", False)),
-            rope=read_rope(config),
+            tied=bool(config.get("tie_word_embeddings", config["model_type"] in _TIED)),
+            rope=read_rope(_of_kind(config, "full_attention")),
             max_positions=int(_need(config, "max_position_embeddings")),
             **_FAMILIES[config["model_type"]](config),
         )
@@ -128,6 +135,41 @@ def _gemma2(config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _gemma3(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Read Gemma 3, arXiv:2503.19786, section 2.
+
+    Normalised heads stand for caps of scores, five layers with windows for each without, and the
+    two kinds turn by bases of their own, of which that of the windows is never scaled.
+    """
+    layers, kinds = range(int(config["num_hidden_layers"])), config.get("layer_types")
+    if kinds is None:
+        every = int(_need(config, "sliding_window_pattern"))
+        kinds = [
+            "full_attention" if i % every == every - 1 else "sliding_attention" for i in layers
+        ]
+    local = _of_kind(config, "sliding_attention")
+    if "rope_parameters" not in local:  # before transformers 5
+        local = {"rope_theta": _need(config, "rope_local_base_freq")}
+    caps = {"attn_logit_softcapping": None, "final_logit_softcapping": None}
+    read = _gemma2({**caps, **config, "layer_types": kinds})
+    if read["score_cap"] is not None:
+        raise PackageError("attn_logit_softcapping is a number; a Gemma 3 does not cap its scores")
+    return {**read, "head_norms": True, "local_rope": read_rope(local)}
+
+
+def _of_kind(config: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """Return a config with the rotary parameters of one kind of layers, where it tells kinds apart.
+
+    Only Gemma 3 does, in the keys of transformers 5.
+    """
+    nested = config.get("rope_parameters") or {}
+    if config["model_type"] != "gemma3_text" or not nested:
+        return dict(config)
+    if set(nested) != {"full_attention", "sliding_attention"}:
+        raise PackageError(f"rope_parameters has {sorted(nested)}; it names both kinds of layers")
+    return {**config, "rope_parameters": nested[kind]}
+
+
 def _cap(config: Mapping[str, Any], key: str) -> float | None:
     if key not in config:
         raise PackageError(f"{key} is missing; where there is none it is null")
@@ -159,12 +201,16 @@ _FAMILIES: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "qwen2": _qwen2,
     "qwen3": _qwen3,
     "gemma2": _gemma2,
+    "gemma3_text": _gemma3,
 }
 """What each type of model has beside a Llama, by the fields of ``Architecture``."""
 _ACTIVATIONS: Mapping[str, tuple[str, str]] = {
     "gemma2": ("hidden_activation", "gelu_pytorch_tanh"),
+    "gemma3_text": ("hidden_activation", "gelu_pytorch_tanh"),
 }
 """Where a type of model does not have SiLU: the key of its activation, and what is computed."""
+_TIED = ("gemma2", "gemma3_text")
+"""Types of models whose head is the embedding where nothing is said; their releases say nothing."""
 _ONLY: Mapping[str, tuple[Any, ...]] = {
     "attention_bias": (False, None),
     "mlp_bias": (False, None),

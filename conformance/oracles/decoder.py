@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from conformance.oracles.architecture import Architecture
+    from conformance.oracles.rope import Rope
 
     Array = NDArray[Any]
     Ints = NDArray[np.int64]
@@ -132,17 +133,18 @@ class Decoder:
         if self.architecture.embedding_factor != 1:
             factor = self.arithmetic.load(np.asarray(self.architecture.embedding_factor))
             x_BTD = self.arithmetic.store(x_BTD * factor)
-        rotation = self._rotation(position_ids_BT)
+        ropes = [self.architecture.rope_of(i) for i in range(self.architecture.layers)]
+        rotations = {rope: self._rotation(rope, position_ids_BT) for rope in dict.fromkeys(ropes)}
         yield x_BTD
         every_T = np.arange(ids_BT.shape[1])
         for i in range(self.architecture.layers):
-            ends = i == self.architecture.layers - 1 and places_N is not None
-            asked_T = places_N if ends and places_N is not None else every_T
+            inner = i < self.architecture.layers - 1
+            asked_T = every_T if inner or places_N is None else places_N
             prefix = f"model.layers.{i}."
             normed = self._norm(f"{prefix}input_layernorm.weight", x_BTD)
             window = self.architecture.window(i)
-            attend = f"{prefix}self_attn."
-            attended = self._attention(attend, normed, asked_T, mask_BT, rotation, window)
+            turned, attend = rotations[ropes[i]], f"{prefix}self_attn."
+            attended = self._attention(attend, normed, asked_T, mask_BT, turned, window)
             before, behind = "post_attention_layernorm", None
             if self.architecture.sandwich:
                 before, behind = "pre_feedforward_layernorm", "post_feedforward_layernorm"
@@ -192,9 +194,9 @@ class Decoder:
         activated = self.arithmetic.between("mlp", activated)
         return self._linear(f"{prefix}down_proj", self.arithmetic.store(activated * up))
 
-    def _rotation(self, position_ids_BT: Ints) -> tuple[Array, Array]:
+    def _rotation(self, rope: Rope, position_ids_BT: Ints) -> tuple[Array, Array]:
         """Return cosine and sine of each pair's angle, (B, T, R), times the attention factor."""
-        way, rope = self.arithmetic, self.architecture.rope
+        way = self.arithmetic
         each_R = rope_frequencies(rope, self.architecture.head_dim, way.phase, way.frequencies)
         angle_BTR = position_ids_BT[..., None].astype(way.phase) * each_R
         factor = each_R.dtype.type(rope.attention_factor)

@@ -135,9 +135,47 @@ def test_a_gemma_has_what_its_paper_says():
     assert a.embedding_factor == 128**0.5
 
 
+GEMMA3 = {
+    "model_type": "gemma3_text",
+    "hidden_activation": "gelu_pytorch_tanh",
+    "head_dim": 16,
+    "query_pre_attn_scalar": 25,
+    "sliding_window": 6,
+    "sliding_window_pattern": 3,
+    "rope_theta": 1e6,
+    "rope_local_base_freq": 1e4,
+}
+ROPES = {
+    "sliding_attention": {"rope_type": "default", "rope_theta": 1e4},
+    "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1e6},
+}
+
+
+def test_a_gemma3_turns_its_kinds_of_layers_by_bases_of_their_own():
+    four = read(**GEMMA3, rope_scaling={"rope_type": "linear", "factor": 8.0})
+    newer = {key: value for key, value in GEMMA3.items() if not key.startswith("rope_")}
+    five = read(**{**newer, "rope_parameters": ROPES})
+    assert four == five
+    assert four.windows == (6, 6, None, 6)
+    assert [four.rope_of(i) for i in (1, 2)] == [Rope(1e4), Rope(1e6, "linear", 8.0)]
+    assert (four.head_norms, four.norm_offset, four.sandwich) == (True, 1.0, True)
+    assert (four.score_scale, four.score_cap, four.logit_cap) == (0.2, None, None)
+
+
+def test_a_gemma_is_tied_where_nothing_is_said():
+    assert read(**GEMMA).tied
+    assert read(**GEMMA3).tied
+    assert not read(**GEMMA, tie_word_embeddings=False).tied
+    assert not read().tied
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({**GEMMA3, "attn_logit_softcapping": 50.0}, "does not cap its scores"),
+        ({**GEMMA3, "sliding_window_pattern": None}, "sliding_window_pattern is missing"),
+        ({**GEMMA3, "rope_local_base_freq": None}, "rope_local_base_freq is missing"),
+        ({**GEMMA3, "rope_parameters": ROPES["full_attention"]}, "it names both kinds"),
         ({**GEMMA, "hidden_activation": "gelu"}, "hidden_activation is 'gelu'"),
         ({**GEMMA, "use_bidirectional_attention": True}, "use_bidirectional_attention is True"),
         ({"model_type": "gemma2", "head_dim": 16, "sliding_window": 6}, "query_pre_attn_scalar"),

@@ -70,6 +70,17 @@ VARIANTS = {
         embedding_scale=math.sqrt(24),
         logit_softcap=4.0,
     ),
+    "gemma-3": dataclasses.replace(
+        SMALL,
+        attention=Attention(4, 2, 8, 5, frozenset({1}), qk_norm=True, query_scalar=6),
+        rope=Rope(1e6, Linear(8.0)),
+        norm=Norm(1e-6, offset=1.0, wide=True),
+        mlp=Mlp(32, "gelu_tanh"),
+        tied=True,
+        post_norms=True,
+        embedding_scale=math.sqrt(24),
+        local_rope=Rope(1e4),
+    ),
     "normalised-heads": dataclasses.replace(SMALL, attention=Attention(4, 2, 8, qk_norm=True)),
 }
 """One config for each value of a field that the decoder computes differently for."""

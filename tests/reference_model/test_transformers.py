@@ -56,6 +56,17 @@ GEMMA2 = {
     "sliding_window": 6,
     "tie_word_embeddings": True,
 }
+GEMMA3 = {
+    "head_dim": 8,
+    "query_pre_attn_scalar": 5,
+    "sliding_window": 6,
+    "tie_word_embeddings": True,
+    "layer_types": MIXED["layer_types"],
+    "rope_parameters": {
+        "sliding_attention": {"rope_type": "default", "rope_theta": 100.0},
+        "full_attention": {"rope_type": "linear", "factor": 4.0, "rope_theta": 10000.0},
+    },
+}
 FAMILIES = {
     "mistral": ("mistral", {"sliding_window": 7}),
     "mistral without a window": ("mistral", {"sliding_window": None, "head_dim": 14}),
@@ -72,6 +83,19 @@ FAMILIES = {
         {**GEMMA2, "attn_logit_softcapping": None, "final_logit_softcapping": None},
     ),
     "gemma2 windowed by layer": ("gemma2", {**GEMMA2, "layer_types": MIXED["layer_types"][::-1]}),
+    "gemma3": ("gemma3_text", GEMMA3),
+    "gemma3 with capped logits": ("gemma3_text", {**GEMMA3, "final_logit_softcapping": 2.0}),
+    "gemma3 untied, unscaled": (
+        "gemma3_text",
+        {
+            **GEMMA3,
+            "tie_word_embeddings": False,
+            "rope_parameters": {
+                **GEMMA3["rope_parameters"],
+                "full_attention": {"rope_type": "default", "rope_theta": 10000.0},
+            },
+        },
+    ),
     "qwen3 large eps": ("qwen3", {"head_dim": 8, "rms_norm_eps": 1e-2}),
 }
 
@@ -194,9 +218,10 @@ def test_transformers_reads_every_dialect_alike(tmp_path, name):
         ("qwen2", PREFIX),
         ("qwen3", MIXED),
         ("gemma2", GEMMA2),
+        ("gemma3_text", GEMMA3),
         ("llama", VARIANTS["yarn"]),
     ],
-    ids=["llama", "mistral", "qwen2", "qwen3", "gemma2", "yarn"],
+    ids=["llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3", "yarn"],
 )
 def test_a_cache_agrees_step_by_step(tmp_path, family, options):
     save(tmp_path, options, family)

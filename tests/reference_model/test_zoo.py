@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from reference_model.config import Llama3, Yarn, validate
+from reference_model.config import Linear, Llama3, Yarn, validate
 from reference_model.zoo import MODELS
 
 HEAVY = {"torch", "onnx", "onnxruntime", "transformers", "conformance"}
@@ -27,7 +27,8 @@ def test_the_models_use_every_mechanism():
     assert groups == {(False, False), (True, False), (False, True)}
     assert {c.tied for c in configs} == {False, True}
     assert any(c.attention.heads * c.attention.head_dim != c.dim for c in configs)
-    assert {type(c.rope.scaling) for c in configs} == {type(None), Llama3, Yarn}
+    assert {type(c.rope.scaling) for c in configs} == {type(None), Linear, Llama3, Yarn}
+    assert any(c.local_rope for c in configs)
     assert len({c.norm.eps for c in configs}) > 1
     assert any(model.design.outliers for model in MODELS.values())
     windows = {(c.attention.window is not None, bool(c.attention.full_layers)) for c in configs}
