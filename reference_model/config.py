@@ -31,6 +31,8 @@ class Attention:
     """Layers that see everything in spite of ``window``."""
     qkv_bias: bool = False
     """Whether queries, keys and values have a bias (Qwen2: Yang et al. 2024, section 2.2.1)."""
+    out_bias: bool = False
+    """Whether the output projection has one, too (GPT-2: Radford et al. 2019, section 2.3)."""
     qk_norm: bool = False
     """Whether each head's query and key pass an RMSNorm of ``head_dim`` weights, which all heads
     share, before they are turned (Qwen3: Yang et al. 2025, section 2; Dehghani et al. 2023)."""
@@ -110,6 +112,9 @@ class Norm:
     """RMSNorm (Zhang and Sennrich 2019, eq. 4) with ``eps`` added to the mean square."""
 
     eps: float
+    centred: bool = False
+    """Whether the mean is subtracted before and a bias added behind: LayerNorm, with ``eps`` added
+    to the variance (Ba et al. 2016, eq. 4)."""
     offset: float = 0.0
     """What is added to the weight: 1 for Gemma, whose checkpoints hold the factor less 1."""
     wide: bool = False
@@ -117,13 +122,21 @@ class Norm:
     Gemma, or behind it, as in Llama (transformers#29402)."""
 
 
+Activation = Literal["silu", "gelu_tanh", "gelu", "relu"]
+
+
 @dataclass(frozen=True, slots=True)
 class Mlp:
     """SwiGLU or GEGLU feed-forward (Shazeer 2020, eq. 6) of ``hidden`` units."""
 
     hidden: int
-    activation: Literal["silu", "gelu_tanh"] = "silu"
-    """Of the gate; ``gelu_tanh`` is the approximation of GELU (Gemma Team 2024, section 2)."""
+    activation: Activation = "silu"
+    """Of the gate, or of the units where there is none; ``gelu_tanh`` is the approximation of GELU
+    (Gemma Team 2024, section 2), ``gelu`` the one by erf (Hendrycks and Gimpel 2016)."""
+    gated: bool = True
+    """Whether a gate multiplies the units; without, it is that of Vaswani et al. 2017, eq. 2."""
+    bias: bool = False
+    """Whether its projections have biases."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +151,7 @@ class ModelConfig:
     dim: int
     layers: int
     attention: Attention
-    rope: Rope
+    rope: Rope | None
     norm: Norm
     mlp: Mlp
     tied: bool
@@ -152,8 +165,11 @@ class ModelConfig:
     local_rope: Rope | None = None
     """How layers with a window turn queries and keys, where the others' ``rope`` is not theirs:
     near positions need no scaling and no large base (Gemma Team 2025, section 2)."""
+    learned_positions: bool = False
+    """Whether each position has a vector of its own that is added to the token's, in place of
+    ``rope`` (GPT-2: Radford et al. 2018, section 3.1)."""
 
-    def rope_of(self, layer: int) -> Rope:
+    def rope_of(self, layer: int) -> Rope | None:
         """Return how a layer turns queries and keys."""
         if self.local_rope is None or self.attention.window_of(layer) is None:
             return self.rope
@@ -184,7 +200,12 @@ def validate(config: ModelConfig) -> None:
         "every key/value head serves the same number of query heads",
     )
     _require(
-        attention.head_dim % 2 == 0,
+        config.learned_positions == (config.rope is None),
+        f"learned_positions is {config.learned_positions} and rope is {config.rope}; positions are "
+        "learned or turn heads: one of the two",
+    )
+    _require(
+        config.rope is None or attention.head_dim % 2 == 0,
         f"attention.head_dim is {attention.head_dim}; rotary position embedding turns pairs, so it "
         "has to be even",
     )
@@ -196,6 +217,10 @@ def validate(config: ModelConfig) -> None:
         ("logit_softcap", config.logit_softcap),
     ):
         _require(number is None or _positive(number), f"{name} is {number}; it has to be positive")
+    _require(
+        not (config.norm.centred and (config.norm.offset or config.norm.wide)),
+        f"norm is {config.norm}; a centred one has neither an offset nor a width",
+    )
     _require(_positive(config.norm.eps), f"norm.eps is {config.norm.eps}; it has to be positive")
     _require(
         config.local_rope is None or attention.window is not None,

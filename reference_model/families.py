@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from reference_model import json_values
+from reference_model.config import Mlp, Norm
 from reference_model.errors import ConfigError
 from reference_model.rope_keys import FULL, SLIDING, read_rope, read_ropes
 
@@ -84,9 +85,10 @@ def _plain(config: ModelConfig) -> ModelConfig:
     """Return a config without what only Gemma has."""
     return replace(
         config,
-        attention=replace(config.attention, query_scalar=None, softcap=None),
-        norm=replace(config.norm, offset=0.0, wide=False),
-        mlp=replace(config.mlp, activation="silu"),
+        attention=replace(config.attention, out_bias=False, query_scalar=None, softcap=None),
+        norm=Norm(config.norm.eps),
+        mlp=Mlp(config.mlp.hidden),
+        learned_positions=False,
         post_norms=False,
         embedding_scale=1.0,
         logit_softcap=None,
@@ -99,8 +101,8 @@ def _gemma(config: ModelConfig, attention: Attention, local_rope: Rope | None) -
     return replace(
         _plain(config),
         attention=attention,
-        norm=replace(config.norm, **_GEMMA_NORM),
-        mlp=replace(config.mlp, activation="gelu_tanh"),
+        norm=Norm(config.norm.eps, **_GEMMA_NORM),
+        mlp=Mlp(config.mlp.hidden, "gelu_tanh"),
         post_norms=True,
         embedding_scale=math.sqrt(config.dim),
         logit_softcap=config.logit_softcap,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reference_model import config_keys as keys
-from reference_model import json_values
+from reference_model import gpt2, json_values
 from reference_model.checkpoint import read_tensors
 from reference_model.config import Attention, Mlp, ModelConfig, Norm, validate
 from reference_model.errors import ConfigError
@@ -37,6 +37,9 @@ def read_config(document: Mapping[str, Any]) -> ModelConfig:
         ConfigError: a key is missing, unknown, in conflict with another, or of a value that the
             reference model does not compute.
     """
+    _check_types(document)
+    if json_values.get(document, "model_type") == gpt2.MODEL_TYPE:
+        return _validated(gpt2.read_config(document))
     family = _family(document)
     _check_keys(document, family)
     dim, heads = (
@@ -60,6 +63,10 @@ def read_config(document: Mapping[str, Any]) -> ModelConfig:
         max_positions=json_values.integer(document, "max_position_embeddings"),
         **family.read_model(document),
     )
+    return _validated(config)
+
+
+def _validated(config: ModelConfig) -> ModelConfig:
     try:
         validate(config)
     except ValueError as error:
@@ -82,10 +89,17 @@ def write_config(
     Raises:
         ValueError: there is no such dialect or type, or no family that computes such a config.
     """
-    family = family_of(config)
     if dialect not in (None, 4, 5) or dtype not in keys.DTYPES[1:]:
         raise ValueError(f"dialect {dialect!r}, dtype {dtype!r}: use 4 or 5, and {keys.DTYPES[1:]}")
-    document = {
+    document: dict[str, Any] = {}
+    if dialect != 5:
+        document["torch_dtype"] = dtype
+    if dialect != 4:
+        document["dtype"] = dtype
+    if gpt2.is_gpt2(config):
+        return gpt2.write_config(config) | document
+    family = family_of(config)
+    document |= {
         "architectures": [family.architecture],
         "model_type": family.model_type,
         "vocab_size": config.vocab,
@@ -107,10 +121,6 @@ def write_config(
         **family.write(config),
     }
     document |= write_rope(config, dialect)
-    if dialect != 5:
-        document["torch_dtype"] = dtype
-    if dialect != 4:
-        document["dtype"] = dtype
     return document
 
 
@@ -130,14 +140,11 @@ def open_folder(path: Path) -> tuple[ModelConfig, dict[str, NDArray[Any]]]:
 
 def _family(document: Mapping[str, Any]) -> Family:
     model_type = json_values.get(document, "model_type")
-    check_value("model_type", model_type, tuple(FAMILIES))
+    check_value("model_type", model_type, (*FAMILIES, gpt2.MODEL_TYPE))
     return FAMILIES[model_type]
 
 
-def _check_keys(document: Mapping[str, Any], family: Family) -> None:
-    check_value("architectures", document.get("architectures"), (None, [family.architecture]))
-    activation, computed, _ = family.activation
-    check_value(activation, json_values.get(document, activation), (computed,))
+def _check_types(document: Mapping[str, Any]) -> None:
     for key in ("dtype", "torch_dtype"):
         check_value(key, document.get(key), keys.DTYPES)
     seen = {document[key] for key in ("dtype", "torch_dtype") if document.get(key) is not None}
@@ -146,6 +153,12 @@ def _check_keys(document: Mapping[str, Any], family: Family) -> None:
             f"config.json: dtype is {document['dtype']!r} and torch_dtype is "
             f"{document['torch_dtype']!r}; they have to agree, so remove one"
         )
+
+
+def _check_keys(document: Mapping[str, Any], family: Family) -> None:
+    check_value("architectures", document.get("architectures"), (None, [family.architecture]))
+    activation, computed, _ = family.activation
+    check_value(activation, json_values.get(document, activation), (computed,))
     neutral = {**keys.NEUTRAL, **family.values}
     known = {"model_type", "architectures", activation, *keys.READ, *keys.BOOKKEEPING}
     for key, value in document.items():

@@ -28,7 +28,7 @@ from reference_model.answers import Cache, LayerCache, Output
 from reference_model.config import Linear, Llama3, ModelConfig, Rope, Yarn, validate
 from reference_model.huggingface import open_folder
 from reference_model.mlp import Mlp
-from reference_model.norms import RMSNorm, at_least_float32, head_norm
+from reference_model.norms import at_least_float32, block_norm, head_norm
 from reference_model.scaling import attention_factor, yarn_frequencies
 
 if TYPE_CHECKING:
@@ -114,6 +114,20 @@ class Rotary(nn.Module):
         return turned_BHTK.to(x_BHTK.dtype)
 
 
+class Unturned(nn.Module):
+    """What stands in for ``Rotary`` where positions are learned: heads stay as they are."""
+
+    def phases(self, position_ids_BT: Tensor, dtype: torch.dtype) -> tuple[Tensor, ...]:
+        """Return no phases."""
+        del position_ids_BT, dtype
+        return ()
+
+    def forward(self, x_BHTK: Tensor, phases: tuple[Tensor, ...]) -> Tensor:
+        """Return queries or keys, (B, H, T, K)."""
+        del phases
+        return x_BHTK
+
+
 class Attention(nn.Module):
     """Causal self-attention with shared key/value heads (Ainslie et al. 2023, section 2.2)."""
 
@@ -126,10 +140,10 @@ class Attention(nn.Module):
         self.q_proj = nn.Linear(config.dim, queries, bias=bias)
         self.k_proj = nn.Linear(config.dim, keys, bias=bias)
         self.v_proj = nn.Linear(config.dim, keys, bias=bias)
-        self.o_proj = nn.Linear(queries, config.dim, bias=False)
+        self.o_proj = nn.Linear(queries, config.dim, bias=self.shape.out_bias)
         self.q_norm, self.k_norm = head_norm(config), head_norm(config)
         self.rope = config.rope_of(layer)
-        self.rotary = Rotary(self.rope, self.shape.head_dim)
+        self.rotary = Rotary(self.rope, self.shape.head_dim) if self.rope else Unturned()
 
     def forward(
         self,
@@ -229,12 +243,12 @@ class Block(nn.Module):
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
         self.sandwich = config.post_norms
-        self.input_layernorm = RMSNorm(config.dim, config.norm)
+        self.input_layernorm = block_norm(config)
         self.self_attn = Attention(config, layer)
-        self.post_attention_layernorm = RMSNorm(config.dim, config.norm)
+        self.post_attention_layernorm = block_norm(config)
         if self.sandwich:
-            self.pre_feedforward_layernorm = RMSNorm(config.dim, config.norm)
-            self.post_feedforward_layernorm = RMSNorm(config.dim, config.norm)
+            self.pre_feedforward_layernorm = block_norm(config)
+            self.post_feedforward_layernorm = block_norm(config)
         self.mlp = Mlp(config.dim, config.mlp)
 
     def forward(
@@ -263,14 +277,16 @@ class Trunk(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.embed_tokens = nn.Embedding(config.vocab, config.dim)
+        if config.learned_positions:
+            self.embed_positions = nn.Embedding(config.max_positions, config.dim)
         self.layers = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
-        self.norm = RMSNorm(config.dim, config.norm)
+        self.norm = block_norm(config)
 
     def phases(
         self, position_ids_BT: Tensor, dtype: torch.dtype
     ) -> tuple[tuple[Tensor, Tensor], ...]:
         """Return the cosines and sines of every layer, those of layers that turn alike once."""
-        found: dict[Rope, tuple[Tensor, Tensor]] = {}
+        found: dict[Rope | None, tuple[Tensor, Tensor]] = {}
         for attention in (block.self_attn for block in self.layers):
             if attention.rope not in found:
                 found[attention.rope] = attention.rotary.phases(position_ids_BT, dtype)
@@ -309,7 +325,7 @@ class Decoder(nn.Module):
             cache: what the call for the past tokens returned; without, there are none.
             taps: whether to return the inner states, too.
         """
-        x_BTD = self.embed(input_ids_BT)
+        x_BTD = self.embed(input_ids_BT, position_ids_BT)
         allowed_B1TS = allowed_keys(attention_mask_BS, input_ids_BT.shape[1])
         phases = self.model.phases(position_ids_BT, x_BTD.dtype)
         seen = {"embedding": x_BTD}
@@ -325,15 +341,19 @@ class Decoder(nn.Module):
         seen["norm"] = normed_BTD = self.model.norm(x_BTD)
         return Output(self.head(normed_BTD), tuple(longer), seen if taps else {})
 
-    def embed(self, input_ids_BT: Tensor) -> Tensor:
-        """Return the rows of tokens, (B, T, D)."""
+    def embed(self, input_ids_BT: Tensor, position_ids_BT: Tensor) -> Tensor:
+        """Return the rows of tokens, with those of positions where they are learned, (B, T, D)."""
         # EMBED-001: a token's row is copied as it is; nothing scales it but what the model names.
         x_BTD = self.model.embed_tokens(input_ids_BT)
-        if self.config.embedding_scale == 1:
-            return x_BTD
-        # LOGITS-001: the factor is a number of the embedding's type, like a weight: the root of
-        # 3072 is 55.5 in bfloat16, and that is what such a model was trained with.
-        return x_BTD * torch.tensor(self.config.embedding_scale, dtype=x_BTD.dtype)
+        if self.config.embedding_scale != 1:
+            # LOGITS-001: the factor is a number of the embedding's type, like a weight: the root of
+            # 3072 is 55.5 in bfloat16, and that is what such a model was trained with.
+            x_BTD = x_BTD * torch.tensor(self.config.embedding_scale, dtype=x_BTD.dtype)
+        if self.config.learned_positions:
+            # ROPE-003: the position is the given one, and not the place in the batch. One beyond
+            # the last has no vector, and is refused.
+            x_BTD = x_BTD + self.model.embed_positions(position_ids_BT)
+        return x_BTD
 
     def head(self, x_BTD: Tensor) -> Tensor:
         """Return the logits, (B, T, V)."""

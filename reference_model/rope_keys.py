@@ -66,6 +66,7 @@ def read_ropes(document: Mapping[str, Any]) -> dict[str, Any]:
 def write_rope(config: ModelConfig, dialect: int | None) -> dict[str, Any]:
     """Return the rotary keys of a dialect, 4 or 5, or of both."""
     rope, local = config.rope, config.local_rope
+    assert rope is not None, "a family without a rotation has none of these keys"
     document: dict[str, Any] = {}
     if dialect != 5:
         document |= {"rope_theta": rope.theta, "rope_scaling": _written(rope) or None}

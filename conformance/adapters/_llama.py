@@ -59,10 +59,11 @@ def read(package: ModelPackage) -> Llama:
     Raises:
         Unsupported: it asks for what is not built here.
     """
-    config, layers = package.config, package.config["num_hidden_layers"]
+    config = package.config
     for key, value in _built(config["model_type"]).items():
         if config.get(key, value) not in (value, None):
             raise Unsupported(f"{package.name}: {key} is {config[key]!r}; built is {value!r}")
+    layers = config["num_hidden_layers"]
     return Llama(
         layers=layers,
         kv_heads=config["num_key_value_heads"],

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from conformance import schema
 from conformance.errors import FormatError
+from conformance.formats import _gpt2_config as gpt2_config
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -127,6 +128,11 @@ def check(document: Any) -> None:
         FormatError: the document is refused.
     """
     schema.validate("hf-config", document)
+    if document["model_type"] == gpt2_config.MODEL_TYPE:
+        gpt2_config.check(document)
+        _check_types(document)
+        _check_token_ids(document)
+        return
     _check_family(document)
     _check_windows(document)
     _check_heads(document)
@@ -138,20 +144,29 @@ def check(document: Any) -> None:
 def unknown_family(document: Any) -> str:
     """Return what to say of another architecture as a whole: its keys, one by one, say nothing."""
     kind = document.get("model_type") if isinstance(document, dict) else None
-    if not isinstance(kind, str) or kind in _FAMILIES:
+    known = (*_FAMILIES, gpt2_config.MODEL_TYPE)
+    if not isinstance(kind, str) or kind in known:
         return ""
     return (
-        f"model_type is {kind!r}; the suite evaluates decoders of the Llama family so far "
-        f"(model_type {', '.join(map(repr, _FAMILIES))}). It reads {', '.join(READ)}, and takes "
+        f"model_type is {kind!r}; the suite evaluates decoders of the Llama family, and GPT-2, so "
+        f"far (model_type {', '.join(map(repr, known))}). It reads {', '.join(READ)}, and takes "
         "any other key only with a value that changes nothing. Save a model that computes the same "
         "function as a Llama; or leave out --model, and the runtime is judged on models of the "
         "suite's own"
     )
 
 
+def sizes(document: Mapping[str, Any]) -> dict[str, int]:
+    """Return a model's sizes by the keys that most families have for them."""
+    if document["model_type"] == gpt2_config.MODEL_TYPE:
+        return gpt2_config.sizes(document)
+    return {key: document[key] for key in gpt2_config.KEYS}
+
+
 def is_tied(document: Mapping[str, Any]) -> bool:
-    """Return whether the embedding is the output head; of a Gemma that says nothing, it is."""
-    tied: bool = document.get("tie_word_embeddings", document["model_type"] in _GEMMAS)
+    """Return whether the embedding is the head; of a Gemma or GPT-2 that says nothing, it is."""
+    kinds = (*_GEMMAS, gpt2_config.MODEL_TYPE)
+    tied: bool = document.get("tie_word_embeddings", document["model_type"] in kinds)
     return tied
 
 
@@ -175,7 +190,7 @@ def _check_family(document: Mapping[str, Any]) -> None:
     if document.get("architectures") not in (None, [], [architecture]):
         detail = f"is not {architecture}, which model_type {kind!r} has"
         raise FormatError("L3-ARCHITECTURE", detail, "/architectures/0")
-    for key in _OWN_KEYS:
+    for key in (*_OWN_KEYS, *gpt2_config.OWN_KEYS):
         if key in document and key not in keys:
             detail = f"is no key of model_type {kind!r}; readers ignore it, or do not: remove it"
             raise FormatError("L3-FAMILY-KEY", detail, f"/{key}")

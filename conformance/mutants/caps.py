@@ -111,7 +111,7 @@ def embedding_scale_in_bfloat16(config: Any) -> Any:
     below_noise_at=("fp16", "bf16"),
 )
 def gate_by_gelu_of_erf(_: Honest, x: Any) -> Any:
-    """The gate's GELU is the exact one, where its approximation by tanh is meant."""
+    """GELU is the exact one, by erf, where its approximation by tanh is meant."""
     from torch.nn import functional  # noqa: PLC0415  # this module is imported where torch is not
 
     return functional.gelu(x)

@@ -21,6 +21,9 @@ BF16, FP16 = "bfloat16", "float16"
 
 
 def _rope(config: Any, **changes: Any) -> Any:
+    """Return a configuration with another rotation, where it has one."""
+    if config.rope is None:
+        return config
     return dataclasses.replace(config, rope=dataclasses.replace(config.rope, **changes))
 
 
@@ -52,7 +55,7 @@ class _InTurn:
 )
 def rope_base_10001(config: Any) -> Any:
     """The base of the rotation is a ten-thousandth too large: 10001 for 10000."""
-    return _rope(config, theta=config.rope.theta * 1.0001)
+    return _rope(config, theta=config.rope.theta * 1.0001) if config.rope else config
 
 
 @mutant(
@@ -177,6 +180,8 @@ def rope_of_half_the_head(honest: Honest, self: Any, x_BHTK: Any, phases: Any) -
 def rope_of_queries_only(honest: Honest, self: Any, x: Any, allowed: Any, *others: Any) -> Any:
     """Queries are turned, and keys are not."""
     phases, past = others
+    if not phases:
+        return honest(self, x, allowed, *others)
     cos, sin = phases
     still = (cos * 0 + 1, sin * 0)
     return honest(self, x, allowed, _InTurn(phases, still), past)
@@ -190,6 +195,8 @@ def rope_of_queries_only(honest: Honest, self: Any, x: Any, allowed: Any, *other
 def rope_of_queries_backwards(honest: Honest, self: Any, x: Any, allowed: Any, *others: Any) -> Any:
     """Queries are turned by minus the angle, and keys by plus."""
     phases, past = others
+    if not phases:
+        return honest(self, x, allowed, *others)
     cos, sin = phases
     return honest(self, x, allowed, _InTurn((cos, -sin), phases), past)
 

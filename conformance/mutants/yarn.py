@@ -21,7 +21,8 @@ SEEN = ("LOGITS-001", "LOGITS-002", "ROPE-003", "ROPE-014")
 
 
 def _is_yarn(config: Any) -> bool:
-    return type(config.rope.scaling).__name__ == "Yarn"  # of a module that a vendor need not have
+    scaling = getattr(config.rope, "scaling", None)
+    return type(scaling).__name__ == "Yarn"  # of a module that a vendor need not have
 
 
 def _yarn(config: Any, **changes: Any) -> Any:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from conformance.errors import PackageError
+from conformance.oracles import gpt2
 from conformance.oracles.rope import need as _need
 from conformance.oracles.rope import read_rope
 
@@ -33,23 +34,30 @@ class Architecture:
     hidden: int
     epsilon: float
     tied: bool
-    rope: Rope
+    rope: Rope | None
+    """None where positions are learned and added to the tokens."""
     max_positions: int
     windows: tuple[int | None, ...] = ()
     """By layer: how many keys a query sees, itself the last of them; None for all. Empty where no
     layer has a window."""
     biased: bool = False
     """Whether the projections of queries, keys and values add a bias."""
+    all_biased: bool = False
+    """Whether every projection does."""
     head_norms: bool = False
     """Whether each head's queries and keys are normalised before they are turned."""
     norm_offset: float = 0.0
     """What the norms add to their weights, and then scale before they round."""
+    centred: bool = False
+    """Whether the norms are LayerNorm: they subtract the mean, and add a bias."""
     sandwich: bool = False
     """Whether norms stand behind attention and feed-forward as well as before."""
     embedding_factor: float = 1.0
     """What embedded tokens are multiplied by, once it is rounded to a weight's type."""
     activation: str = "silu"
-    """Of the gate: ``silu`` or ``gelu_tanh``."""
+    """Of the gate, or of the units: ``silu``, ``gelu_tanh``, ``gelu`` or ``relu``."""
+    gated: bool = True
+    """Whether the feed-forward's units are multiplied by a gate."""
     score_scale: float | None = None
     """What products of queries and keys are multiplied by; None for the usual root."""
     score_cap: float | None = None
@@ -62,7 +70,7 @@ class Architecture:
         """Return how many keys a query of a layer sees; None for all."""
         return self.windows[layer] if self.windows else None
 
-    def rope_of(self, layer: int) -> Rope:
+    def rope_of(self, layer: int) -> Rope | None:
         """Return how a layer turns queries and keys."""
         own = self.local_rope if self.window(layer) is not None else None
         return own or self.rope
@@ -74,6 +82,8 @@ class Architecture:
         Raises:
             PackageError: a key is missing, or asks for something that the oracle does not compute.
         """
+        if config.get("model_type") == "gpt2":
+            return Architecture(**gpt2.read(config))
         _refuse(config)
         heads, dim = int(_need(config, "num_attention_heads")), int(_need(config, "hidden_size"))
         kv_heads = _or_default(config, "num_key_value_heads", heads)
@@ -222,7 +232,7 @@ _ONLY: Mapping[str, tuple[Any, ...]] = {
 def _refuse(config: Mapping[str, Any]) -> None:
     kind = _need(config, "model_type")
     if kind not in _FAMILIES:
-        known = ", ".join(_FAMILIES)
+        known = ", ".join((*_FAMILIES, "gpt2"))
         raise PackageError(f"model_type is {kind!r}; the oracle computes {known}")
     key, activation = _ACTIVATIONS.get(kind, ("hidden_act", "silu"))
     if config.get(key, activation) != activation:

@@ -21,6 +21,7 @@ from conformance.errors import PackageError
 from conformance.oracles.arithmetic import FP64, Arithmetic
 from conformance.oracles.operators import activations, attention, linear, norms, rotary, softmax
 from conformance.oracles.rope import rope_frequencies
+from conformance.oracles.shapes import QKV, weight_shapes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -96,7 +97,7 @@ class Decoder:
 
     def head(self, x_BTD: Array) -> Array:
         """Return the logits (B, T, V) of the residual stream after the last layer (B, T, D)."""
-        x_BTD = self._norm("model.norm.weight", x_BTD)
+        x_BTD = self._norm("model.norm", x_BTD)
         head = self._matrix("model.embed_tokens" if self.architecture.tied else "lm_head")
         logits_BTV = np.empty(
             (*x_BTD.shape[:2], len(head)), precision.dtype(self.arithmetic.output)
@@ -133,26 +134,31 @@ class Decoder:
         if self.architecture.embedding_factor != 1:
             factor = self.arithmetic.load(np.asarray(self.architecture.embedding_factor))
             x_BTD = self.arithmetic.store(x_BTD * factor)
+        if self.architecture.rope is None:
+            x_BTD = self.arithmetic.store(x_BTD + self._position(position_ids_BT))
         ropes = [self.architecture.rope_of(i) for i in range(self.architecture.layers)]
-        rotations = {rope: self._rotation(rope, position_ids_BT) for rope in dict.fromkeys(ropes)}
+        rotations = {
+            rope: None if rope is None else self._rotation(rope, position_ids_BT)
+            for rope in dict.fromkeys(ropes)
+        }
         yield x_BTD
         every_T = np.arange(ids_BT.shape[1])
         for i in range(self.architecture.layers):
             inner = i < self.architecture.layers - 1
             asked_T = every_T if inner or places_N is None else places_N
             prefix = f"model.layers.{i}."
-            normed = self._norm(f"{prefix}input_layernorm.weight", x_BTD)
+            normed = self._norm(f"{prefix}input_layernorm", x_BTD)
             window = self.architecture.window(i)
             turned, attend = rotations[ropes[i]], f"{prefix}self_attn."
             attended = self._attention(attend, normed, asked_T, mask_BT, turned, window)
             before, behind = "post_attention_layernorm", None
             if self.architecture.sandwich:
                 before, behind = "pre_feedforward_layernorm", "post_feedforward_layernorm"
-                attended = self._norm(f"{prefix}post_attention_layernorm.weight", attended)
+                attended = self._norm(f"{prefix}post_attention_layernorm", attended)
             x_BTD = self.arithmetic.store(x_BTD[:, asked_T] + attended)
-            added = self._mlp(f"{prefix}mlp.", self._norm(f"{prefix}{before}.weight", x_BTD))
+            added = self._mlp(f"{prefix}mlp.", self._norm(f"{prefix}{before}", x_BTD))
             if behind is not None:
-                added = self._norm(f"{prefix}{behind}.weight", added)
+                added = self._norm(f"{prefix}{behind}", added)
             x_BTD = self.arithmetic.store(x_BTD + added)
             yield x_BTD
 
@@ -161,7 +167,8 @@ class Decoder:
 
     def _linear(self, name: str, x: Array) -> Array:
         y = self._product(x, self._matrix(name))
-        if self.architecture.biased and name.endswith(("q_proj", "k_proj", "v_proj")):
+        some = self.architecture.biased and name.endswith(QKV)
+        if some or self.architecture.all_biased:
             y += self.arithmetic.load(self.weights[f"{name}.bias"])
         return self.arithmetic.store(y)
 
@@ -178,21 +185,29 @@ class Decoder:
         return y_NO.reshape(*x.shape[:-1], -1)
 
     def _norm(self, name: str, x_BTD: Array) -> Array:
+        weight = self.arithmetic.load(self._matrix(name))
+        if self.architecture.centred:  # one function, which rounds at its end
+            bias = self.arithmetic.load(self.weights[f"{name}.bias"])
+            normed = norms.layer_norm(x_BTD, weight, bias, self.architecture.epsilon).y
+            return self.arithmetic.store(normed)
         normed = norms.rms_normalize(x_BTD, self.architecture.epsilon)
-        weight = self.arithmetic.load(self.weights[name])
         if self.architecture.norm_offset:  # Gemma's norms round once, when they have scaled
             return self.arithmetic.store(normed * (self.architecture.norm_offset + weight))
         return self.arithmetic.store(self.arithmetic.between("norm", normed) * weight)
 
     def _mlp(self, prefix: str, x_BTD: Array) -> Array:
-        gate, up = (
-            self._linear(f"{prefix}gate_proj", x_BTD),
-            self._linear(f"{prefix}up_proj", x_BTD),
-        )
-        tanh = self.architecture.activation == "gelu_tanh"
-        activated = activations.gelu_tanh(gate) if tanh else activations.silu(gate)
+        activate = _ACTIVATIONS[self.architecture.activation]
+        up = self._linear(f"{prefix}up_proj", x_BTD)
+        if not self.architecture.gated:
+            return self._linear(f"{prefix}down_proj", self.arithmetic.store(activate(up)))
+        activated = activate(self._linear(f"{prefix}gate_proj", x_BTD))
         activated = self.arithmetic.between("mlp", activated)
         return self._linear(f"{prefix}down_proj", self.arithmetic.store(activated * up))
+
+    def _position(self, position_ids_BT: Ints) -> Array:
+        """Return the learned vectors of positions, (B, T, D)."""
+        table = self._matrix("model.embed_positions")
+        return self.arithmetic.load(linear.embedding(table, position_ids_BT))
 
     def _rotation(self, rope: Rope, position_ids_BT: Ints) -> tuple[Array, Array]:
         """Return cosine and sine of each pair's angle, (B, T, R), times the attention factor."""
@@ -209,18 +224,19 @@ class Decoder:
         x_BSD: Array,
         asked_T: Ints,
         mask_BS: Ints,
-        rotation: tuple[Array, Array],
+        rotation: tuple[Array, Array] | None,
         window: int | None,
     ) -> Array:
         """Return what the queries of the places asked find, (B, T, D)."""
         q_BHTK = self._heads(f"{prefix}q_proj", x_BSD[:, asked_T])
         k_BGSK, v_BGSK = (self._heads(f"{prefix}{n}_proj", x_BSD) for n in "kv")
         if self.architecture.head_norms:
-            q_BHTK = self._norm(f"{prefix}q_norm.weight", q_BHTK)
-            k_BGSK = self._norm(f"{prefix}k_norm.weight", k_BGSK)
-        own = (turn_BSR[:, asked_T] for turn_BSR in rotation)
-        q_BHTK = self.arithmetic.store(rotary.rotary(q_BHTK, *own))
-        k_BGSK = self.arithmetic.store(rotary.rotary(k_BGSK, *rotation))
+            q_BHTK = self._norm(f"{prefix}q_norm", q_BHTK)
+            k_BGSK = self._norm(f"{prefix}k_norm", k_BGSK)
+        if rotation is not None:
+            own = (turn_BSR[:, asked_T] for turn_BSR in rotation)
+            q_BHTK = self.arithmetic.store(rotary.rotary(q_BHTK, *own))
+            k_BGSK = self.arithmetic.store(rotary.rotary(k_BGSK, *rotation))
         heads = self.architecture.heads
         k_BHSK, v_BHSK = (attention.repeat_heads(x, heads) for x in (k_BGSK, v_BGSK))
         y_BHTK = np.empty_like(q_BHTK)
@@ -250,6 +266,14 @@ class Decoder:
         return self.arithmetic.matmul(self.arithmetic.between("weights", weights), v_BHSK)
 
 
+_ACTIVATIONS = {
+    "silu": activations.silu,
+    "gelu_tanh": activations.gelu_tanh,
+    "gelu": activations.gelu,
+    "relu": activations.relu,
+}
+
+
 def _capped(x: Array, cap: float | None) -> Array:
     """Return numbers of any shape bent softly so that they stay within a cap."""
     if cap is None:
@@ -270,36 +294,6 @@ def _seen(mask_BS: Ints, asked_T: Ints, window: int | None) -> Array:
         seen_TS &= key_S > asked_T[:, None] - window
     seen: Array = seen_TS & (mask_BS[:, None] != 0)
     return seen
-
-
-def weight_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
-    """Return the shape of every weight that a decoder needs, by Hugging Face's names."""
-    a = architecture
-    queries, keys = a.heads * a.head_dim, a.kv_heads * a.head_dim
-    layer: dict[str, tuple[int, ...]] = {"input_layernorm.weight": (a.dim,)}
-    for name, size in (("q_proj", queries), ("k_proj", keys), ("v_proj", keys)):
-        layer[f"self_attn.{name}.weight"] = (size, a.dim)
-        if a.biased:
-            layer[f"self_attn.{name}.bias"] = (size,)
-    layer["self_attn.o_proj.weight"] = (a.dim, queries)
-    if a.head_norms:
-        layer |= {f"self_attn.{x}_norm.weight": (a.head_dim,) for x in "qk"}
-    norms = ["post_attention_layernorm"]
-    if a.sandwich:
-        norms += ["pre_feedforward_layernorm", "post_feedforward_layernorm"]
-    layer |= {f"{name}.weight": (a.dim,) for name in norms}
-    layer |= {
-        "mlp.gate_proj.weight": (a.hidden, a.dim),
-        "mlp.up_proj.weight": (a.hidden, a.dim),
-        "mlp.down_proj.weight": (a.dim, a.hidden),
-    }
-    shapes: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (a.vocab, a.dim)}
-    for i in range(a.layers):
-        shapes |= {f"model.layers.{i}.{name}": shape for name, shape in layer.items()}
-    shapes["model.norm.weight"] = (a.dim,)
-    if not a.tied:
-        shapes["lm_head.weight"] = (a.vocab, a.dim)
-    return shapes
 
 
 def _blocks(length: int, width: int, most: int = _BLOCK) -> Iterator[slice]:

@@ -15,8 +15,9 @@ import numpy as np
 
 from conformance.oracles.arithmetic import honest
 from conformance.oracles.comparison import compare
-from conformance.oracles.decoder import Decoder, weight_shapes
+from conformance.oracles.decoder import Decoder
 from conformance.oracles.matched_filter import SURE, honest_interval
+from conformance.oracles.shapes import weight_shapes
 from conformance.records import NoiseUnit
 
 if TYPE_CHECKING:
@@ -240,15 +241,16 @@ def _orders(architecture: Architecture, generator: np.random.Generator) -> dict[
     channels = generator.permutation(architecture.dim)
     vocabulary = _Order(columns=channels)
     orders = {name: vocabulary for name in weight_shapes(architecture) if "layers" not in name}
-    orders["model.norm.weight"] = _Order(rows=channels)
+    orders |= {f"model.norm.{kind}": _Order(rows=channels) for kind in ("weight", "bias")}
     for i in range(architecture.layers):
         units = generator.permutation(architecture.hidden)
         queries, keys, values, mixed = _head_orders(architecture, generator)
         layer = {
-            "input_layernorm.weight": _Order(channels),
-            "post_attention_layernorm.weight": _Order(channels),
-            "pre_feedforward_layernorm.weight": _Order(channels),
-            "post_feedforward_layernorm.weight": _Order(channels),
+            **{
+                f"{name}_layernorm.{kind}": _Order(channels)
+                for name in ("input", "post_attention", "pre_feedforward", "post_feedforward")
+                for kind in ("weight", "bias")
+            },
             "self_attn.q_proj.weight": _Order(queries, channels),
             "self_attn.k_proj.weight": _Order(keys, channels),
             "self_attn.v_proj.weight": _Order(values, channels),
@@ -259,6 +261,10 @@ def _orders(architecture: Architecture, generator: np.random.Generator) -> dict[
             "self_attn.q_norm.weight": _Order(),
             "self_attn.k_norm.weight": _Order(),
             "self_attn.o_proj.weight": _Order(channels, mixed),
+            "self_attn.o_proj.bias": _Order(channels),
+            "mlp.gate_proj.bias": _Order(units),
+            "mlp.up_proj.bias": _Order(units),
+            "mlp.down_proj.bias": _Order(channels),
             "mlp.gate_proj.weight": _Order(units, channels),
             "mlp.up_proj.weight": _Order(units, channels),
             "mlp.down_proj.weight": _Order(channels, units),

@@ -56,6 +56,7 @@ GEMMA2 = {
     "sliding_window": 6,
     "tie_word_embeddings": True,
 }
+GPT2 = {"n_embd": 24, "n_layer": 2, "n_head": 4, "n_inner": 32, "n_positions": 256}
 GEMMA3 = {
     "head_dim": 8,
     "query_pre_attn_scalar": 5,
@@ -83,6 +84,11 @@ FAMILIES = {
         {**GEMMA2, "attn_logit_softcapping": None, "final_logit_softcapping": None},
     ),
     "gemma2 windowed by layer": ("gemma2", {**GEMMA2, "layer_types": MIXED["layer_types"][::-1]}),
+    "gpt2": ("gpt2", GPT2),
+    "gpt2 untied": ("gpt2", {**GPT2, "tie_word_embeddings": False, "n_inner": None}),
+    "gpt2 of other activations": ("gpt2", {**GPT2, "activation_function": "gelu"}),
+    "gpt2 of relu": ("gpt2", {**GPT2, "activation_function": "relu"}),
+    "gpt2 large eps": ("gpt2", {**GPT2, "layer_norm_epsilon": 1e-2, "n_head": 3}),
     "gemma3": ("gemma3_text", GEMMA3),
     "gemma3 with capped logits": ("gemma3_text", {**GEMMA3, "final_logit_softcapping": 2.0}),
     "gemma3 untied, unscaled": (
@@ -116,6 +122,8 @@ def theirs(folder):
     model = transformers.AutoModelForCausalLM.from_pretrained(
         folder, dtype=torch.float64, attn_implementation="eager"
     )
+    if model.config.model_type == "gpt2":  # which has no constants of its own
+        return model.eval()
     with float64_inside():
         model.model.rotary_emb = type(model.model.rotary_emb)(model.config)
     if hasattr(model.model.embed_tokens, "embed_scale"):  # a buffer of float32 otherwise
@@ -136,12 +144,14 @@ def save(folder, options, family="llama", **how):
         "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0},
         "initializer_range": 0.4,
     }
+    if family == "gpt2":
+        base = {"vocab_size": 50, "initializer_range": 0.4}
     torch.manual_seed(1)
     config = transformers.AutoConfig.for_model(family, **(base | options))
     model = transformers.AutoModelForCausalLM.from_config(config)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if "norm" in name:
+            if "norm" in name or "ln_" in name:
                 parameter.uniform_(0.5, 1.5)
             if name.endswith("bias"):
                 parameter.normal_(std=0.5)
@@ -205,7 +215,7 @@ def test_transformers_reads_every_dialect_alike(tmp_path, name):
         )
         config = transformers.AutoConfig.from_pretrained(tmp_path).to_dict()
         windows = config.get("sliding_window"), config.get("layer_types")
-        rope = config["rope_parameters"]
+        rope = config.get("rope_parameters")
         read.append((config["dtype"], config["eos_token_id"], rope, windows))
     assert read[0] == read[1] == read[2]
 
@@ -220,8 +230,9 @@ def test_transformers_reads_every_dialect_alike(tmp_path, name):
         ("gemma2", GEMMA2),
         ("gemma3_text", GEMMA3),
         ("llama", VARIANTS["yarn"]),
+        ("gpt2", GPT2),
     ],
-    ids=["llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3", "yarn"],
+    ids=["llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3", "yarn", "gpt2"],
 )
 def test_a_cache_agrees_step_by_step(tmp_path, family, options):
     save(tmp_path, options, family)
