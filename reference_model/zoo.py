@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from reference_model import planted, trained
 from reference_model.config import Attention, Linear, Llama3, Mlp, ModelConfig, Norm, Rope, Yarn
+from reference_model.encoder.zoo import ENCODERS
 from reference_model.weights import Design, make_weights
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from reference_model.encoder.zoo import SuiteEncoder
     from reference_model.planted import PlantedModel
     from reference_model.trained import TrainedModel
 
@@ -332,7 +334,7 @@ MODELS: Mapping[str, SuiteModel] = MappingProxyType(
 )
 """The seeded models by name."""
 
-ALL: Mapping[str, SuiteModel | PlantedModel | TrainedModel] = MappingProxyType(
-    {**MODELS, **planted.MODELS, trained.BYTES.name: trained.BYTES}
+ALL: Mapping[str, SuiteModel | PlantedModel | TrainedModel | SuiteEncoder] = MappingProxyType(
+    {**MODELS, **planted.MODELS, trained.BYTES.name: trained.BYTES, **ENCODERS}
 )
-"""Every model of the suite by name: seeded, planted and trained."""
+"""Every model of the suite by name: seeded, planted and trained decoders, and encoders."""

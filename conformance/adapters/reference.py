@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 _CAPABILITIES = frozenset(
     {
         *("logits", "cache", "operators", "hidden_states", "generation", "deterministic"),
+        "encoder",
         *("distributions", "sampling", "seeded", "seeded_rows"),
     }
 )
@@ -92,8 +93,13 @@ class _Candidate:
 
         return sampling.distributions(call, SamplingPolicy()).value_BV
 
-    def load(self, package: ModelPackage) -> _Model:
-        """Load a package's weights into the fp64 decoder."""
+    def load(self, package: ModelPackage) -> _Model | _Encoder:
+        """Load a package's weights into the fp64 decoder, or the fp64 encoder."""
+        from conformance import encoders  # noqa: PLC0415
+
+        if encoders.is_encoder(package.config):
+            exact = encoders.oracle(package, self._contract)
+            return _Encoder(exact, precision.dtype(self._contract.output))
         from conformance.oracles.architecture import Architecture  # noqa: PLC0415
         from conformance.oracles.checkpoint import weights_of  # noqa: PLC0415
         from conformance.oracles.decoder import Decoder  # noqa: PLC0415
@@ -120,6 +126,20 @@ class _Candidate:
 def _rounded(exact: Array, dtype: np.dtype[Any]) -> Array:
     with np.errstate(over="ignore", under="ignore"):  # infinity is what such a number rounds to
         return exact.astype(dtype)
+
+
+class _Encoder:
+    """The fp64 encoder, its answers rounded once."""
+
+    def __init__(self, encoder: Any, dtype: np.dtype[Any]) -> None:
+        self._encoder, self._dtype = encoder, dtype
+
+    def encode(
+        self, input_ids_BT: Ints, attention_mask_BT: Ints, token_type_ids_BT: Ints
+    ) -> dict[str, Array]:
+        """Return hidden states, and what else its parts answer, by name."""
+        exact = self._encoder.encode(input_ids_BT, attention_mask_BT, token_type_ids_BT)
+        return {name: _rounded(array, self._dtype) for name, array in exact.items()}
 
 
 class _Model:
