@@ -159,6 +159,11 @@ class _Model:
         exact = self._decoder.logits(input_ids_BT, attention_mask_BT, position_ids_BT)
         return _rounded(exact, self._dtype)
 
+    def last_logits(self, first: int, *inputs: Ints) -> Array:
+        """Return the logits (B, T, V) of the tokens of rows from the place ``first`` on."""
+        places_T = np.arange(first, inputs[0].shape[1])
+        return _rounded(self._decoder.logits_at(*inputs, places_T), self._dtype)
+
     def hidden_states(
         self, input_ids_BT: Ints, attention_mask_BT: Ints, position_ids_BT: Ints
     ) -> dict[str, Array]:
@@ -222,7 +227,8 @@ class _Session:
         self._ids_BS = np.concatenate([self._ids_BS, input_ids_BT], axis=1)
         self._positions_BS = np.concatenate([self._positions_BS, position_ids_BT], axis=1)
         past = self._ids_BS.shape[1] - input_ids_BT.shape[1]
-        return self._model.logits(self._ids_BS, attention_mask_BS, self._positions_BS)[:, past:]
+        inputs = (self._ids_BS, attention_mask_BS, self._positions_BS)
+        return self._model.last_logits(past, *inputs)
 
     def copy(self) -> _Session:
         """Return an independent session in the same state."""
