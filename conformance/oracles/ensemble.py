@@ -128,10 +128,10 @@ def unit_at(truth: Decoder, corpus: Corpus, places_N: Order, contract: Contract)
     """
     exact_BNV = truth.logits_at(*corpus.inputs, places_N)
     errors = [
-        _error(member.logits_at(*corpus.inputs, places_N), exact_BNV)
+        error_of(member.logits_at(*corpus.inputs, places_N), exact_BNV)
         for member, _ in honest_members(truth, contract)
     ]
-    return _unit(errors, exact_BNV[..., 0].size, contract)
+    return unit_of(errors, exact_BNV[..., 0].size, contract)
 
 
 def _side_by_side(
