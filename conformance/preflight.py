@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from conformance import models, precision
+from conformance import catalogue, models, precision
 from conformance.errors import UsageError
 from conformance.oracles.architecture import Architecture
 from conformance.oracles.arithmetic import FP64, honest
@@ -28,7 +28,7 @@ from conformance.oracles.shapes import weight_shapes
 from conformance.records import Preflight
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from conformance.oracles.arithmetic import Arithmetic
     from conformance.package import ModelPackage
@@ -50,6 +50,22 @@ _SMALL = Architecture(
 )
 _TIMED = 128
 """The layer, and the tokens, by which the speed is measured."""
+
+
+def of_releases(
+    packages: Sequence[ModelPackage], contract: Contract, requirements: Collection[str]
+) -> dict[str, Preflight]:
+    """Return what each release will take, by its name.
+
+    Raises:
+        UsageError: more than the machine has.
+    """
+    checks = [one for one in catalogue.all_checks() if one.requirement in requirements]
+    generated = sum(one.per_model and hasattr(one.function, "llm_check") for one in checks)
+    found = {one.name: estimated(one, contract, requirements, generated) for one in packages}
+    for name, one in found.items():
+        check(name, one)
+    return found
 
 
 def estimated(

@@ -22,6 +22,7 @@ from conformance.errors import (
 from conformance.formats.hf_config import window_of
 from conformance.oracles.comparison import compare
 from conformance.oracles.corpus import corpus, default_positions
+from conformance.oracles.ensemble import unit_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -81,6 +82,16 @@ class RememberedOracle:
     def _too_large(self) -> bool:
         kept = [logits.nbytes + _size(taps) for logits, taps in self._answers.values()]
         return len(kept) > 1 and sum(kept) > _KEPT_BYTES
+
+    def logits_at(self, corpus: Corpus, places_N: Ints) -> Array:
+        """Return the logits (B, N, V) of some tokens of a corpus alone; they are not kept."""
+        with evidence.time_of("oracle"):
+            return self._oracle.logits_at(*corpus.inputs, places_N)
+
+    def unit_at(self, corpus: Corpus, places_N: Ints, contract: Contract) -> NoiseUnit:
+        """Return the noise unit of some tokens of a corpus alone."""
+        with evidence.time_of("oracle"):
+            return unit_at(self._oracle, corpus, places_N, contract)
 
 
 def _size(taps: Mapping[str, Array]) -> int:

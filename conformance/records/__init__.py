@@ -28,6 +28,7 @@ from conformance.records.results import (
 )
 from conformance.records.sampling import SamplingCall, SamplingParameters, SamplingPolicy
 from conformance.records.standard import Contract, Level, Oracle, Profile, Requirement, Spec, Term
+from conformance.records.tokenizer import Encoding, TokenizerFacts
 
 __all__ = [
     "FINISHES",
@@ -42,6 +43,7 @@ __all__ = [
     "Diagnosis",
     "Distance",
     "Divergence",
+    "Encoding",
     "GenerationRequest",
     "Level",
     "Measurement",
@@ -62,5 +64,6 @@ __all__ = [
     "SideBySide",
     "Spec",
     "Term",
+    "TokenizerFacts",
     "Verdict",
 ]
