@@ -165,7 +165,8 @@ def open_subject(selection: Selection, standard: Spec, profile: Profile) -> Iter
         subject = subject_of(selection.candidate, claims)
         if selection.model:
             asked = selection.only or profile.requirements
-            found = preflight.of_releases(packages, subject.contract, asked)
+            decoders = [one for one in packages if not encoders.is_encoder(one.config)]
+            found = preflight.of_releases(decoders, subject.contract, asked)
             subject = dataclasses.replace(subject, preflights=found)
         if selection.against:
             subject = dataclasses.replace(subject, against=subject_of(selection.against, None))
