@@ -332,6 +332,25 @@ _LONG = SuiteModel(
     design=Design(),
 )
 
+_LONGEST = SuiteModel(
+    name="llama-longest",
+    summary="one layer and one head, for prompts of 32768 tokens that are checked at little cost",
+    config=ModelConfig(
+        vocab=256,
+        dim=32,
+        layers=1,
+        attention=Attention(heads=1, kv_heads=1, head_dim=32),
+        rope=Rope(theta=500000.0),
+        norm=Norm(eps=1e-5),
+        mlp=Mlp(hidden=64),
+        tied=False,
+        max_positions=65536,
+    ),
+    seed=5,
+    digest="b7cdd4568b26ae603a90a49c8bbad81b70ac100547f7e76c40dd9ce2b5c165d5",
+    design=Design(),
+)
+
 MODELS: Mapping[str, SuiteModel] = MappingProxyType(
     {
         model.name: model
@@ -348,6 +367,7 @@ MODELS: Mapping[str, SuiteModel] = MappingProxyType(
             _YARN,
             _GPT2,
             _LONG,
+            _LONGEST,
         )
     }
 )

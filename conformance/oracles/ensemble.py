@@ -117,6 +117,23 @@ def noise(
     )
 
 
+def unit_at(truth: Decoder, corpus: Corpus, places_N: Order, contract: Contract) -> NoiseUnit:
+    """Return the noise unit of some tokens of a corpus alone; the others are not computed.
+
+    Args:
+        truth: the decoder in fp64.
+        corpus: the tokens.
+        places_N: which of each row, in ascending order.
+        contract: the claimed precision.
+    """
+    exact_BNV = truth.logits_at(*corpus.inputs, places_N)
+    errors = [
+        error_of(member.logits_at(*corpus.inputs, places_N), exact_BNV)
+        for member, _ in honest_members(truth, contract)
+    ]
+    return unit_of(errors, exact_BNV[..., 0].size, contract)
+
+
 def _side_by_side(
     members: Sequence[tuple[Decoder, Order]], corpus: Corpus
 ) -> Iterator[tuple[Array, ...]]:
