@@ -75,7 +75,8 @@ def publish(ledger: Path, only: list[str], *, further: bool = False) -> None:
         if file.is_file():
             for entry in _with_further_seeds(schema.load(file), product, listed):
                 write_atomically(file, schema.dump(entry))  # after each: a run takes minutes
-    _side_by_side(folder, listed["profiles"])
+    if not further:
+        _side_by_side(folder, listed["profiles"])
     write_atomically(folder / index.FILE, index.render(folder).encode())
 
 
@@ -108,8 +109,9 @@ def _with_further_seeds(
     for row in (row for row in entry["profiles"] if "report" in row):
         row["further"] = []
         for seed in listed.get("further_seeds", ()):
-            run, reason = _run(product, row["profile"], seed)
-            if run is None:
+            run = _run_folder(product["name"], f"{row['profile']}-{seed}")
+            reason = _run(product, row["profile"], seed, run)
+            if reason:
                 raise UsageError(f"{product['name']} has run, and does not with {seed}: {reason}")
             report = RunFolder(run).read()
             digest = report.suite["digest"]
@@ -121,26 +123,26 @@ def _of_profile(
     product: dict[str, Any], profile: str, seed: int, folder: Path
 ) -> tuple[Report | None, dict[str, Any]]:
     """Run one product on one profile; publish its report, or say why there is none."""
-    run, reason = _run(product, profile, seed)
-    if run is None:
+    run = _run_folder(product["name"], profile)
+    reason = _run(product, profile, seed, run)
+    if reason:
         shutil.rmtree(folder / profile, ignore_errors=True)  # an earlier report stands for nothing
         return None, {"profile": profile, "not_evaluated": reason}
     document = redacted(record.document(RunFolder(run).read()))
     return _published(document, folder / profile, profile)
 
 
-def _run(product: dict[str, Any], profile: str, seed: int) -> tuple[Path | None, str]:
-    """Run one product on one profile with a seed; return the run folder, or why there is none."""
-    run = _run_folder(product["name"], profile)
+def _run(product: dict[str, Any], profile: str, seed: int, run: Path) -> str:
+    """Run one product on one profile into a run folder; return why it could not, or nothing."""
     words = [f"--candidate={product['candidate']}", f"--profile={profile}", f"--seed={seed}"]
     words += [f"--against={product['against']}"] if "against" in product else []
     command = [sys.executable, "-m", "conformance", "run", *words, "--isolate", f"--out={run}"]
-    print(f"{product['name']}, {profile}, {seed}", file=sys.stderr, flush=True)  # noqa: T201  # of hours
+    print(run.name, file=sys.stderr, flush=True)  # noqa: T201  # of hours, each step is seen
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode not in (EXIT_USAGE, EXIT_SUITE_FAULT):
-        return run, ""
+        return ""
     last = (done.stderr.strip().splitlines() or ["no reason was told"])[-1]
-    return None, str(redacted(last.removeprefix("error: ")))[:_REASON]
+    return str(redacted(last.removeprefix("error: ")))[:_REASON]
 
 
 def _published(
