@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from reference_model.answers import Cache, LayerCache, Output
 from reference_model.config import Linear, Llama3, ModelConfig, Rope, validate
 from reference_model.huggingface import open_folder
+from reference_model.mlp import Mlp
 from reference_model.norms import RMSNorm, at_least_float32, head_norm
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from reference_model.config import Attention as AttentionShape
-    from reference_model.config import Mlp as MlpShape
 
 
 def inverse_frequencies(rope: Rope, head_dim: int) -> tuple[float, ...]:
@@ -208,34 +208,6 @@ def in_window(allowed_B1TS: Tensor, window: int) -> Tensor:
     slot_S = torch.arange(keys, device=allowed_B1TS.device)
     behind_TS = slot_S[keys - tokens :].unsqueeze(1) - slot_S
     return allowed_B1TS & (behind_TS < window)
-
-
-class Mlp(nn.Module):
-    """Gated feed-forward network without biases, SwiGLU or GEGLU (Shazeer 2020, eq. 6)."""
-
-    def __init__(self, dim: int, shape: MlpShape) -> None:
-        super().__init__()
-        self.activation = shape.activation
-        self.gate_proj = nn.Linear(dim, shape.hidden, bias=False)
-        self.up_proj = nn.Linear(dim, shape.hidden, bias=False)
-        self.down_proj = nn.Linear(shape.hidden, dim, bias=False)
-
-    def forward(self, x_BTD: Tensor) -> Tensor:
-        """Return what the feed-forward adds to the residual stream, (B, T, D)."""
-        # MLP-001: SiLU of the gate, or what the model names, times the up projection.
-        activate = gelu_tanh if self.activation == "gelu_tanh" else silu
-        return self.down_proj(activate(self.gate_proj(x_BTD)) * self.up_proj(x_BTD))
-
-
-def silu(x: Tensor) -> Tensor:
-    """Return x * sigmoid(x), of any shape (Elfwing et al. 2018)."""
-    return x * torch.sigmoid(x)
-
-
-def gelu_tanh(x: Tensor) -> Tensor:
-    """Return GELU by its approximation, of any shape (Hendrycks and Gimpel 2016, section 2)."""
-    # LOGITS-001: the form with tanh, which is not that with erf: they differ by up to 5e-4.
-    return nn.functional.gelu(x, approximate="tanh")
 
 
 class Block(nn.Module):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import importlib
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -203,21 +204,19 @@ class _Session:
 
 @contextmanager
 def replaced_in_model(mutant: Mutant) -> Iterator[None]:
-    """Put the fault into ``reference_model.model`` for the time of the ``with`` block.
+    """Put the fault into the reference decoder's modules for the time of the ``with`` block.
 
-    The oracle shares no code with it, and so stays right meanwhile.
+    The oracle shares no code with them, and so stays right meanwhile.
     """
-    from reference_model import model  # noqa: PLC0415  # imports torch
-
     if mutant.replaces == "config":
-        with mock.patch(f"{model.__name__}.open_folder", _with_config(mutant)):
+        with mock.patch("reference_model.model.open_folder", _with_config(mutant)):
             yield
         return
-    if not is_in_decoder(mutant):
+    place = _place_in_decoder(mutant)
+    if place is None:
         yield
         return
-    owner, _, attribute = mutant.replaces.rpartition(".")
-    place = getattr(model, owner) if owner else model
+    attribute = mutant.replaces.rpartition(".")[2]
     with mock.patch.object(place, attribute, _faulty(mutant, getattr(place, attribute))):
         yield
 
@@ -237,11 +236,22 @@ def replaced_in_generation(mutant: Mutant) -> Iterator[None]:
 
 def is_in_decoder(mutant: Mutant) -> bool:
     """Return whether a fault replaces something of the reference decoder."""
-    from reference_model import model  # noqa: PLC0415  # imports torch
+    return mutant.replaces == "config" or _place_in_decoder(mutant) is not None
 
+
+DECODER = ("model", "mlp")
+"""The modules of the reference model that a fault is looked for in: each uses what it defines."""
+
+
+def _place_in_decoder(mutant: Mutant) -> Any:
+    """Return the module or the class that holds what a fault replaces; None if none does."""
     owner, _, attribute = mutant.replaces.rpartition(".")
-    place = getattr(model, owner, None) if owner else model
-    return mutant.replaces == "config" or hasattr(place, attribute)
+    for name in DECODER:
+        module = importlib.import_module(f"reference_model.{name}")  # imports torch
+        place = getattr(module, owner, None) if owner else module
+        if hasattr(place, attribute):
+            return place
+    return None
 
 
 def _with_config(mutant: Mutant) -> Callable[..., Any]:

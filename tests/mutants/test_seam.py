@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import subprocess
 import sys
@@ -16,7 +17,6 @@ from conformance.adapters import mutant as adapter
 from conformance.errors import CandidateUnavailable
 from conformance.records import OperatorCall
 from reference_model import generation
-from reference_model import model as decoder
 
 KNOWN = mutants.all_mutants()
 VALUES = {
@@ -36,9 +36,10 @@ INPUTS = (IDS, np.ones_like(IDS), np.arange(4)[None])
 
 def _attributes():
     """Return everything in the decoder's modules that a mutant can replace, by name."""
-    found = dict(vars(decoder))
+    parts = [importlib.import_module(f"reference_model.{name}") for name in adapter.DECODER]
+    found = {key: member for part in reversed(parts) for key, member in vars(part).items()}
     found |= {f"{adapter.GENERATION}.{key}": member for key, member in vars(generation).items()}
-    for name, value in vars(decoder).items():
+    for name, value in tuple(found.items()):
         if isinstance(value, type):
             found |= {f"{name}.{key}": member for key, member in vars(value).items()}
     return found

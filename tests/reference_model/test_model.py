@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from conformance import spec
+from reference_model import mlp, norms
 from reference_model import model as m
-from reference_model import norms
 from reference_model.config import Linear, Llama3, Rope
 from reference_model.layout import tensor_shapes
 from reference_model.package import write_package
@@ -43,7 +43,7 @@ def test_parameters_have_the_canonical_names_and_shapes(variant):
 
 
 def test_each_convention_is_a_comment_with_the_id_of_its_requirement():
-    files = (Path(module.__file__) for module in (m, norms))
+    files = (Path(module.__file__) for module in (m, mlp, norms))
     source = "".join(file.read_text(encoding="utf-8") for file in files)
     named = re.findall(r"# ((?:[A-Z]+-[0-9]{3}, )*[A-Z]+-[0-9]{3}):", source)
     ids = {one for comment in named for one in comment.split(", ")}
