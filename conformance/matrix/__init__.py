@@ -98,7 +98,8 @@ def rows(
         precision: the contract at which all compute and are judged.
         only: names of the mutants; None for all.
         honest: honest candidates; one whose runtime is not installed is left out.
-        declared: whether to try a mutant only on the requirements that it names.
+        declared: whether to try a mutant only on the requirements that it names, and an honest
+            candidate only on the models of the halves' own profiles.
         without: requirements that are left out.
         halves: which parts of the matrix; an honest candidate has a row in each.
         share: which of how many shares of the rows, which several processes may divide.
@@ -110,7 +111,8 @@ def rows(
     corpora = _Corpora(standard)
     for text in honest[first::step]:
         try:
-            yield Row(text, None, corpora.cells(text, requirements))
+            left_out = corpora.beyond if declared else ()
+            yield Row(text, None, corpora.cells(text, requirements, left_out))
         except CandidateUnavailable:
             continue
     for name, mutant in [*mutants.all_mutants().items()][first::step]:
@@ -149,7 +151,7 @@ class _Corpora:
             dict.fromkeys(name for p in standard.profiles.values() for name in p.models)
         )
         own = {name for half in HALVES for name in standard.profiles[half].models}
-        self._beyond = [name for name in self._models if name not in own]
+        self.beyond = tuple(name for name in self._models if name not in own)
         self._found: dict[Contract, Corpus] = {}
 
     def cells(
@@ -193,9 +195,9 @@ class _Corpora:
         late = [r for r in requirements if r not in named and r.id == _LAST]
         cells = self.cells(text, named, briefly=True) if named else ()
         if others:
-            cells += self.cells(text, others, self._beyond, briefly=True)
+            cells += self.cells(text, others, self.beyond, briefly=True)
         if late and not any(cell.verdict is Verdict.FAIL for cell in cells):
-            cells += self.cells(text, late, self._beyond, briefly=True)
+            cells += self.cells(text, late, self.beyond, briefly=True)
         if mutant.replaces == "load":  # it has changed files
             for corpus in self._found.values():
                 corpus.restore()

@@ -14,6 +14,8 @@ from conformance import matrix, mutants
 from conformance.records import Verdict
 
 KNOWN = mutants.all_mutants()
+SLOW = ("FAULT-001",)
+"""Compares with every known fault, on a corpus eight times as long where rounding hides some."""
 _STEPWISE = {*mutants.SESSION, "generate", "generation", "process", "draw"}
 """What is replaced, before a dot, in faults that show only over several steps or draws."""
 
@@ -47,6 +49,25 @@ def rows_of(part):
         return found(only=[*faults(part), *variants(part)], honest=())
 
 
+def rows_of_each_topic(precision):
+    """Return an honest row at a precision, and those of the first mutant of each topic."""
+    honest = matrix.HONEST[precision][:1]
+    names = first_of_each_topic(precision)
+    rows = found(precision, names, honest, declared=True, without=SLOW)
+    return list(rows.values())
+
+
+def first_of_each_topic(precision):
+    """Return the first mutant of each topic that has to be killed at a precision."""
+    first = {}
+    for mutant in KNOWN.values():
+        exempt = mutant.proof(precision) or precision in mutant.below_noise_at
+        slow = set(SLOW) & set(mutant.kills)
+        if mutant.kills and not exempt and not slow and mutant.replaces != "graph":
+            first.setdefault(mutant.topic, mutant.name)
+    return tuple(first.values())
+
+
 def found(*args, **kwargs):
     """Return rows of the matrix by name, computed with one thread.
 
@@ -73,6 +94,13 @@ def passes_what_reaches_it(row):
     assert passed(row) == {cell.requirement for cell in row.cells}, [
         cell.message for cell in row.cells if cell.message
     ]
+
+
+def is_honest(row):
+    """Assert that an honest candidate passes every requirement."""
+    assert row.mutant is None
+    assert len(row.cells) > 50
+    assert [cell for cell in row.cells if cell.verdict is not Verdict.PASS] == []
 
 
 def passed(row):
