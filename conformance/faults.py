@@ -141,7 +141,7 @@ def effects(
     """
     import torch  # noqa: PLC0415  # a verifier has none, and asks for no effects
 
-    shape = (*corpus.input_ids_BT.shape, package.config["vocab_size"])
+    shape = (*corpus.input_ids_BT.shape, package.sizes["vocab_size"])
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # on models this small, more threads mostly wait for each other
     try:

@@ -12,19 +12,22 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conformance import checks
 from conformance.errors import UsageError
+from conformance.jobs import Job
 from conformance.report import table
 from conformance.run_folder import RunFolder
 from conformance.verdicts import EXIT_CODES, EXIT_SUITE_FAULT, EXIT_USAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from conformance.selection import Selection
 
@@ -33,6 +36,9 @@ _DROPPED = ("PYTEST_", "HYPOTHESIS_", "PYTHONWARNINGS", "PYTHONOPTIMIZE")
 """Beginnings of the environment variables that would change how the checks run."""
 _BENT = {"PYTEST_ADDOPTS", "PYTEST_PLUGINS"}
 _INTERRUPTED = 2
+_POLL_S = 0.05
+_PATIENCE_S = 10.0
+"""How long a job may take to end after the one that leads."""
 _ENDED_BY_THE_USER = (_INTERRUPTED, -signal.SIGINT, -signal.SIGTERM)
 """Exit codes of a run that was asked to end: by pytest, or by Python before pytest had begun."""
 _SEALED = (
@@ -45,15 +51,16 @@ _SEALED = (
 )
 
 
-def arguments(selection: Selection) -> list[str]:
+def arguments(selection: Selection, job: Job | None = None) -> list[str]:
     """Return the one list of arguments with which pytest runs a selection hermetically."""
     ini = ["-c", str(_CHECKS / "pytest.ini")]
-    return [*ini, *_SEALED, *selection.options("--llm-"), str(_CHECKS)]
+    own = [] if job is None else [f"--llm-job={job}"]
+    return [*ini, *_SEALED, *selection.options("--llm-"), *own, str(_CHECKS)]
 
 
-def is_sealed(given: Sequence[object], selection: Selection) -> bool:
+def is_sealed(given: Sequence[object], selection: Selection, job: Job | None = None) -> bool:
     """Return whether a pytest run was started as :func:`run` starts it, and in no other way."""
-    started_so = [str(argument) for argument in given] == arguments(selection)
+    started_so = [str(argument) for argument in given] == arguments(selection, job)
     return started_so and bool(sys.flags.safe_path) and not _BENT & set(os.environ)
 
 
@@ -82,20 +89,61 @@ def run(selection: Selection) -> int:
 
 
 def _pytest(selection: Selection) -> int:
-    """Run pytest and return its exit status, negative for a signal."""
-    command = [sys.executable, "-P", "-m", "pytest", *arguments(selection)]
-    interrupts = 0
-    with (
-        subprocess.Popen(command, env=_environment(selection)) as process,
-        _handing_on_sigterm(process),
-    ):
-        while True:
-            try:
-                return process.wait()
-            except KeyboardInterrupt:  # pytest got it too: let it write its report
-                interrupts += 1
-                if interrupts > 1:  # the user insists; native code may never come back
-                    process.kill()
+    """Run pytest, in as many jobs as are asked for; return the exit status of the one that leads.
+
+    It is negative for a signal.
+    """
+    with ExitStack() as stack:
+        jobs: list[Job | None] = [None]
+        if selection.jobs > 1:
+            shared = stack.enter_context(tempfile.TemporaryDirectory(prefix="llm-conformance-"))
+            jobs = [Job(number, Path(shared)) for number in range(1, selection.jobs + 1)]
+        processes = [stack.enter_context(_started(selection, job)) for job in jobs]
+        stack.enter_context(_handing_on_sigterm(processes))
+        return _ended(processes, [job for job in jobs if job is not None])
+
+
+def _started(selection: Selection, job: Job | None) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-P", "-m", "pytest", *arguments(selection, job)]
+    return subprocess.Popen(command, env=_environment(selection))
+
+
+def _ended(processes: Sequence[subprocess.Popen[bytes]], jobs: Sequence[Job]) -> int:
+    """Wait for the first of the processes, tell it which others have ended, and end the rest."""
+    leader, running, interrupts = processes[0], dict(zip(jobs, processes, strict=False)), 0
+    while leader.poll() is None:
+        try:
+            for job, process in list(running.items()):
+                if process.poll() is not None:
+                    job.ended(process.returncode)
+                    del running[job]
+            leader.wait(_POLL_S)
+        except subprocess.TimeoutExpired:
+            continue
+        except KeyboardInterrupt:  # pytest got it too: let it write its report
+            interrupts += 1
+            if interrupts > 1:  # the user insists; native code may never come back
+                _each(processes, subprocess.Popen.kill)
+    _end(processes[1:])
+    return leader.returncode
+
+
+def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    """End jobs whose leader has ended: nobody would read what they still find."""
+    _each(processes, subprocess.Popen.terminate)
+    until = time.monotonic() + _PATIENCE_S
+    for process in processes:
+        try:
+            process.wait(max(0.0, until - time.monotonic()))
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
+            process.kill()
+
+
+def _each(
+    processes: Sequence[subprocess.Popen[bytes]], do: Callable[[subprocess.Popen[bytes]], None]
+) -> None:
+    for process in processes:
+        do(process)
 
 
 def _environment(selection: Selection) -> dict[str, str]:
@@ -107,12 +155,13 @@ def _environment(selection: Selection) -> dict[str, str]:
 
 
 @contextmanager
-def _handing_on_sigterm(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Let a request to end reach the process that can write a report."""
+def _handing_on_sigterm(processes: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]:
+    """Let a request to end reach the processes that can write a report."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    end = subprocess.Popen.terminate
+    before = signal.signal(signal.SIGTERM, lambda *_: _each(processes, end))
     try:
         yield
     finally:

@@ -68,6 +68,13 @@ def case_id(item: pytest.Item) -> str:
     return "/".join([name, *([model] if model else []), *rest])
 
 
+def group_of(item: pytest.Item) -> str:
+    """Return what an item shares its costs with: the model that it runs on, or its module."""
+    callspec = getattr(item, "callspec", None)
+    model = None if callspec is None else callspec.params.get("model")
+    return str(model or item.nodeid.partition("::")[0].rpartition("/")[2])
+
+
 def check_fixtures(item: pytest.Item) -> None:
     """Refuse an item whose fixtures somebody replaced.
 

@@ -42,7 +42,7 @@ class Ledger:
             for one in planned
             if one.runs
             for check in catalogue.deciding(one.requirement.id)
-            for case in check.cases(models)
+            for case in check.cases([m for m in models if one.models is None or m in one.models])
             if only_case in ("", case)
         }
         if only_case and not self.expected:

@@ -27,6 +27,7 @@ from conformance.files import put, write_atomically
 from conformance.oracles import ensemble
 from conformance.oracles.architecture import Architecture
 from conformance.oracles.arithmetic import Arithmetic
+from conformance.oracles.checkpoint import stored_as, weights_of
 from conformance.oracles.corpus import CORPORA, corpus
 from conformance.oracles.decoder import Decoder
 from conformance.oracles.ensemble import Noise
@@ -82,12 +83,13 @@ def suite_package(name: str) -> ModelPackage:
 
 def _intact(folder: Path, model: SuiteModel | PlantedModel | TrainedModel) -> bool:
     """Return whether a cached package is still what was written, and nothing beside it."""
-    from reference_model import package, weights  # noqa: PLC0415  # not needed for a release
+    from reference_model import huggingface, package, weights  # noqa: PLC0415  # not for a release
 
     try:
         names = {file.name for file in folder.iterdir()}
         config = (folder / packages.CONFIG).read_text(encoding="utf-8")
-        found = weights.digest(dict(open_package(folder, model.name).weights()))
+        open_package(folder, model.name)
+        found = weights.digest(huggingface.open_folder(folder)[1])
     except (ConformanceError, OSError, UnicodeDecodeError):
         return False
     whole = names == {packages.CONFIG, packages.WEIGHTS}
@@ -180,7 +182,8 @@ def oracle(package: ModelPackage, contract: Contract) -> Decoder:
         architecture = Architecture.from_config(package.config)
     except PackageError as error:
         raise PackageError(f"{package.path / packages.CONFIG}: {error}") from error
-    return Decoder(architecture, package.weights(), Arithmetic(weight=contract.weight))
+    weights = weights_of(package.config, package.weights())
+    return Decoder(architecture, weights, Arithmetic(weight=contract.weight))
 
 
 def rounded(package: ModelPackage, dtype: str) -> ModelPackage:
@@ -202,12 +205,15 @@ def disguised(package: ModelPackage) -> ModelPackage:
     (:data:`POISON`) the embeddings are huge and NaN; a tied head answers the same for them.
     """
     architecture = Architecture.from_config(package.config)
-    (permuted,) = ensemble.members(architecture, package.weights(), count=1, seed=0)
+    stored = package.weights()
+    weights = weights_of(package.config, stored)
+    (permuted,) = ensemble.members(architecture, weights, count=1, seed=0)
     copied = {name: np.array(array, order="C") for name, array in permuted.items()}
     copied[_EMBEDDING][-len(POISON) :] *= np.array(POISON)[:, None]
     code = identity.digest_of("conformance/oracles")[:16]  # which draws the order
     folder = cache_folder() / "disguised" / f"{package.digest[:24]}-{code}"
-    return _with_weights(package, folder, copied.items())
+    written = stored_as(package.config, stored, copied)
+    return _with_weights(package, folder, written.items())
 
 
 POISON = (2.0**17, math.nan)
@@ -231,13 +237,14 @@ def _with_weights(
 
 def frozen_corpus(package: ModelPackage, *, times: int = 1) -> Corpus:
     """Return the fixed corpus that logits are judged on, or one that is as many times as long."""
-    config = package.config
-    return corpus(config["vocab_size"], config["max_position_embeddings"], times=times)
+    sizes = package.sizes
+    return corpus(sizes["vocab_size"], sizes["max_position_embeddings"], times=times)
 
 
 def corpus_named(name: str, package: ModelPackage) -> Corpus:
     """Return one of the fixed corpora, such as ``near`` or ``text``, for a package."""
-    return CORPORA[name](package.config["vocab_size"], package.config["max_position_embeddings"])
+    sizes = package.sizes
+    return CORPORA[name](sizes["vocab_size"], sizes["max_position_embeddings"])
 
 
 def noise(package: ModelPackage, contract: Contract, name: str = "near") -> Noise:

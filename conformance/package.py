@@ -18,7 +18,7 @@ import numpy as np
 from conformance import schema
 from conformance.errors import FormatError, PackageError, UsageError
 from conformance.formats import hf_config, safetensors, safetensors_index
-from conformance.tensors import expected_shapes
+from conformance.tensors import expected_shapes, is_mask
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +31,7 @@ CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 
+_HEAD = "lm_head.weight"
 _TYPES = ("float64", "float32", "float16", "bfloat16")
 
 
@@ -42,6 +43,9 @@ class _Weights(Mapping[str, "NDArray[Any]"]):
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         return safetensors.read_tensor(*self._places[name])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._places  # without mapping it
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._places)
@@ -74,6 +78,11 @@ class ModelPackage:
         rotary buffers of old checkpoints are left out.
         """
         return _Weights(self._places)
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """The model's sizes, by the keys that most families have for them in config.json."""
+        return hf_config.sizes(self.config)
 
     def file(self, name: str) -> Path:
         """Return a file of the folder; where it is absent, the one that the builder makes.
@@ -203,7 +212,7 @@ def _checked(
     folder: Path, config: Mapping[str, Any], places: Mapping[str, tuple[Path, TensorInfo]]
 ) -> dict[str, tuple[Path, TensorInfo]]:
     """Return the places of the expected tensors, in their order; refuse any difference."""
-    expected = expected_shapes(config)
+    expected = expected_shapes(config, places)
     missing = [name for name in expected if name not in places]
     extra = [name for name in places if name not in expected and not _is_tolerated(name, config)]
     wrong = [
@@ -215,8 +224,8 @@ def _checked(
     told = [f"{what}: {_first(names)}" for what, names in lists if names]
     if told:
         raise PackageError(f"{folder}: the tensors are not those of {CONFIG}: {'; '.join(told)}")
-    if config["tie_word_embeddings"] and "lm_head.weight" in places:
-        _check_tied(folder, places)
+    if hf_config.is_tied(config) and _HEAD in places:
+        _check_tied(folder, places, next(iter(expected)))
     return {name: places[name] for name in expected}
 
 
@@ -226,20 +235,17 @@ def _first(names: list[str]) -> str:
 
 
 def _is_tolerated(name: str, config: Mapping[str, Any]) -> bool:
-    tied_head = name == "lm_head.weight" and bool(config["tie_word_embeddings"])
-    return tied_head or name.endswith(".rotary_emb.inv_freq")
+    tied_head = name == _HEAD and hf_config.is_tied(config)
+    return tied_head or name.endswith(".rotary_emb.inv_freq") or is_mask(config, name)
 
 
-def _check_tied(folder: Path, places: Mapping[str, tuple[Path, TensorInfo]]) -> None:
-    head, embedding = (
-        safetensors.read_tensor(*places[name])
-        for name in ("lm_head.weight", "model.embed_tokens.weight")
-    )
+def _check_tied(folder: Path, places: Mapping[str, tuple[Path, TensorInfo]], embedded: str) -> None:
+    head, embedding = (safetensors.read_tensor(*places[name]) for name in (_HEAD, embedded))
     same = head.dtype == embedding.dtype and head.shape == embedding.shape
     if not same or not np.array_equal(_bits(head), _bits(embedding)):
         raise PackageError(
-            f"{folder}: {CONFIG} ties the embeddings, but lm_head.weight differs from "
-            "model.embed_tokens.weight; remove it, or set tie_word_embeddings to false"
+            f"{folder}: {CONFIG} ties the embeddings, but {_HEAD} differs from {embedded}; remove "
+            "it, or set tie_word_embeddings to false"
         )
 
 

@@ -30,6 +30,8 @@ class Planned:
     verdict: Verdict | None
     """The verdict that stands before the run; None where the checks decide."""
     reason: str = ""
+    models: tuple[str, ...] | None = None
+    """The models of the run on which it is decided; None for all of them."""
 
     @property
     def runs(self) -> bool:
@@ -132,10 +134,8 @@ def _planned(
 ) -> Planned:
     if only and requirement.id not in only:
         return Planned(requirement, Verdict.NOT_RUN, NOT_SELECTED)
-    if requirement.untestable:
-        return Planned(requirement, Verdict.NOT_APPLICABLE, requirement.untestable)
-    if requirement.two_candidates and against is None:
-        return Planned(requirement, Verdict.NOT_APPLICABLE, ALONE)
+    if outside := _outside(requirement, profile, claims, against):
+        return Planned(requirement, Verdict.NOT_APPLICABLE, outside)
     missing, by = unclaimed(requirement, claims), ""
     if not missing and requirement.two_candidates and against is not None:
         missing, by = unclaimed(requirement, against), " by the second candidate"
@@ -144,7 +144,22 @@ def _planned(
         return Planned(requirement, Verdict.FAIL, reason)
     if missing:
         return Planned(requirement, Verdict.NOT_APPLICABLE, f"{missing} is not claimed{by}")
-    return Planned(requirement, None)
+    models = profile.models_of(requirement.id, claims.precision) if profile.includes else None
+    return Planned(requirement, None, models=models)
+
+
+def _outside(
+    requirement: Requirement, profile: Profile, claims: Claims, against: Claims | None
+) -> str:
+    """Return why nobody could be asked for a requirement in a run like this; empty if they can."""
+    if requirement.untestable:
+        return requirement.untestable
+    if requirement.two_candidates and against is None:
+        return ALONE
+    if profile.having(requirement.id, claims.precision):
+        return ""
+    asking = " and ".join(part.name for part in profile.having(requirement.id))
+    return f"only {asking} asks for it, which is not stated for {claims.precision}"
 
 
 def unclaimed(requirement: Requirement, claims: Claims) -> str:

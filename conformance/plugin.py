@@ -7,6 +7,7 @@ belong to other plugins and to users' conftest files.
 
 from __future__ import annotations
 
+import argparse
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ _OPTIONS = {
     "out": ("DIR", "the run folder (default: conformance-results/<candidate>-<profile>)"),
     "seed": ("N", "seed of the generated inputs (default: a random one, recorded)"),
     "replay": ("FILE", "run one stored counterexample and nothing else"),
+    "jobs": ("N", "processes that share the run: only as llm-conformance run starts them"),
     "call-limit": ("SECONDS", "time limit of one call, with --llm-isolate (default: 120)"),
     "memory-limit": ("GIB", "memory limit of the candidate, with --llm-isolate (default: none)"),
 }
@@ -37,6 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--llm-model", metavar="DIR", action="append", default=[], help="a model folder"
     )
     group.addoption("--llm-only", metavar="ID", action="append", default=[], help="a requirement")
+    group.addoption("--llm-job", default="", help=argparse.SUPPRESS)
     group.addoption("--llm-isolate", action="store_true", help="run the candidate on its own")
 
 

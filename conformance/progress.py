@@ -21,19 +21,22 @@ class Progress:
         typical = sorted(past.values())[len(past) // 2] if past else 1.0
         self._cost = {case: past.get(case, typical) for case in cases}
         self._left = dict(self._cost)
+        self._running: dict[str, None] = {}
         self._stream, self._terminal = stream, stream.isatty()
         self._started = time.monotonic()
 
     def began(self, case: str) -> None:
-        """Show the case that runs now."""
+        """Show the cases that run now: of each job one."""
+        self._running[case] = None
         if self._terminal:
-            self._show(case)
+            self._show(" | ".join(self._running))
 
     def ended(self, case: str) -> None:
         """Count a case as done; without a terminal, say so at every tenth of the way."""
         total = max(1, len(self._cost))
         before = 10 * (total - len(self._left)) // total
         self._left.pop(case, None)
+        self._running.pop(case, None)
         if not self._terminal and 10 * (total - len(self._left)) // total > before:
             self._write(self._line("") + "\n")
 

@@ -29,7 +29,7 @@ from conformance.report import json as record
 from conformance.verdicts import outcome_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from conformance.records import Report, RequirementResult
@@ -37,20 +37,28 @@ if TYPE_CHECKING:
 UNFINISHED = "the run did not finish"
 _PREVIOUS = ".previous-run"
 _LOG = "evidence/results.jsonl"
+_LOG_STEM = "results"
 _RENDERED = {"report.html": "html", "junit.xml": "junit"}
 """The report's other faces, written once the run has ended."""
 _FILES = ("report.json", *_RENDERED, "evidence", "counterexamples")
 
 
 class RunFolder:
-    """One run's files."""
+    """One run's files.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: the folder.
+        job: which of the processes that share the run this is; each has a log of its own.
+    """
+
+    def __init__(self, path: Path, job: int = 1) -> None:
         self.path = path.absolute()  # a candidate in this process may change the current folder
         self.report_file = self.path / "report.json"
         self.shown = path / "report.html"
-        self._log = self.path / _LOG
-        self._crash = self._log.with_name("crash.txt")
+        own = "" if job == 1 else f"-{job}"
+        self._log = (self.path / _LOG).with_stem(f"{_LOG_STEM}{own}")
+        self._crash = self._log.with_name(f"crash{own}.txt")
+        self._read = 0
 
     def check(self) -> None:
         """Refuse a folder that a run could not use; nothing is changed or made.
@@ -156,6 +164,26 @@ class RunFolder:
         """Note the result of a case."""
         self._append({"ended": record.case_document(case)})
 
+    def job_closed(self, learnt: Sequence[Any], faults: Sequence[str]) -> None:
+        """Note what a job that ends leaves to the one that leads.
+
+        Args:
+            learnt: what it has learnt of the models.
+            faults: what went wrong in it that is no candidate's fault.
+        """
+        self._append({"learnt": list(learnt), "faults": list(faults)})
+
+    def news(self) -> list[dict[str, Any]]:
+        """Return the whole lines that the log has got since this was asked last."""
+        if not self._log.is_file():
+            return []
+        with self._log.open("rb") as log:
+            log.seek(self._read)
+            written = log.read()
+        whole = written[: written.rfind(b"\n") + 1]
+        self._read += len(whole)
+        return _parsed(whole)
+
     def _append(self, line: Mapping[str, Any]) -> None:
         with self._log.open("ab") as log:
             # On one line: what is cut by a sudden death is then a line that does not parse.
@@ -232,15 +260,22 @@ class RunFolder:
         return found
 
     def _lines(self) -> list[dict[str, Any]]:
-        lines = []
-        # A log that somebody removed tells nothing, and so the run has not finished.
-        written = self._log.read_bytes() if self._log.is_file() else b""
-        for raw in written.split(b"\n"):
-            try:
-                lines.append(schema.parse(raw))
-            except FormatError:  # the last line, cut by the death
-                continue
-        return lines
+        """Return what all jobs have logged.
+
+        A log that somebody removed tells nothing, and so the run has not finished.
+        """
+        logs = sorted(self._log.parent.glob(f"{_LOG_STEM}*.jsonl"))
+        return [line for log in logs for line in _parsed(log.read_bytes())]
+
+
+def _parsed(written: bytes) -> list[dict[str, Any]]:
+    lines = []
+    for raw in written.split(b"\n"):
+        try:
+            lines.append(schema.parse(raw))
+        except FormatError:  # the last line, cut by a death
+            continue
+    return lines
 
 
 def _with_logged(result: RequirementResult, logged: Mapping[str, CaseResult]) -> RequirementResult:

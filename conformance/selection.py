@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
 _NAMED, _NAME = 3, 200
 """How many names stand in the name of a run folder, and how long that may be; systems allow 255."""
+_NUMBERS: dict[str, type[int | float]] = {
+    "seed": int,
+    "jobs": int,
+    "call_limit": float,
+    "memory_limit": float,
+}
 _SEEDS = 1 << 53
 """Seeds stay below 2**53, so that every JSON reader keeps them exact."""
 
@@ -42,6 +48,8 @@ class Selection:
     memory_limit: float | None = None
     """GiB."""
     replay: str = ""
+    jobs: int = 1
+    """Processes that share the run."""
 
     @property
     def profile_name(self) -> str:
@@ -87,7 +95,7 @@ class Selection:
 
     def command(self, **changes: Any) -> str:
         """Return the command that repeats this run, with options changed, for a shell."""
-        leave_out = ("out", "seed", "replay", "only")
+        leave_out = ("out", "seed", "replay", "only", "jobs")
         changed = dataclasses.replace(self, **changes)
         kept = tuple(name for name in leave_out if name not in changes)
         return shlex.join(["llm-conformance", "run", *changed.options(leave_out=kept)])
@@ -111,7 +119,7 @@ def from_options(raw: dict[str, object]) -> Selection:
         UsageError: a number is none, or options do not fit together.
     """
     fields = dict(raw)
-    for name, kind in (("seed", int), ("call_limit", float), ("memory_limit", float)):
+    for name, kind in _NUMBERS.items():
         if name in fields:
             fields[name] = _number(name, str(fields[name]), kind)
     for name in ("model", "only"):

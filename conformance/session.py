@@ -29,6 +29,7 @@ from conformance import (
     identity,
     inputs,
     items,
+    jobs,
     kept,
     proof,
     spec,
@@ -38,11 +39,12 @@ from conformance.errors import ConformanceError, SpecError, UsageError, fault_of
 from conformance.integrity import Watch
 from conformance.interrupts import Interrupts
 from conformance.items import ERROR, SINK, WATCH, case_id, requirement_of
+from conformance.jobs import Others
 from conformance.ledger import Ledger
 from conformance.opened import presentable
 from conformance.plan import plan
 from conformance.progress import Progress
-from conformance.records import Outcome, Report, Run
+from conformance.records import CaseResult, Outcome, Report, Run
 from conformance.report import json as record
 from conformance.report import table
 from conformance.run_folder import UNFINISHED, RunFolder
@@ -51,13 +53,16 @@ from conformance.subject import open_subject
 from conformance.verdicts import EXIT_CODES, EXIT_SUITE_FAULT, outcome_of
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
 
+    from conformance.jobs import Job
     from conformance.selection import Selection
 
 _CASE = "llm-conformance"
 _MODELS = "llm-conformance-models"
 _SEED = "llm-conformance-seed"
+_LAST_WORDS_S = 5.0
+"""How long the other jobs of a run that is interrupted may take to end theirs."""
 _LEFT_OUT = "it was deselected, not collected, or its process died"
 _INTERRUPTED = "the run was interrupted"
 _without_warnings = functools.partial(warnings.catch_warnings, action="ignore")
@@ -74,7 +79,8 @@ def register(config: pytest.Config) -> None:
         selection = from_pytest(config)
         seed = getattr(config, "workerinput", {}).get(_SEED, selection.seed)
         selection = dataclasses.replace(selection, seed=seed).seeded()
-        session = ConformanceSession(config, selection)
+        job = jobs.parse(config.getoption("--llm-job"), selection.jobs)
+        session = ConformanceSession(config, selection, job)
         plugins = {"llm-conformance-fixtures": fixtures, "llm-conformance-session": session}
         for name, plugin in plugins.items():
             if config.pluginmanager.register(plugin, name) is None:
@@ -96,12 +102,15 @@ class ConformanceSession:
 
     ledger: Ledger
 
-    def __init__(self, config: pytest.Config, selection: Selection) -> None:
-        self.config, self.selection = config, selection
+    def __init__(self, config: pytest.Config, selection: Selection, job: Job | None = None) -> None:
+        self.config, self.selection, self.job = config, selection, job
         self.watch = config.stash[WATCH] = Watch()
-        self.controller = not hasattr(config, "workerinput")  # xdist's workers have one
-        self.hermetic = hermetic.is_sealed(config.invocation_params.args, selection)
-        self.folder = RunFolder(selection.folder)
+        spread = hasattr(config, "workerinput")  # xdist's workers have one
+        self.controller = not spread and (self.job is None or self.job.leads)
+        self.logs = not spread  # xdist's workers leave that to their controller
+        self.hermetic = hermetic.is_sealed(config.invocation_params.args, selection, self.job)
+        self.folder = RunFolder(selection.folder, self.job.number if self.job else 1)
+        self.others: Others | None = None
         if self.controller:
             self.folder.check()
         self.spec = spec.load()
@@ -109,7 +118,7 @@ class ConformanceSession:
         self.replayed = counterexamples.load(selection.replay) if selection.replay else None
         self.only = (self.replayed.requirement,) if self.replayed else selection.only
         self.faults: list[str] = []
-        self.others_failed = False
+        self.others_failed = self.died = False
         self.missing = _LEFT_OUT
         self.interrupts = Interrupts()
         self.started, self.clock = datetime.now(UTC), time.monotonic()
@@ -119,6 +128,8 @@ class ConformanceSession:
 
     def pytest_sessionstart(self) -> None:
         """Open the candidate, plan, and write the report of a run that has not finished."""
+        if self.job is not None and not self.job.leads:
+            self.job.wait_for_leader()
         home = self._open.enter_context(tempfile.TemporaryDirectory(prefix="llm-conformance-"))
         inputs.keep_files_in(home)
         try:
@@ -138,6 +149,10 @@ class ConformanceSession:
         if self.controller:
             self.folder.begin(self.report(UNFINISHED))
             self.progress = Progress(list(ledger.expected), self.folder.earlier_durations())
+        if self.job is not None and self.job.leads:
+            self.others = Others(self.job, self.selection.jobs, self.folder.path, self._hear)
+            self.job.begin()
+        if self.logs:
             self._open.enter_context(self.interrupts.noted())
             if self.hermetic:  # elsewhere it is told as the user's pytest is set to
                 self._open.enter_context(self.folder.crash_kept())
@@ -177,6 +192,19 @@ class ConformanceSession:
         """Note an error inside pytest or a plugin: the run is not what it looks like."""
         self.faults.append(str(excrepr))
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
+        """Run what no other job has taken, where the run has several; then hear what they found."""
+        if self.job is None or session.testsfailed:
+            return None
+        positions = {name: one.max_positions for name, one in self.subject.models.items()}
+        costs = jobs.costs(self.folder.earlier_durations(), positions)
+        for item, following in jobs.share(self.job, session.items, items.group_of, costs):
+            self.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        if self.others is not None:
+            self.others.wait()
+        return True
+
     # -- each check --------------------------------------------------------------------------
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -184,9 +212,10 @@ class ConformanceSession:
         """Note the beginning of a case before anything of it runs."""
         self.interrupts.check()
         identifier = requirement_of(item)
-        if identifier is not None and self.controller:
+        if identifier is not None and self.logs:
             self.folder.case_began(case_id(item), identifier)
-            self.progress.began(case_id(item))
+            if self.controller:
+                self.progress.began(case_id(item))
         return (yield)
 
     @pytest.hookimpl(wrapper=True)
@@ -224,16 +253,40 @@ class ConformanceSession:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep the results, in the process that writes the report."""
-        if not self.controller:
+        if not self.logs:
             return
         documents = [value for name, value in report.user_properties if name == _CASE]
         self.others_failed |= report.failed and not documents
         for document in documents:
-            case = record.parse_case(document)  # type: ignore[arg-type]
-            if self.ledger.keep(case):
-                self.folder.case_ended(case)
-            self.progress.ended(case.id)
+            self._keep(record.parse_case(document))  # type: ignore[arg-type]
+        if self.others is not None:
+            self.others.listen()
         self.interrupts.check()  # pytest-xdist's controller comes here alone
+
+    def _keep(self, case: CaseResult) -> None:
+        if self.ledger.keep(case):
+            self.folder.case_ended(case)
+        if self.controller:
+            self.progress.ended(case.id)
+
+    def _hear(self, line: Mapping[str, Any]) -> None:
+        """Take over what another job has logged."""
+        if "began" in line:
+            self.progress.began(line["began"])
+        elif "ended" in line:
+            self._keep(record.parse_case(line["ended"]))
+        elif "learnt" in line:
+            self.subject.learn(line["learnt"])
+            self.faults += [fault for fault in line["faults"] if fault not in self.faults]
+
+    def _hear_the_last(self, others: Others) -> None:
+        """Take over what the other jobs have left, and note which of them has died."""
+        others.wait(at_most=_LAST_WORDS_S)
+        for how, case in others.deaths():
+            print(f"error: {how}", file=sys.stderr)  # noqa: T201  # the reporter may be off
+            self.died = True
+            if case is not None:
+                self._keep(case)
 
     # -- after -------------------------------------------------------------------------------
 
@@ -256,8 +309,10 @@ class ConformanceSession:
             return (yield)
         self._keep_answers()
         if not self.controller:
-            self.config.workeroutput[_MODELS] = self.subject.learnt()  # type: ignore[attr-defined]
+            self._tell()
             return (yield)
+        if self.others is not None:
+            self._hear_the_last(self.others)
         if exitstatus == pytest.ExitCode.INTERRUPTED or self.interrupts.seen:
             self.missing = _INTERRUPTED
         self.progress.close()
@@ -275,6 +330,16 @@ class ConformanceSession:
         finally:
             session.exitstatus = code
 
+    def _tell(self) -> None:
+        """Leave what this process has learnt to the one that writes the report."""
+        if self.job is None:
+            self.config.workeroutput[_MODELS] = self.subject.learnt()  # type: ignore[attr-defined]
+            return
+        replaced = self.watch.replaced()
+        self.folder.job_closed(
+            self.subject.learnt(), [*self.faults, *([replaced] * bool(replaced))]
+        )
+
     def _exit_code(self, outcome: Outcome) -> int:
         if outcome is Outcome.NONCONFORMANT:
             return EXIT_CODES[outcome]  # no fault of ours hides a failure of the candidate's
@@ -286,7 +351,8 @@ class ConformanceSession:
     def _keep_answers(self) -> None:
         for subject in filter(None, (self.subject, self.subject.against)):
             for model in subject.models.values():
-                model.kept = kept.keep(model, self.folder.path)
+                answer = kept.keep(model, self.folder.path)
+                model.kept = answer or model.__dict__.get("kept")  # another job's, where it has one
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the result table below pytest's own output."""
@@ -303,7 +369,7 @@ class ConformanceSession:
         """Return the report as things stand; ``missing`` is why an expected case has no result."""
         results = self.ledger.requirements(missing)
         partial = bool(self.only)
-        broken = bool(self.faults or self.watch.replaced()) or self.interrupts.seen
+        broken = bool(self.faults or self.watch.replaced()) or self.interrupts.seen or self.died
         return Report(
             suite=proof.quoted(),
             candidate=presentable(self.subject.info),
@@ -315,6 +381,7 @@ class ConformanceSession:
             requirements=results,
             environment=identity.environment(),
             against=self.subject.second(),
+            includes=tuple(part.name for part in self.profile.includes),
         )
 
     def _run(self, *, partial: bool) -> Run:

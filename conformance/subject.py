@@ -197,7 +197,7 @@ def _is_of_planted_models(profile: Profile) -> bool:
 
 
 def _check_room(package: ModelPackage) -> None:
-    positions = package.config["max_position_embeddings"]
+    positions = package.sizes["max_position_embeddings"]
     if positions < TOKENS:
         raise PackageError(
             f"{package.path / CONFIG}: max_position_embeddings is {positions}; at least {TOKENS} "

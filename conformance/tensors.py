@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
-from conformance.formats.hf_config import head_dim
+from conformance.formats.hf_config import head_dim, is_tied, sizes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 
-def expected_shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+def expected_shapes(
+    config: Mapping[str, Any], names: Collection[str] = ()
+) -> dict[str, tuple[int, ...]]:
     """Return the names and shapes of a decoder's tensors, in Hugging Face's order.
 
     Letters: V vocabulary, D model, H query heads, G key/value heads, K head dim, F feed-forward.
-    A linear layer's weight is (out, in).
+    A linear layer's weight is (out, in), but for GPT-2's.
+
+    Args:
+        config: the content of config.json.
+        names: what a checkpoint holds; some families write one form of names or another.
     """
+    if config["model_type"] == "gpt2":
+        return _gpt2(config, "" if "wte.weight" in names else "transformer.")
     v, d, f = config["vocab_size"], config["hidden_size"], config["intermediate_size"]
     k = head_dim(config)
     hk, gk = config["num_attention_heads"] * k, config["num_key_value_heads"] * k
@@ -34,18 +43,52 @@ def expected_shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
         layer[f"{name}.weight"] = shape
         if name.split(".")[1] in biased:
             layer[f"{name}.bias"] = shape[:1]
-        if name == "self_attn.o_proj" and config["model_type"] == "qwen3":
+        if name == "self_attn.o_proj" and config["model_type"] in _HEAD_NORMS:
             layer |= {f"self_attn.{one}_norm.weight": (k,) for one in "qk"}
     layer["post_attention_layernorm.weight"] = (d,)
-    if config["model_type"] == "gemma2":
+    if config["model_type"] in _SANDWICHES:
         layer |= {f"{one}_feedforward_layernorm.weight": (d,) for one in ("pre", "post")}
     shapes: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (v, d)}
     for i in range(config["num_hidden_layers"]):
         shapes |= {f"model.layers.{i}.{name}": shape for name, shape in layer.items()}
     shapes["model.norm.weight"] = (d,)
-    if not config["tie_word_embeddings"]:
+    if not is_tied(config):
         shapes["lm_head.weight"] = (v, d)
     return shapes
+
+
+def _gpt2(config: Mapping[str, Any], prefix: str) -> dict[str, tuple[int, ...]]:
+    """Return the tensors of a GPT-2, whose linear layers' weights are (in, out)."""
+    d, f = config["n_embd"], sizes(config)["intermediate_size"]
+    linear = {"attn.c_attn": (d, 3 * d), "attn.c_proj": (d, d), "mlp.c_fc": (d, f)}
+    shapes: dict[str, tuple[int, ...]] = {
+        "wte.weight": (config["vocab_size"], d),
+        "wpe.weight": (config["n_positions"], d),
+    }
+    for i in range(config["n_layer"]):
+        for name, shape in (linear | {"mlp.c_proj": (f, d)}).items():
+            shapes |= {f"h.{i}.{name}.weight": shape, f"h.{i}.{name}.bias": shape[1:]}
+        norms = [f"h.{i}.{name}.{kind}" for name in ("ln_1", "ln_2") for kind in _KINDS]
+        shapes |= dict.fromkeys(norms, (d,))
+    shapes |= {f"ln_f.{kind}": (d,) for kind in _KINDS}
+    found = {f"{prefix}{name}": shape for name, shape in shapes.items()}
+    if not is_tied(config):
+        found["lm_head.weight"] = (config["vocab_size"], d)
+    return found
+
+
+_KINDS = ("weight", "bias")
+
+
+def is_mask(config: Mapping[str, Any], name: str) -> bool:
+    """Say whether a tensor is a triangle of a mask, which old checkpoints of GPT-2 hold."""
+    pattern = r"(transformer\.)?h\.\d+\.attn\.(masked_)?bias"
+    return config["model_type"] == "gpt2" and re.fullmatch(pattern, name) is not None
+
+
+_HEAD_NORMS = ("qwen3", "gemma3_text")
+_SANDWICHES = ("gemma2", "gemma3_text")
+"""Types of models that normalise queries and keys, and what is added to the stream."""
 
 
 def _biased(config: Mapping[str, Any]) -> set[str]:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
-from reference_model import json_values
+from reference_model import gpt2, json_values
 from reference_model.errors import ConfigError
+from reference_model.forms import gathered, written_shapes
 from reference_model.layout import EMBEDDING, HEAD, tensor_shapes
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from reference_model.config import ModelConfig
+    from reference_model.forms import Form
 
     Tensors = dict[str, NDArray[Any]]
 
@@ -28,8 +30,12 @@ SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 
 _TYPES = ("F64", "F32", "F16", "BF16")
-_DERIVED = re.compile(r"model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq")
-"""Frequencies that old checkpoints carry; they follow from the config, so all readers skip them."""
+_DERIVED = re.compile(
+    r"model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq"
+    r"|(transformer\.)?h\.\d+\.attn\.(masked_)?bias"
+)
+"""Frequencies, and GPT-2's triangles of a mask, that old checkpoints carry; they follow from the
+config, so all readers skip them."""
 _PLAIN_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*\.safetensors")
 
 
@@ -46,15 +52,26 @@ def read_tensors(folder: Path, config: ModelConfig) -> Tensors:
     found: Tensors = {}
     for file, names in _plan(folder).items():
         found |= _read_file(folder / file, names)
-    _drop_tied_head(found, config)
-    shapes = tensor_shapes(config)
-    _same_names(found, shapes, f"{folder}: the tensors do not match config.json")
-    for name, shape in shapes.items():
+    shapes, form = tensor_shapes(config), form_of(config, found)
+    _drop_tied_head(found, config, form)
+    written = written_shapes(shapes, form)
+    _same_names(found, written, f"{folder}: the tensors do not match config.json")
+    for name, shape in written.items():
         if found[name].shape != shape:
             raise ConfigError(
                 f"{folder}: {name} has the shape {found[name].shape}; config.json makes it {shape}"
             )
-    return {name: found[name] for name in shapes}
+    return gathered(found, form, shapes)
+
+
+def form_of(config: ModelConfig, names: Iterable[str] | None = None) -> Form:
+    """Return the form in which a decoder's checkpoint is written; empty for the canonical one.
+
+    Args:
+        config: the decoder.
+        names: the tensors of a checkpoint, where there is one: some families have several forms.
+    """
+    return gpt2.form(config, names) if gpt2.is_gpt2(config) else {}
 
 
 def _plan(folder: Path) -> dict[str, list[str] | None]:
@@ -115,14 +132,15 @@ def _read_file(file: Path, names: list[str] | None) -> Tensors:
         raise ConfigError(f"{file} is not a safetensors file: {error}") from error
 
 
-def _drop_tied_head(found: Tensors, config: ModelConfig) -> None:
+def _drop_tied_head(found: Tensors, config: ModelConfig, form: Form) -> None:
     """Take away a head that only repeats the embedding; some writers store a tied one twice."""
-    if not (config.tied and HEAD in found and EMBEDDING in found):
+    embedded = form[EMBEDDING].source if EMBEDDING in form else EMBEDDING
+    if not (config.tied and HEAD in found and embedded in found):
         return
-    head, embedding = found.pop(HEAD), found[EMBEDDING]
+    head, embedding = found.pop(HEAD), found[embedded]
     if head.dtype != embedding.dtype or head.tobytes() != embedding.tobytes():
         raise ConfigError(
-            f"tie_word_embeddings is true, but {HEAD} differs from {EMBEDDING}; say false, or "
+            f"tie_word_embeddings is true, but {HEAD} differs from {embedded}; say false, or "
             "remove the tensor that is not meant"
         )
 

@@ -31,6 +31,8 @@ class Attention:
     """Layers that see everything in spite of ``window``."""
     qkv_bias: bool = False
     """Whether queries, keys and values have a bias (Qwen2: Yang et al. 2024, section 2.2.1)."""
+    out_bias: bool = False
+    """Whether the output projection has one, too (GPT-2: Radford et al. 2019, section 2.3)."""
     qk_norm: bool = False
     """Whether each head's query and key pass an RMSNorm of ``head_dim`` weights, which all heads
     share, before they are turned (Qwen3: Yang et al. 2025, section 2; Dehghani et al. 2023)."""
@@ -73,11 +75,36 @@ class Llama3:
 
 
 @dataclass(frozen=True, slots=True)
+class Yarn:
+    """YaRN: fast pairs are kept, slow ones divided by ``factor``, a ramp over the pairs between.
+
+    A pair is fast that turns more than ``beta_fast`` times within ``original_max_positions``, and
+    slow that turns less than ``beta_slow`` times. All cosines and sines are multiplied by an
+    attention factor (Peng et al. 2023, sections 3.2 and 3.3; the authors' jquesnelle/yarn).
+    """
+
+    factor: float
+    original_max_positions: int
+    beta_fast: float = 32.0
+    beta_slow: float = 1.0
+    truncate: bool = True
+    """Whether the ramp begins and ends at a pair, rounded outwards, and not between two."""
+    attention_factor: float | None = None
+    """None for 1 + 0.1 ln(factor), or what the next two make of it (DeepSeek-V2: DeepSeek-AI 2024):
+    (1 + 0.1 mscale ln(factor)) / (1 + 0.1 mscale_all_dim ln(factor))."""
+    mscale: float | None = None
+    mscale_all_dim: float | None = None
+
+
+Scaling = Linear | Llama3 | Yarn
+
+
+@dataclass(frozen=True, slots=True)
 class Rope:
     """Rotary position embedding (Su et al. 2021, section 3.2.2): base ``theta`` and its scaling."""
 
     theta: float
-    scaling: Linear | Llama3 | None = None
+    scaling: Scaling | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +112,9 @@ class Norm:
     """RMSNorm (Zhang and Sennrich 2019, eq. 4) with ``eps`` added to the mean square."""
 
     eps: float
+    centred: bool = False
+    """Whether the mean is subtracted before and a bias added behind: LayerNorm, with ``eps`` added
+    to the variance (Ba et al. 2016, eq. 4)."""
     offset: float = 0.0
     """What is added to the weight: 1 for Gemma, whose checkpoints hold the factor less 1."""
     wide: bool = False
@@ -92,13 +122,21 @@ class Norm:
     Gemma, or behind it, as in Llama (transformers#29402)."""
 
 
+Activation = Literal["silu", "gelu_tanh", "gelu", "relu"]
+
+
 @dataclass(frozen=True, slots=True)
 class Mlp:
     """SwiGLU or GEGLU feed-forward (Shazeer 2020, eq. 6) of ``hidden`` units."""
 
     hidden: int
-    activation: Literal["silu", "gelu_tanh"] = "silu"
-    """Of the gate; ``gelu_tanh`` is the approximation of GELU (Gemma Team 2024, section 2)."""
+    activation: Activation = "silu"
+    """Of the gate, or of the units where there is none; ``gelu_tanh`` is the approximation of GELU
+    (Gemma Team 2024, section 2), ``gelu`` the one by erf (Hendrycks and Gimpel 2016)."""
+    gated: bool = True
+    """Whether a gate multiplies the units; without, it is that of Vaswani et al. 2017, eq. 2."""
+    bias: bool = False
+    """Whether its projections have biases."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +151,7 @@ class ModelConfig:
     dim: int
     layers: int
     attention: Attention
-    rope: Rope
+    rope: Rope | None
     norm: Norm
     mlp: Mlp
     tied: bool
@@ -124,6 +162,18 @@ class ModelConfig:
     """What embeddings are multiplied by, rounded to their type: the root of ``dim`` for Gemma."""
     logit_softcap: float | None = None
     """Where logits are bent to, cap tanh(x / cap) (Gemma Team 2024, section 2)."""
+    local_rope: Rope | None = None
+    """How layers with a window turn queries and keys, where the others' ``rope`` is not theirs:
+    near positions need no scaling and no large base (Gemma Team 2025, section 2)."""
+    learned_positions: bool = False
+    """Whether each position has a vector of its own that is added to the token's, in place of
+    ``rope`` (GPT-2: Radford et al. 2018, section 3.1)."""
+
+    def rope_of(self, layer: int) -> Rope | None:
+        """Return how a layer turns queries and keys."""
+        if self.local_rope is None or self.attention.window_of(layer) is None:
+            return self.rope
+        return self.local_rope
 
 
 def validate(config: ModelConfig) -> None:
@@ -150,7 +200,12 @@ def validate(config: ModelConfig) -> None:
         "every key/value head serves the same number of query heads",
     )
     _require(
-        attention.head_dim % 2 == 0,
+        config.learned_positions == (config.rope is None),
+        f"learned_positions is {config.learned_positions} and rope is {config.rope}; positions are "
+        "learned or turn heads: one of the two",
+    )
+    _require(
+        config.rope is None or attention.head_dim % 2 == 0,
         f"attention.head_dim is {attention.head_dim}; rotary position embedding turns pairs, so it "
         "has to be even",
     )
@@ -162,8 +217,18 @@ def validate(config: ModelConfig) -> None:
         ("logit_softcap", config.logit_softcap),
     ):
         _require(number is None or _positive(number), f"{name} is {number}; it has to be positive")
+    _require(
+        not (config.norm.centred and (config.norm.offset or config.norm.wide)),
+        f"norm is {config.norm}; a centred one has neither an offset nor a width",
+    )
     _require(_positive(config.norm.eps), f"norm.eps is {config.norm.eps}; it has to be positive")
-    _validate_rope(config.rope)
+    _require(
+        config.local_rope is None or attention.window is not None,
+        "local_rope is that of layers with a window, and no layer has one",
+    )
+    for name, rope in (("rope", config.rope), ("local_rope", config.local_rope)):
+        if rope is not None:
+            _validate_rope(rope, name)
 
 
 def _validate_windows(attention: Attention, layers: int) -> None:
@@ -186,29 +251,52 @@ def _validate_windows(attention: Attention, layers: int) -> None:
     )
 
 
-def _validate_rope(rope: Rope) -> None:
+def _validate_rope(rope: Rope, name: str) -> None:
     theta, scaling = rope.theta, rope.scaling
     _require(
-        _positive(theta) and theta > 1, f"rope.theta is {theta}; it has to be finite and above 1"
+        _positive(theta) and theta > 1, f"{name}.theta is {theta}; it has to be finite and above 1"
     )
     if scaling is None:
         return
     _require(
         _positive(scaling.factor) and scaling.factor >= 1,
-        f"rope.scaling.factor is {scaling.factor}; it has to be finite and at least 1",
+        f"{name}.scaling.factor is {scaling.factor}; it has to be finite and at least 1",
     )
     if isinstance(scaling, Llama3):
         low, high = scaling.low_freq_factor, scaling.high_freq_factor
         _require(
             _positive(low) and _positive(high) and low < high,
-            f"rope.scaling has low_freq_factor {low} and high_freq_factor {high}; both have to be "
-            "positive, the low one below the high one",
+            f"{name}.scaling has low_freq_factor {low} and high_freq_factor {high}; both have to "
+            "be positive, the low one below the high one",
         )
+    if isinstance(scaling, Yarn):
+        _validate_yarn(scaling, name)
+    if isinstance(scaling, Llama3 | Yarn):
         positions = scaling.original_max_positions
         _require(
             positions >= 1,
-            f"rope.scaling.original_max_positions is {positions}; it has to be at least 1",
+            f"{name}.scaling.original_max_positions is {positions}; it has to be at least 1",
         )
+
+
+def _validate_yarn(scaling: Yarn, name: str) -> None:
+    slow, fast = scaling.beta_slow, scaling.beta_fast
+    _require(
+        _positive(slow) and _positive(fast) and slow < fast,
+        f"{name}.scaling has beta_slow {slow} and beta_fast {fast}; both have to be positive, the "
+        "slow one below the fast one",
+    )
+    given = scaling.attention_factor
+    _require(
+        given is None or _positive(given),
+        f"{name}.scaling.attention_factor is {given}; it has to be positive",
+    )
+    weights = scaling.mscale, scaling.mscale_all_dim
+    _require(
+        weights == (None, None) or (given is None and all(w and _positive(w) for w in weights)),
+        f"{name}.scaling has mscale {weights[0]}, mscale_all_dim {weights[1]} and attention_factor "
+        f"{given}; both of the first have to be positive and the last absent, or both absent",
+    )
 
 
 def _positive(value: float) -> bool:

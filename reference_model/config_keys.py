@@ -117,5 +117,18 @@ ROPE_KEYS: Mapping[str, tuple[str, ...]] = {
         "high_freq_factor",
         "original_max_position_embeddings",
     ),
+    "yarn": ("factor", "original_max_position_embeddings"),
 }
 """The rope types that the reference model computes, with the parameters that each demands."""
+
+ROPE_OPTIONS: Mapping[str, tuple[str, ...]] = {
+    "yarn": (
+        "beta_fast",
+        "beta_slow",
+        "truncate",
+        "attention_factor",
+        "mscale",
+        "mscale_all_dim",
+    ),
+}
+"""Parameters that may be absent: the paper, or the type's authors, say what is then meant."""

@@ -12,17 +12,17 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from reference_model import json_values
+from reference_model.config import Mlp, Norm
 from reference_model.errors import ConfigError
+from reference_model.rope_keys import FULL, SLIDING, read_rope, read_ropes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from reference_model.config import ModelConfig
+    from reference_model.config import Attention, ModelConfig, Rope
 
     Document = Mapping[str, Any]
 
-SLIDING, FULL = "sliding_attention", "full_attention"
-"""The two words of ``layer_types``."""
 _WINDOWS = ("use_sliding_window", "sliding_window", "max_window_layers", "layer_types")
 
 
@@ -49,6 +49,10 @@ class Family:
     """Returns the fields of ``Attention`` that its keys say."""
     read_model: Callable[[Document], dict[str, Any]] = lambda _: {}
     """Returns the fields of ``ModelConfig`` that its name and its keys say."""
+    read_rope: Callable[[Document], dict[str, Any]] = read_rope
+    """Returns the rotary fields of ``ModelConfig``."""
+    tied: bool | None = None
+    """What an absent ``tie_word_embeddings`` means, where the family's own releases lack it."""
     write: Callable[[ModelConfig], dict[str, Any]] = lambda _: {}
     """Returns its keys for a config."""
 
@@ -60,8 +64,9 @@ def family_of(config: ModelConfig) -> Family:
         ValueError: none does.
     """
     attention = config.attention
-    if _is_gemma2(config):
-        return FAMILIES["gemma2"]
+    for name, is_one in _BY_CONFIG.items():
+        if is_one(config):
+            return FAMILIES[name]
     if config != _plain(config):
         raise ValueError(f"no family of {', '.join(FAMILIES)} has all of this: {config}")
     match attention.qkv_bias, attention.qk_norm, attention.window, bool(attention.full_layers):
@@ -80,27 +85,42 @@ def _plain(config: ModelConfig) -> ModelConfig:
     """Return a config without what only Gemma has."""
     return replace(
         config,
-        attention=replace(config.attention, query_scalar=None, softcap=None),
-        norm=replace(config.norm, offset=0.0, wide=False),
-        mlp=replace(config.mlp, activation="silu"),
+        attention=replace(config.attention, out_bias=False, query_scalar=None, softcap=None),
+        norm=Norm(config.norm.eps),
+        mlp=Mlp(config.mlp.hidden),
+        learned_positions=False,
         post_norms=False,
         embedding_scale=1.0,
         logit_softcap=None,
+        local_rope=None,
+    )
+
+
+def _gemma(config: ModelConfig, attention: Attention, local_rope: Rope | None) -> ModelConfig:
+    """Return a config with everything that every Gemma has, and attention and rope as given."""
+    return replace(
+        _plain(config),
+        attention=attention,
+        norm=Norm(config.norm.eps, **_GEMMA_NORM),
+        mlp=Mlp(config.mlp.hidden, "gelu_tanh"),
+        post_norms=True,
+        embedding_scale=math.sqrt(config.dim),
+        logit_softcap=config.logit_softcap,
+        local_rope=local_rope,
     )
 
 
 def _is_gemma2(config: ModelConfig) -> bool:
     attention = config.attention
-    wanted = replace(
-        _plain(config),
-        attention=replace(attention, qkv_bias=False, qk_norm=False),
-        norm=replace(config.norm, **_GEMMA_NORM),
-        mlp=replace(config.mlp, activation="gelu_tanh"),
-        post_norms=True,
-        embedding_scale=math.sqrt(config.dim),
-        logit_softcap=config.logit_softcap,
-    )
+    wanted = _gemma(config, replace(attention, qkv_bias=False, qk_norm=False), None)
     return config == wanted and None not in (attention.query_scalar, attention.window)
+
+
+def _is_gemma3(config: ModelConfig) -> bool:
+    attention, local = config.attention, config.local_rope
+    own = replace(attention, qkv_bias=False, qk_norm=True, softcap=None)
+    wanted = _gemma(config, own, local and replace(local, scaling=None))
+    return config == wanted and None not in (attention.query_scalar, attention.window, local)
 
 
 def _read_gemma2(document: Document) -> dict[str, Any]:
@@ -112,22 +132,48 @@ def _read_gemma2(document: Document) -> dict[str, Any]:
     kinds = document.get("layer_types")
     if kinds is None:
         kinds = [(SLIDING, FULL)[layer % 2] for layer in range(layers)]
-    _check_kinds(kinds, layers, (SLIDING, FULL))
-    full = frozenset(layer for layer, kind in enumerate(kinds) if kind == FULL)
     return {
-        "query_scalar": json_values.integer(document, "query_pre_attn_scalar"),
+        **_gemma_attention(document, kinds),
         "softcap": _cap(document, "attn_logit_softcapping"),
-        "window": json_values.integer(document, "sliding_window"),
-        "full_layers": full,
     }
 
 
-def _read_gemma2_model(document: Document) -> dict[str, Any]:
+def _read_gemma3(document: Document) -> dict[str, Any]:
+    """Read Gemma 3's scale of scores, and its windows, by ``layer_types`` or all but each n-th.
+
+    Gemma Team 2025, section 2; caps of scores it has none.
+    """
+    layers, kinds = json_values.integer(document, "num_hidden_layers"), document.get("layer_types")
+    if kinds is None:
+        pattern = json_values.integer(document, "sliding_window_pattern")
+        if pattern < 1:
+            raise ConfigError(
+                f"config.json: sliding_window_pattern is {pattern}; it has to be at least 1"
+            )
+        kinds = [SLIDING if (layer + 1) % pattern else FULL for layer in range(layers)]
+    return _gemma_attention(document, kinds)
+
+
+def _gemma_attention(document: Document, kinds: Any) -> dict[str, Any]:
+    _check_kinds(kinds, json_values.integer(document, "num_hidden_layers"), (SLIDING, FULL))
+    return {
+        "query_scalar": json_values.integer(document, "query_pre_attn_scalar"),
+        "window": json_values.integer(document, "sliding_window"),
+        "full_layers": frozenset(layer for layer, kind in enumerate(kinds) if kind == FULL),
+    }
+
+
+def _read_gemma_model(document: Document) -> dict[str, Any]:
     return {
         "post_norms": True,
         "embedding_scale": math.sqrt(json_values.integer(document, "hidden_size")),
         "logit_softcap": _cap(document, "final_logit_softcapping"),
     }
+
+
+def _read_gemma3_model(document: Document) -> dict[str, Any]:
+    """Read a cap of logits, which no release of Gemma 3 has; absent, there is none."""
+    return _read_gemma_model({"final_logit_softcapping": None, **document})
 
 
 def _cap(document: Document, key: str) -> float | None:
@@ -137,7 +183,7 @@ def _cap(document: Document, key: str) -> float | None:
     return None if document[key] is None else json_values.number(document, key)
 
 
-def _write_gemma2(config: ModelConfig) -> dict[str, Any]:
+def _write_gemma(config: ModelConfig) -> dict[str, Any]:
     attention = config.attention
     windows = (attention.window_of(layer) for layer in range(config.layers))
     return {
@@ -201,6 +247,18 @@ def _write_windows(config: ModelConfig) -> dict[str, Any]:
 
 
 _GEMMA_NORM: Mapping[str, Any] = MappingProxyType({"offset": 1.0, "wide": True})
+_GEMMA_VALUES: Mapping[str, tuple[Any, ...]] = {
+    "hidden_act": ("gelu_pytorch_tanh",),
+    "use_bidirectional_attention": (None, False),
+}
+_GEMMA: Mapping[str, Any] = {
+    "demanded": ("head_dim",),  # absent it is 256, and not a head's share of the width
+    "activation": ("hidden_activation", "gelu_pytorch_tanh", "gelu_tanh"),
+    "norm": _GEMMA_NORM,
+    "tied": True,
+    "write": _write_gemma,
+}
+"""What every Gemma has."""
 FAMILIES: Mapping[str, Family] = MappingProxyType(
     {
         family.model_type: family
@@ -243,21 +301,40 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
                     "layer_types",
                     "cache_implementation",
                 ),
-                demanded=("head_dim",),  # absent it is 256, and not a head's share of the width
-                values={
-                    "hidden_act": ("gelu_pytorch_tanh",),
-                    "use_bidirectional_attention": (None, False),
-                },
-                activation=("hidden_activation", "gelu_pytorch_tanh", "gelu_tanh"),
-                norm=_GEMMA_NORM,
+                values=_GEMMA_VALUES,
                 read=_read_gemma2,
-                read_model=_read_gemma2_model,
-                write=_write_gemma2,
+                read_model=_read_gemma_model,
+                **_GEMMA,
+            ),
+            Family(
+                "gemma3_text",
+                "Gemma3ForCausalLM",
+                keys=(
+                    "query_pre_attn_scalar",
+                    "final_logit_softcapping",
+                    "sliding_window",
+                    "layer_types",
+                    "sliding_window_pattern",
+                    "_sliding_window_pattern",  # written beside layer_types, and not read
+                    "rope_local_base_freq",
+                    "cache_implementation",
+                ),
+                # Transformers keeps a cap of Gemma 3's scores, and does not apply it.
+                values={**_GEMMA_VALUES, "attn_logit_softcapping": (None,)},
+                features={"qk_norm": True},
+                read=_read_gemma3,
+                read_model=_read_gemma3_model,
+                read_rope=read_ropes,
+                **_GEMMA,
             ),
         )
     }
 )
 """Every family that is understood, by its ``model_type``."""
+_BY_CONFIG: Mapping[str, Callable[[ModelConfig], bool]] = MappingProxyType(
+    {"gemma2": _is_gemma2, "gemma3_text": _is_gemma3}
+)
+"""Families that compute what no other does, and whether a config says just that."""
 
 
 def read_attention(family: Family, document: Document) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from reference_model.answers import LayerCache, Output
 from reference_model.model import allowed_keys, extend, keys_of_layer, repeat_heads
 from reference_model.model import attend as composed
-from reference_model.norms import RMSNorm, at_least_float32
+from reference_model.norms import LayerNorm, RMSNorm, at_least_float32
 
 if TYPE_CHECKING:
     from reference_model.answers import Cache
@@ -47,13 +47,13 @@ class FusedDecoder(nn.Module):
     ) -> Output:
         """Return logits and cache as ``Decoder`` does; of its taps, those after each layer."""
         trunk = self.decoder.model
-        x_BTD = self.decoder.embed(input_ids_BT)
+        x_BTD = self.decoder.embed(input_ids_BT, position_ids_BT)
         allowed_B1TS = visible_keys(attention_mask_BS, input_ids_BT.shape[1])
-        phases = trunk.layers[0].self_attn.rotary.phases(position_ids_BT, x_BTD.dtype)
+        phases = trunk.phases(position_ids_BT, x_BTD.dtype)
         longer, seen = [], {}
         for i, (block, past) in enumerate(zip(trunk.layers, cache, strict=True)):
             seen_B1TS = keys_of_layer(self.config.attention, i, allowed_B1TS)
-            x_BTD, layer_cache = run_block(block, x_BTD, seen_B1TS, phases, past)
+            x_BTD, layer_cache = run_block(block, x_BTD, seen_B1TS, phases[i], past)
             longer.append(layer_cache)
             seen[f"layer.{i}"] = x_BTD
         logits_BTV = self.decoder.head(normalised(trunk.norm, x_BTD))
@@ -93,8 +93,12 @@ def run_block(
 def normalised(norm: nn.Module, x_BTD: Tensor) -> Tensor:
     """Return each token's vector, or each head's, normalised: one ``RMSNormalization``.
 
-    Heads of a model that normalises none stay as they are.
+    It is one ``LayerNormalization`` where the mean is subtracted. Heads of a model that normalises
+    none stay as they are.
     """
+    if isinstance(norm, LayerNorm):
+        shape = norm.weight.shape
+        return nn.functional.layer_norm(x_BTD, shape, norm.weight, norm.bias, norm.eps)
     if not isinstance(norm, RMSNorm):
         return x_BTD
     if norm.wide:
@@ -145,7 +149,12 @@ def capped(
 
 
 def turned(x_BHTK: Tensor, phases: tuple[Tensor, Tensor]) -> Tensor:
-    """Turn queries or keys, (B, H, T, K), in at least float32: one ``RotaryEmbedding``."""
+    """Turn queries or keys, (B, H, T, K), in at least float32: one ``RotaryEmbedding``.
+
+    Where positions are learned there are no phases, and nothing turns.
+    """
+    if not phases:
+        return x_BHTK
     cos_BTI, sin_BTI = (phase_B1TI.squeeze(1) for phase_B1TI in phases)
     wide_BHTK = at_least_float32(x_BHTK)
     return torch.onnx.ops.rotary_embedding(wide_BHTK, cos_BTI, sin_BTI).to(x_BHTK.dtype)

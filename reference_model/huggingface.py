@@ -12,20 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reference_model import config_keys as keys
-from reference_model import json_values
+from reference_model import gpt2, json_values
 from reference_model.checkpoint import read_tensors
-from reference_model.config import (
-    Attention,
-    Linear,
-    Llama3,
-    Mlp,
-    ModelConfig,
-    Norm,
-    Rope,
-    validate,
-)
+from reference_model.config import Attention, Mlp, ModelConfig, Norm, validate
 from reference_model.errors import ConfigError
 from reference_model.families import FAMILIES, family_of, read_attention
+from reference_model.json_values import check_value
+from reference_model.rope_keys import write_rope
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,6 +37,9 @@ def read_config(document: Mapping[str, Any]) -> ModelConfig:
         ConfigError: a key is missing, unknown, in conflict with another, or of a value that the
             reference model does not compute.
     """
+    _check_types(document)
+    if json_values.get(document, "model_type") == gpt2.MODEL_TYPE:
+        return _validated(gpt2.read_config(document))
     family = _family(document)
     _check_keys(document, family)
     dim, heads = (
@@ -60,13 +56,17 @@ def read_config(document: Mapping[str, Any]) -> ModelConfig:
             head_dim=_head_dim(document, dim, heads),
             **read_attention(family, document),
         ),
-        rope=_rope(document),
+        **family.read_rope(document),
         norm=Norm(json_values.number(document, "rms_norm_eps"), **family.norm),
         mlp=Mlp(json_values.integer(document, "intermediate_size"), family.activation[2]),
-        tied=json_values.boolean(document, "tie_word_embeddings"),
+        tied=_tied(document, family),
         max_positions=json_values.integer(document, "max_position_embeddings"),
         **family.read_model(document),
     )
+    return _validated(config)
+
+
+def _validated(config: ModelConfig) -> ModelConfig:
     try:
         validate(config)
     except ValueError as error:
@@ -89,10 +89,17 @@ def write_config(
     Raises:
         ValueError: there is no such dialect or type, or no family that computes such a config.
     """
-    family = family_of(config)
     if dialect not in (None, 4, 5) or dtype not in keys.DTYPES[1:]:
         raise ValueError(f"dialect {dialect!r}, dtype {dtype!r}: use 4 or 5, and {keys.DTYPES[1:]}")
-    document = {
+    document: dict[str, Any] = {}
+    if dialect != 5:
+        document["torch_dtype"] = dtype
+    if dialect != 4:
+        document["dtype"] = dtype
+    if gpt2.is_gpt2(config):
+        return gpt2.write_config(config) | document
+    family = family_of(config)
+    document |= {
         "architectures": [family.architecture],
         "model_type": family.model_type,
         "vocab_size": config.vocab,
@@ -113,12 +120,7 @@ def write_config(
         "eos_token_id": None,
         **family.write(config),
     }
-    theta, scaling = {"rope_theta": config.rope.theta}, _scaling_document(config.rope)
-    if dialect != 5:
-        document |= theta | {"rope_scaling": scaling or None, "torch_dtype": dtype}
-    if dialect != 4:
-        plain = scaling or {"rope_type": "default"}
-        document |= {"rope_parameters": plain | theta, "dtype": dtype}
+    document |= write_rope(config, dialect)
     return document
 
 
@@ -138,27 +140,30 @@ def open_folder(path: Path) -> tuple[ModelConfig, dict[str, NDArray[Any]]]:
 
 def _family(document: Mapping[str, Any]) -> Family:
     model_type = json_values.get(document, "model_type")
-    _check_value("model_type", model_type, tuple(FAMILIES))
+    check_value("model_type", model_type, (*FAMILIES, gpt2.MODEL_TYPE))
     return FAMILIES[model_type]
 
 
-def _check_keys(document: Mapping[str, Any], family: Family) -> None:
-    _check_value("architectures", document.get("architectures"), (None, [family.architecture]))
-    activation, computed, _ = family.activation
-    _check_value(activation, json_values.get(document, activation), (computed,))
+def _check_types(document: Mapping[str, Any]) -> None:
     for key in ("dtype", "torch_dtype"):
-        _check_value(key, document.get(key), keys.DTYPES)
+        check_value(key, document.get(key), keys.DTYPES)
     seen = {document[key] for key in ("dtype", "torch_dtype") if document.get(key) is not None}
     if len(seen) > 1:
         raise ConfigError(
             f"config.json: dtype is {document['dtype']!r} and torch_dtype is "
             f"{document['torch_dtype']!r}; they have to agree, so remove one"
         )
+
+
+def _check_keys(document: Mapping[str, Any], family: Family) -> None:
+    check_value("architectures", document.get("architectures"), (None, [family.architecture]))
+    activation, computed, _ = family.activation
+    check_value(activation, json_values.get(document, activation), (computed,))
     neutral = {**keys.NEUTRAL, **family.values}
     known = {"model_type", "architectures", activation, *keys.READ, *keys.BOOKKEEPING}
     for key, value in document.items():
         if key in neutral:
-            _check_value(key, value, neutral[key])
+            check_value(key, value, neutral[key])
         elif key not in known and key not in family.keys:
             raise ConfigError(
                 f"config.json: key {key!r} (value {value!r}) is not understood, so what the model "
@@ -166,13 +171,10 @@ def _check_keys(document: Mapping[str, Any], family: Family) -> None:
             )
 
 
-def _check_value(key: str, value: Any, allowed: tuple[Any, ...]) -> None:
-    # True == 1 in Python, and [] == (): compare kinds as well, but let 1 stand for 1.0.
-    if not any(
-        value == one and isinstance(value, bool) == isinstance(one, bool) for one in allowed
-    ):
-        choices = " or ".join(repr(one) for one in allowed)
-        raise ConfigError(f"config.json: {key} is {value!r}; only {choices} is computed here")
+def _tied(document: Mapping[str, Any], family: Family) -> bool:
+    if "tie_word_embeddings" not in document and family.tied is not None:
+        return family.tied
+    return json_values.boolean(document, "tie_word_embeddings")
 
 
 def _head_dim(document: Mapping[str, Any], dim: int, heads: int) -> int:
@@ -184,87 +186,3 @@ def _head_dim(document: Mapping[str, Any], dim: int, heads: int) -> int:
             f"hidden_size {dim}; give head_dim"
         )
     return dim // heads
-
-
-def _rope(document: Mapping[str, Any]) -> Rope:
-    """Read the rotary parameters from wherever they stand; several places have to agree."""
-    thetas: dict[str, float] = {}
-    scalings: dict[str, Linear | Llama3 | None] = {}
-    if document.get("rope_theta") is not None:
-        thetas["rope_theta"] = json_values.number(document, "rope_theta")
-    for place in ("rope_scaling", "rope_parameters"):
-        part = document.get(place)
-        if part is None:
-            continue
-        if not isinstance(part, dict):
-            raise ConfigError(f"config.json: {place} is {part!r}; an object or null is allowed")
-        if part.get("rope_theta") is not None:
-            thetas[f"{place}.rope_theta"] = json_values.number(part, "rope_theta", place)
-        scalings[place] = _scaling(part, place)
-    if not thetas:
-        raise ConfigError(
-            "config.json: rope_theta is missing; give it there or in rope_parameters (a default "
-            "is not assumed)"
-        )
-    _agree(thetas)
-    _agree(scalings)
-    return Rope(next(iter(thetas.values())), next(iter(scalings.values()), None))
-
-
-def _agree(places: Mapping[str, object]) -> None:
-    if len(set(places.values())) > 1:
-        told = " and ".join(f"{place} says {value!r}" for place, value in places.items())
-        raise ConfigError(f"config.json: {told}; they have to agree, so remove one")
-
-
-def _scaling(part: Mapping[str, Any], place: str) -> Linear | Llama3 | None:
-    kind = _rope_type(part, place)
-    common = {"type", "rope_type", "rope_theta", "partial_rotary_factor"}
-    for key, value in part.items():
-        if key not in common and key not in keys.ROPE_KEYS[kind]:
-            allowed = ", ".join(keys.ROPE_KEYS[kind]) or "no parameter"
-            raise ConfigError(
-                f"config.json: {place}.{key} (value {value!r}) is not understood; rope type "
-                f"{kind!r} has {allowed}"
-            )
-    _check_value(f"{place}.partial_rotary_factor", part.get("partial_rotary_factor", 1.0), (1.0,))
-    if kind == "default":
-        return None
-    factor = json_values.number(part, "factor", place)
-    if kind == "linear":
-        return Linear(factor)
-    return Llama3(
-        factor=factor,
-        low_freq_factor=json_values.number(part, "low_freq_factor", place),
-        high_freq_factor=json_values.number(part, "high_freq_factor", place),
-        original_max_positions=json_values.integer(part, "original_max_position_embeddings", place),
-    )
-
-
-def _rope_type(part: Mapping[str, Any], place: str) -> str:
-    """Return the rope type, which has two spellings; transformers 5 may write both."""
-    kinds = {f"{place}.{key}": part[key] for key in ("rope_type", "type") if key in part}
-    if not kinds:
-        raise ConfigError(f"config.json: {place}.rope_type is missing; allowed: {_rope_types()}")
-    for key, kind in kinds.items():
-        if not isinstance(kind, str) or kind not in keys.ROPE_KEYS:
-            raise ConfigError(f"config.json: {key} is {kind!r}; allowed: {_rope_types()}")
-    _agree(kinds)
-    return str(next(iter(kinds.values())))
-
-
-def _rope_types() -> str:
-    return ", ".join(repr(kind) for kind in keys.ROPE_KEYS)
-
-
-def _scaling_document(rope: Rope) -> dict[str, Any]:
-    match rope.scaling:
-        case None:
-            return {}
-        case Linear(factor):
-            return {"rope_type": "linear", "factor": factor}
-        case Llama3(factor, low, high, positions):
-            values = (factor, low, high, positions)
-            return {"rope_type": "llama3"} | dict(
-                zip(keys.ROPE_KEYS["llama3"], values, strict=True)
-            )

@@ -77,6 +77,20 @@ def boolean(document: Mapping[str, Any], key: str, place: str = "") -> bool:
     return value
 
 
+def check_value(key: str, value: Any, allowed: tuple[Any, ...]) -> None:
+    """Check that a value is one of those that are computed.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    # True == 1 in Python, and [] == (): compare kinds as well, but let 1 stand for 1.0.
+    if not any(
+        value == one and isinstance(value, bool) == isinstance(one, bool) for one in allowed
+    ):
+        choices = " or ".join(repr(one) for one in allowed)
+        raise ConfigError(f"config.json: {key} is {value!r}; only {choices} is computed here")
+
+
 def _path(key: str, place: str) -> str:
     return f"{place}.{key}" if place else key
 

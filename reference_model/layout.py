@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 EMBEDDING = "model.embed_tokens.weight"
 FINAL_NORM = "model.norm.weight"
+POSITIONS = "model.embed_positions.weight"
 HEAD = "lm_head.weight"
 _POST_NORMS = ("pre_feedforward_layernorm", "post_feedforward_layernorm")
 """With them ``post_attention_layernorm`` is one behind attention too."""
@@ -23,26 +24,44 @@ def tensor_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     A tied model has no head of its own.
     """
     shapes: dict[str, tuple[int, ...]] = {EMBEDDING: (config.vocab, config.dim)}
+    if config.learned_positions:
+        shapes[POSITIONS] = (config.max_positions, config.dim)
     for layer in range(config.layers):
         for name, shape in _layer_shapes(config).items():
             shapes[f"model.layers.{layer}.{name}"] = shape
-    shapes[FINAL_NORM] = (config.dim,)
+    shapes |= _norm_shapes(config, "model.norm")
     if not config.tied:
         shapes[HEAD] = (config.vocab, config.dim)
     return shapes
 
 
 def _layer_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    shapes = _norm_shapes(config, "input_layernorm")
+    shapes |= {f"self_attn.{name}": shape for name, shape in _attention_shapes(config).items()}
+    shapes |= _norm_shapes(config, "post_attention_layernorm")
+    if config.post_norms:
+        for name in _POST_NORMS:
+            shapes |= _norm_shapes(config, name)
+    return shapes | {f"mlp.{name}": shape for name, shape in _mlp_shapes(config).items()}
+
+
+def _norm_shapes(config: ModelConfig, name: str) -> dict[str, tuple[int, ...]]:
+    kinds = ("weight", "bias") if config.norm.centred else ("weight",)
+    return {f"{name}.{kind}": (config.dim,) for kind in kinds}
+
+
+def _mlp_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     dim, hidden = config.dim, config.mlp.hidden
-    return {
-        "input_layernorm.weight": (dim,),
-        **{f"self_attn.{name}": shape for name, shape in _attention_shapes(config).items()},
-        "post_attention_layernorm.weight": (dim,),
-        **({f"{name}.weight": (dim,) for name in _POST_NORMS} if config.post_norms else {}),
-        "mlp.gate_proj.weight": (hidden, dim),
-        "mlp.up_proj.weight": (hidden, dim),
-        "mlp.down_proj.weight": (dim, hidden),
-    }
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, out, read in (
+        *((("gate_proj", hidden, dim),) if config.mlp.gated else ()),
+        ("up_proj", hidden, dim),
+        ("down_proj", dim, hidden),
+    ):
+        shapes[f"{name}.weight"] = (out, read)
+        if config.mlp.bias:
+            shapes[f"{name}.bias"] = (out,)
+    return shapes
 
 
 def _attention_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
@@ -54,6 +73,8 @@ def _attention_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
         if attention.qkv_bias:
             shapes[f"{name}.bias"] = (size,)
     shapes["o_proj.weight"] = (config.dim, queries)
+    if attention.out_bias:
+        shapes["o_proj.bias"] = (config.dim,)
     if attention.qk_norm:
         shapes |= {f"{name}.weight": (attention.head_dim,) for name in ("q_norm", "k_norm")}
     return shapes

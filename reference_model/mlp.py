@@ -14,24 +14,40 @@ import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from reference_model.config import Mlp as MlpShape
 
 
 class Mlp(nn.Module):
-    """Gated feed-forward network without biases, SwiGLU or GEGLU (Shazeer 2020, eq. 6)."""
+    """Feed-forward network: SwiGLU or GEGLU (Shazeer 2020, eq. 6), or without a gate."""
 
     def __init__(self, dim: int, shape: MlpShape) -> None:
         super().__init__()
-        self.activation = shape.activation
-        self.gate_proj = nn.Linear(dim, shape.hidden, bias=False)
-        self.up_proj = nn.Linear(dim, shape.hidden, bias=False)
-        self.down_proj = nn.Linear(shape.hidden, dim, bias=False)
+        self.activation, self.gated = shape.activation, shape.gated
+        if shape.gated:
+            self.gate_proj = nn.Linear(dim, shape.hidden, bias=shape.bias)
+        self.up_proj = nn.Linear(dim, shape.hidden, bias=shape.bias)
+        self.down_proj = nn.Linear(shape.hidden, dim, bias=shape.bias)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """Return what the feed-forward adds to the residual stream, (B, T, D)."""
+        activate = activation(self.activation)
+        if not self.gated:
+            return self.down_proj(activate(self.up_proj(x_BTD)))
         # MLP-001: SiLU of the gate, or what the model names, times the up projection.
-        activate = gelu_tanh if self.activation == "gelu_tanh" else silu
         return self.down_proj(activate(self.gate_proj(x_BTD)) * self.up_proj(x_BTD))
+
+
+def activation(name: str) -> Callable[[Tensor], Tensor]:
+    """Return an activation by its name in ``config.Mlp``."""
+    known: dict[str, Callable[[Tensor], Tensor]] = {
+        "silu": silu,
+        "gelu_tanh": gelu_tanh,
+        "gelu": gelu,
+        "relu": torch.relu,
+    }
+    return known[name]
 
 
 def silu(x: Tensor) -> Tensor:
@@ -43,3 +59,8 @@ def gelu_tanh(x: Tensor) -> Tensor:
     """Return GELU by its approximation, of any shape (Hendrycks and Gimpel 2016, section 2)."""
     # LOGITS-001: the form with tanh, which is not that with erf: they differ by up to 5e-4.
     return nn.functional.gelu(x, approximate="tanh")
+
+
+def gelu(x: Tensor) -> Tensor:
+    """Return GELU, x times the normal distribution at x (Hendrycks and Gimpel 2016, eq. 2)."""
+    return nn.functional.gelu(x)

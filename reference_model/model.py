@@ -25,10 +25,11 @@ import torch
 from torch import Tensor, nn
 
 from reference_model.answers import Cache, LayerCache, Output
-from reference_model.config import Linear, Llama3, ModelConfig, Rope, validate
+from reference_model.config import Linear, Llama3, ModelConfig, Rope, Yarn, validate
 from reference_model.huggingface import open_folder
 from reference_model.mlp import Mlp
-from reference_model.norms import RMSNorm, at_least_float32, head_norm
+from reference_model.norms import at_least_float32, block_norm, head_norm
+from reference_model.scaling import attention_factor, yarn_frequencies
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,9 +46,12 @@ def inverse_frequencies(rope: Rope, head_dim: int) -> tuple[float, ...]:
 
     theta ** (-2 i / K) (Su et al. 2021, section 3.2.2), then the scaling, if there is one.
     """
-    plain = (rope.theta ** (-2 * i / head_dim) for i in range(head_dim // 2))
     # LOGITS-001: scaling changes the frequencies, once and for all; it does not look at the length.
-    return tuple(scaled_frequency(frequency, rope.scaling) for frequency in plain)
+    scaling = rope.scaling
+    if isinstance(scaling, Yarn):
+        return yarn_frequencies(rope, scaling, head_dim)
+    plain = (rope.theta ** (-2 * i / head_dim) for i in range(head_dim // 2))
+    return tuple(scaled_frequency(frequency, scaling) for frequency in plain)
 
 
 def scaled_frequency(frequency: float, scaling: Linear | Llama3 | None) -> float:
@@ -74,6 +78,7 @@ class Rotary(nn.Module):
     def __init__(self, rope: Rope, head_dim: int) -> None:
         super().__init__()
         self.inverse_frequencies = inverse_frequencies(rope, head_dim)
+        self.factor = attention_factor(rope)
 
     def phases(self, position_ids_BT: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Return cosine and sine of every pair's angle, each (B, 1, T, I).
@@ -87,7 +92,11 @@ class Rotary(nn.Module):
         # ROPE-002, ROPE-003: the angle comes from the given position ids, not from the place in the
         # batch.
         angle_BTI = position_ids_BT.to(wide).unsqueeze(-1) * frequency_I
-        return angle_BTI.cos().unsqueeze(1), angle_BTI.sin().unsqueeze(1)
+        cos_B1TI, sin_B1TI = angle_BTI.cos().unsqueeze(1), angle_BTI.sin().unsqueeze(1)
+        if self.factor == 1:
+            return cos_B1TI, sin_B1TI
+        # ROPE-012: in queries and in keys, not once more at the scores.
+        return self.factor * cos_B1TI, self.factor * sin_B1TI
 
     def forward(self, x_BHTK: Tensor, phases: tuple[Tensor, Tensor]) -> Tensor:
         """Turn queries or keys, (B, H, T, K), by the phases of their positions."""
@@ -105,10 +114,24 @@ class Rotary(nn.Module):
         return turned_BHTK.to(x_BHTK.dtype)
 
 
+class Unturned(nn.Module):
+    """What stands in for ``Rotary`` where positions are learned: heads stay as they are."""
+
+    def phases(self, position_ids_BT: Tensor, dtype: torch.dtype) -> tuple[Tensor, ...]:
+        """Return no phases."""
+        del position_ids_BT, dtype
+        return ()
+
+    def forward(self, x_BHTK: Tensor, phases: tuple[Tensor, ...]) -> Tensor:
+        """Return queries or keys, (B, H, T, K)."""
+        del phases
+        return x_BHTK
+
+
 class Attention(nn.Module):
     """Causal self-attention with shared key/value heads (Ainslie et al. 2023, section 2.2)."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
         self.shape = config.attention
         queries = self.shape.heads * self.shape.head_dim
@@ -117,9 +140,10 @@ class Attention(nn.Module):
         self.q_proj = nn.Linear(config.dim, queries, bias=bias)
         self.k_proj = nn.Linear(config.dim, keys, bias=bias)
         self.v_proj = nn.Linear(config.dim, keys, bias=bias)
-        self.o_proj = nn.Linear(queries, config.dim, bias=False)
+        self.o_proj = nn.Linear(queries, config.dim, bias=self.shape.out_bias)
         self.q_norm, self.k_norm = head_norm(config), head_norm(config)
-        self.rotary = Rotary(config.rope, self.shape.head_dim)
+        self.rope = config.rope_of(layer)
+        self.rotary = Rotary(self.rope, self.shape.head_dim) if self.rope else Unturned()
 
     def forward(
         self,
@@ -216,15 +240,15 @@ class Block(nn.Module):
     With ``post_norms`` each is normalised behind, too (Gemma Team 2024, section 2).
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
         self.sandwich = config.post_norms
-        self.input_layernorm = RMSNorm(config.dim, config.norm)
-        self.self_attn = Attention(config)
-        self.post_attention_layernorm = RMSNorm(config.dim, config.norm)
+        self.input_layernorm = block_norm(config)
+        self.self_attn = Attention(config, layer)
+        self.post_attention_layernorm = block_norm(config)
         if self.sandwich:
-            self.pre_feedforward_layernorm = RMSNorm(config.dim, config.norm)
-            self.post_feedforward_layernorm = RMSNorm(config.dim, config.norm)
+            self.pre_feedforward_layernorm = block_norm(config)
+            self.post_feedforward_layernorm = block_norm(config)
         self.mlp = Mlp(config.dim, config.mlp)
 
     def forward(
@@ -253,8 +277,20 @@ class Trunk(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.embed_tokens = nn.Embedding(config.vocab, config.dim)
-        self.layers = nn.ModuleList(Block(config) for _ in range(config.layers))
-        self.norm = RMSNorm(config.dim, config.norm)
+        if config.learned_positions:
+            self.embed_positions = nn.Embedding(config.max_positions, config.dim)
+        self.layers = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
+        self.norm = block_norm(config)
+
+    def phases(
+        self, position_ids_BT: Tensor, dtype: torch.dtype
+    ) -> tuple[tuple[Tensor, Tensor], ...]:
+        """Return the cosines and sines of every layer, those of layers that turn alike once."""
+        found: dict[Rope | None, tuple[Tensor, Tensor]] = {}
+        for attention in (block.self_attn for block in self.layers):
+            if attention.rope not in found:
+                found[attention.rope] = attention.rotary.phases(position_ids_BT, dtype)
+        return tuple(found[block.self_attn.rope] for block in self.layers)
 
 
 class Decoder(nn.Module):
@@ -289,15 +325,15 @@ class Decoder(nn.Module):
             cache: what the call for the past tokens returned; without, there are none.
             taps: whether to return the inner states, too.
         """
-        x_BTD = self.embed(input_ids_BT)
+        x_BTD = self.embed(input_ids_BT, position_ids_BT)
         allowed_B1TS = allowed_keys(attention_mask_BS, input_ids_BT.shape[1])
-        phases = self.model.layers[0].self_attn.rotary.phases(position_ids_BT, x_BTD.dtype)
+        phases = self.model.phases(position_ids_BT, x_BTD.dtype)
         seen = {"embedding": x_BTD}
         longer = []
         for i, block in enumerate(self.model.layers):
             past = None if cache is None else cache[i]
             seen_B1TS = keys_of_layer(self.config.attention, i, allowed_B1TS)
-            attention_BTD, mlp_BTD, layer_cache = block(x_BTD, seen_B1TS, phases, past)
+            attention_BTD, mlp_BTD, layer_cache = block(x_BTD, seen_B1TS, phases[i], past)
             x_BTD = x_BTD + attention_BTD + mlp_BTD
             longer.append(layer_cache)
             seen |= {f"layer.{i}.attention": attention_BTD, f"layer.{i}.mlp": mlp_BTD}
@@ -305,15 +341,19 @@ class Decoder(nn.Module):
         seen["norm"] = normed_BTD = self.model.norm(x_BTD)
         return Output(self.head(normed_BTD), tuple(longer), seen if taps else {})
 
-    def embed(self, input_ids_BT: Tensor) -> Tensor:
-        """Return the rows of tokens, (B, T, D)."""
+    def embed(self, input_ids_BT: Tensor, position_ids_BT: Tensor) -> Tensor:
+        """Return the rows of tokens, with those of positions where they are learned, (B, T, D)."""
         # EMBED-001: a token's row is copied as it is; nothing scales it but what the model names.
         x_BTD = self.model.embed_tokens(input_ids_BT)
-        if self.config.embedding_scale == 1:
-            return x_BTD
-        # LOGITS-001: the factor is a number of the embedding's type, like a weight: the root of
-        # 3072 is 55.5 in bfloat16, and that is what such a model was trained with.
-        return x_BTD * torch.tensor(self.config.embedding_scale, dtype=x_BTD.dtype)
+        if self.config.embedding_scale != 1:
+            # LOGITS-001: the factor is a number of the embedding's type, like a weight: the root of
+            # 3072 is 55.5 in bfloat16, and that is what such a model was trained with.
+            x_BTD = x_BTD * torch.tensor(self.config.embedding_scale, dtype=x_BTD.dtype)
+        if self.config.learned_positions:
+            # ROPE-003: the position is the given one, and not the place in the batch. One beyond
+            # the last has no vector, and is refused.
+            x_BTD = x_BTD + self.model.embed_positions(position_ids_BT)
+        return x_BTD
 
     def head(self, x_BTD: Tensor) -> Tensor:
         """Return the logits, (B, T, V)."""

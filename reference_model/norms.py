@@ -48,6 +48,32 @@ class RMSNorm(nn.Module):
         return self.offset + weight_D if self.offset else weight_D
 
 
+class LayerNorm(nn.Module):
+    """Layer normalisation (Ba et al. 2016, eq. 4), in at least float32 throughout."""
+
+    def __init__(self, dim: int, norm: Norm) -> None:
+        super().__init__()
+        self.eps = norm.eps
+        self.weight = nn.Parameter(torch.empty(dim))
+        self.bias = nn.Parameter(torch.empty(dim))
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """Normalise each token's vector, (B, T, D)."""
+        wide_BTD = at_least_float32(x_BTD)
+        centred_BTD = wide_BTD - wide_BTD.mean(-1, keepdim=True)
+        # NORM-006: the variance divides by D, not D - 1, and epsilon is added inside the root.
+        variance_BT1 = (centred_BTD * centred_BTD).mean(-1, keepdim=True)
+        normed_BTD = centred_BTD / torch.sqrt(variance_BT1 + self.eps)
+        scaled_BTD = normed_BTD * at_least_float32(self.weight) + at_least_float32(self.bias)
+        return scaled_BTD.to(x_BTD.dtype)
+
+
+def block_norm(config: ModelConfig) -> nn.Module:
+    """Return what the stream passes before attention, before the feed-forward, and at the end."""
+    kind = LayerNorm if config.norm.centred else RMSNorm
+    return kind(config.dim, config.norm)
+
+
 def head_norm(config: ModelConfig) -> nn.Module:
     """Return what a layer's queries, or its keys, pass: each head by itself, by common weights."""
     if not config.attention.qk_norm:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from safetensors.numpy import save_file
 
-from reference_model.checkpoint import SINGLE
+from reference_model.checkpoint import SINGLE, form_of
+from reference_model.forms import scattered
 from reference_model.huggingface import write_config
 
 if TYPE_CHECKING:
@@ -40,4 +41,5 @@ def write_package(model: Writable, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(config_text(model), encoding="utf-8", newline="\n")
     # transformers refuses a file that does not say which framework's layout it has.
-    save_file(model.weights(), folder / SINGLE, metadata={"format": "pt"})
+    written = scattered(model.weights(), form_of(model.config))
+    save_file(written, folder / SINGLE, metadata={"format": "pt"})

@@ -126,8 +126,13 @@ def _deviations(config: ModelConfig, design: Design) -> dict[str, float]:
     # Sharp attention averages over few keys, and a gated unit is about half open: the averages
     # 0.7 and 0.6 * gate were measured on the suite's models.
     head = design.embedding if config.tied else design.logit / inputs
+    # A tied head has the embedding's size, so the final norm has to bring the logits' size.
+    final = design.logit / (design.embedding * inputs) if config.tied else 1.0
+    # Units without a gate are what the activation acts on; 0.7 is GELU's and ReLU's average.
+    unit, mean = (1.0, 0.6) if config.mlp.gated else (design.gate, 0.7)
     return {
         "embed_tokens": design.embedding,
+        "embed_positions": design.embedding,
         "input_layernorm": 1.0,
         "q_proj": projected / inputs,
         "k_proj": projected / inputs,
@@ -138,16 +143,21 @@ def _deviations(config: ModelConfig, design: Design) -> dict[str, float]:
         "q_norm": score / math.sqrt(_NORM_MEAN_SQUARE),
         "k_norm": score / math.sqrt(_NORM_MEAN_SQUARE),
         "o_proj": design.block / (0.7 * math.sqrt(queries)),
+        "o_proj.bias": design.bias * design.block,
         # Behind attention or feed-forward, a norm alone says what is added to the stream.
         "post_attention_layernorm": added if config.post_norms else 1.0,
         "pre_feedforward_layernorm": 1.0,
         "post_feedforward_layernorm": added,
         "gate_proj": design.gate / inputs,
-        "up_proj": 1.0 / inputs,
-        "down_proj": design.block / (0.6 * design.gate * math.sqrt(config.mlp.hidden)),
-        # A tied head has the embedding's size, so the final norm has to bring the logits' size.
-        "norm": design.logit / (design.embedding * inputs) if config.tied else 1.0,
+        "up_proj": unit / inputs,
+        "down_proj": design.block / (mean * design.gate * math.sqrt(config.mlp.hidden)),
+        "norm": final,
         "lm_head": head,
+        "gate_proj.bias": design.bias * design.gate,
+        "up_proj.bias": design.bias * unit,
+        "down_proj.bias": design.bias * design.block,
+        **{f"{name}.bias": design.bias for name in ("input_layernorm", "post_attention_layernorm")},
+        "norm.bias": design.bias * final,
     }
 
 

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from reference_model import planted, trained
-from reference_model.config import Attention, Llama3, Mlp, ModelConfig, Norm, Rope
+from reference_model.config import Attention, Linear, Llama3, Mlp, ModelConfig, Norm, Rope, Yarn
 from reference_model.weights import Design, make_weights
 
 if TYPE_CHECKING:
@@ -202,6 +202,77 @@ _GEMMA2 = SuiteModel(
     design=Design(embedding=0.005, block=0.1),
 )
 
+_GEMMA3 = SuiteModel(
+    name="gemma3-local",
+    summary="windowed layers turn by a base of their own, the others' is scaled; normalised heads",
+    config=ModelConfig(
+        vocab=512,
+        dim=96,
+        layers=3,
+        attention=Attention(
+            heads=4,
+            kv_heads=2,
+            head_dim=32,
+            window=9,
+            full_layers=frozenset({2}),
+            qk_norm=True,
+            query_scalar=24,
+        ),
+        rope=Rope(theta=1000000.0, scaling=Linear(8.0)),
+        norm=Norm(eps=1e-6, offset=1.0, wide=True),
+        mlp=Mlp(hidden=256, activation="gelu_tanh"),
+        tied=True,
+        max_positions=4096,
+        post_norms=True,
+        embedding_scale=math.sqrt(96),
+        local_rope=Rope(theta=10000.0),
+    ),
+    seed=9,
+    digest="37708ba0f1c3a544174bc013d3526810a1b74c9d61365feb486b08d46ae96b0a",
+    # Blocks outweigh the scaled embedding, or each token would predict itself.
+    design=Design(embedding=0.005, block=0.1),
+)
+
+_YARN = SuiteModel(
+    name="llama-yarn",
+    summary="frequencies and scores scaled by YaRN to sixteen times an original 64 positions",
+    config=ModelConfig(
+        vocab=512,
+        dim=96,
+        layers=2,
+        attention=Attention(heads=3, kv_heads=1, head_dim=32),
+        # Seven pairs are on the ramp; its borders are not those of who gives none.
+        rope=Rope(theta=10000.0, scaling=Yarn(16.0, 64, beta_fast=6.0, beta_slow=0.5)),
+        norm=Norm(eps=1e-5),
+        mlp=Mlp(hidden=256),
+        tied=False,
+        max_positions=1024,
+    ),
+    seed=8,
+    digest="27a13a778c7fd6908390f7e1c6ef2711920a9aa48265ddd186b10945abe2f7c3",
+    design=Design(),
+)
+
+_GPT2 = SuiteModel(
+    name="gpt2-learned",
+    summary="learned positions, LayerNorm, biases everywhere, GELU without a gate, tied",
+    config=ModelConfig(
+        vocab=512,
+        dim=96,
+        layers=3,
+        attention=Attention(heads=4, kv_heads=4, head_dim=24, qkv_bias=True, out_bias=True),
+        rope=None,
+        norm=Norm(eps=1e-5, centred=True),
+        mlp=Mlp(hidden=256, activation="gelu_tanh", gated=False, bias=True),
+        tied=True,
+        max_positions=1024,
+        learned_positions=True,
+    ),
+    seed=9,
+    digest="3253cb2d663265f1df0dd2ac1bea8c906697162099fb3f5c6d5ca984e8eb92c3",
+    design=Design(embedding=0.05, block=0.25),
+)
+
 _LONG = SuiteModel(
     name="llama-long",
     summary="a small one for long contexts: 131072 positions, scaled beyond an original 16384",
@@ -224,7 +295,19 @@ _LONG = SuiteModel(
 MODELS: Mapping[str, SuiteModel] = MappingProxyType(
     {
         model.name: model
-        for model in (_GQA, _MQA_TIED, _MHA_SCALED, _MISTRAL, _QWEN2, _QWEN3, _GEMMA2, _LONG)
+        for model in (
+            _GQA,
+            _MQA_TIED,
+            _MHA_SCALED,
+            _MISTRAL,
+            _QWEN2,
+            _QWEN3,
+            _GEMMA2,
+            _GEMMA3,
+            _YARN,
+            _GPT2,
+            _LONG,
+        )
     }
 )
 """The seeded models by name."""

@@ -134,7 +134,7 @@ def test_the_help_of_plan_names_no_option_that_changes_no_plan(capsys):
     assert command("plan", "--help") == 0
     text = capsys.readouterr().out
     assert "--only" in text
-    assert not re.search("--(seed|replay|call-limit|memory-limit)", text)
+    assert not re.search("--(seed|replay|jobs|call-limit|memory-limit)", text)
     cli.build_parser().parse_args(["plan", "--candidate=reference", "--seed=1"])
 
 

@@ -12,7 +12,7 @@ from conformance import catalogue, mutants, schema, spec
 from reference_model import zoo
 
 SPEC = spec.load()
-_MODEL = ("model", "norms")
+_MODEL = ("model", "mlp", "norms", "scaling")
 """Modules of the reference model whose conventions carry ids."""
 
 
@@ -97,3 +97,14 @@ def test_the_standards_files_follow_their_schemas(kind):
     assert documents
     for document in documents:
         schema.validate(kind, document)
+
+
+def test_a_union_asks_for_what_its_parts_ask_for_each_on_its_own_models():
+    full = SPEC.profiles["decoder-full"]
+    parts = [SPEC.profiles[part.name] for part in full.includes]
+    assert set(full.requirements) == {name for part in parts for name in part.requirements}
+    for name in full.requirements:
+        owed = {model for part in parts if name in part.requirements for model in part.models}
+        assert set(full.models_of(name)) == owed
+    assert full.models_of("LONG-002") == SPEC.profiles["long-context"].models
+    assert full.models_of("LONG-002", "bf16") == ()

@@ -117,6 +117,23 @@ def test_a_policy_of_sampling_that_nobody_defined_is_refused(policy, message):
         plan(SMALL, PROFILE, claims)
 
 
+def test_a_union_asks_for_nothing_at_a_precision_that_its_part_is_not_stated_for():
+    near = dataclasses.replace(PROFILE, name="near", requirements=("A-001",), models=("m",))
+    far = dataclasses.replace(near, name="far", requirements=("A-002",), precisions=("bf16",))
+    both = dataclasses.replace(
+        PROFILE,
+        requirements=("A-001", "A-002"),
+        models=("m",),
+        precisions=("fp32", "bf16"),
+        demands=(),
+        includes=(near, far),
+    )
+    first, second = plan(SMALL, both, Claims(frozenset({"logits", "cache"})))
+    assert (first.verdict, first.models) == (None, ("m",))
+    assert second.verdict is Verdict.NOT_APPLICABLE
+    assert second.reason == "only far asks for it, which is not stated for fp32"
+
+
 def test_a_requirement_outside_the_profile_is_refused():
     other = requirement("B-001")
     known = {**SMALL.requirements, "B-001": other}

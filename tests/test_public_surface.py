@@ -28,6 +28,7 @@ SELECTION = {
     "--out",
     "--seed",
     "--replay",
+    "--jobs",
     "--isolate",
     "--call-limit",
     "--memory-limit",
@@ -59,7 +60,8 @@ def test_the_options_of_pytest():
     parser = pytest.Parser(_ispytest=True)
     plugin.pytest_addoption(parser)
     found = {o for group in parser._groups for option in group.options for o in option.names()}
-    assert found == {f"--llm-{option.removeprefix('--')}" for option in SELECTION}
+    ours = {"--llm-job"}  # which of a run's processes this is: nobody else gives it
+    assert found == {f"--llm-{option.removeprefix('--')}" for option in SELECTION} | ours
 
 
 def test_the_fixtures_that_checks_are_written_against():

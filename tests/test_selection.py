@@ -27,6 +27,7 @@ selections = st.builds(
     isolate=st.just(True),  # noqa: FBT003  # limits need it
     call_limit=st.floats(0.1, 1e6),
     memory_limit=st.none() | st.floats(0.1, 1e6),
+    jobs=st.integers(1, 64),
 )
 
 
@@ -52,7 +53,7 @@ def test_the_command_that_repeats_a_run_survives_a_shell(selection):
     command = shlex.split(selection.command(seed=7))
     assert command[:2] == ["llm-conformance", "run"]
     repeated = read_back(command[2:])
-    expected = dataclasses.replace(selection, seed=7, out="", only=(), replay="")
+    expected = dataclasses.replace(selection, seed=7, out="", only=(), replay="", jobs=1)
     assert repeated == expected
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from conformance.errors import Unsupported
-from conformance.formats.hf_config import head_dim, window_of
+from conformance.formats.hf_config import head_dim, is_tied, window_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,16 +59,17 @@ def read(package: ModelPackage) -> Llama:
     Raises:
         Unsupported: it asks for what is not built here.
     """
-    config, layers = package.config, package.config["num_hidden_layers"]
+    config = package.config
     for key, value in _built(config["model_type"]).items():
         if config.get(key, value) not in (value, None):
             raise Unsupported(f"{package.name}: {key} is {config[key]!r}; built is {value!r}")
+    layers = config["num_hidden_layers"]
     return Llama(
         layers=layers,
         kv_heads=config["num_key_value_heads"],
         head_dim=head_dim(config),
         epsilon=config["rms_norm_eps"],
-        tied=config["tie_word_embeddings"],
+        tied=is_tied(config),
         windows=tuple(window_of(config, i) or ALL_KEYS for i in range(layers)),
         phases={"dim": head_dim(config), **_phases(config)},
     )
@@ -100,7 +101,9 @@ def _phases(config: Mapping[str, Any]) -> dict[str, Any]:
     if kind not in _SCALINGS:
         raise Unsupported(f"rope_type is {kind!r}; built are {', '.join(_SCALINGS)}")
     name, keys = _SCALINGS[kind]
-    return {"theta": rope["rope_theta"], "scaling": name, **{key: rope[key] for key in keys}}
+    options = {key: rope[key] for key in _OPTIONS.get(kind, ()) if rope.get(key) is not None}
+    numbers = {**{key: rope[key] for key in keys}, **options}
+    return {"theta": rope["rope_theta"], "scaling": name, **numbers}
 
 
 _SCALINGS = {
@@ -115,5 +118,10 @@ _SCALINGS = {
             "original_max_position_embeddings",
         ),
     ),
+    "yarn": ("yarn", ("factor", "original_max_position_embeddings")),
 }
 """The scalings of a config, by the standard's name for each and the keys that it takes."""
+_OPTIONS = {
+    "yarn": ("beta_fast", "beta_slow", "truncate", "attention_factor", "mscale", "mscale_all_dim")
+}
+"""The keys that a scaling may lack: the standard's operator has the same defaults."""

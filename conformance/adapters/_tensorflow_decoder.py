@@ -93,8 +93,8 @@ class Decoder:
     def _rotation(self, positions_BT: Any) -> tuple[Any, Any]:
         """Return cosine and sine of each pair's angle, (B, 1, T, R)."""
         attributes = {**_phases.DEFAULTS, **self._of.phases}
-        angle_BTR, _ = phases.angles(positions_BT, attributes, tf().float32)
-        cos_BTR, sin_BTR = tf().cos(angle_BTR), tf().sin(angle_BTR)
+        angle_BTR, factor = phases.angles(positions_BT, attributes, tf().float32)
+        cos_BTR, sin_BTR = tf().cos(angle_BTR) * factor, tf().sin(angle_BTR) * factor
         return tuple(tf().cast(x[:, None], self._dtype) for x in (cos_BTR, sin_BTR))
 
     def _projections(self, prefix: str, x_BTD: Any, cos_sin: tuple[Any, Any]) -> Layers:

@@ -95,10 +95,12 @@ class _Candidate:
     def load(self, package: ModelPackage) -> _Model:
         """Load a package's weights into the fp64 decoder."""
         from conformance.oracles.architecture import Architecture  # noqa: PLC0415
+        from conformance.oracles.checkpoint import weights_of  # noqa: PLC0415
         from conformance.oracles.decoder import Decoder  # noqa: PLC0415
 
-        decoder = Decoder(Architecture.from_config(package.config), package.weights())
-        positions = package.config["max_position_embeddings"]
+        weights = weights_of(package.config, package.weights())
+        decoder = Decoder(Architecture.from_config(package.config), weights)
+        positions = package.sizes["max_position_embeddings"]
         return _Model(decoder, precision.dtype(self._contract.output), positions)
 
     def operator(self, call: OperatorCall) -> dict[str, Array]:

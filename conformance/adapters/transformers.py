@@ -169,7 +169,7 @@ class _Model:
 
         hooks = [
             layer.register_forward_hook(tap(f"layer.{i}"))
-            for i, layer in enumerate(self._model.model.layers)
+            for i, layer in enumerate(_layers(self._model))
         ]
         try:
             self.call(input_ids_BT, attention_mask_BT, position_ids_BT)
@@ -186,6 +186,11 @@ class _Model:
         """Return an empty session."""
         del batch
         return _Session(self, _empty_cache())
+
+
+def _layers(model: Any) -> Any:
+    """Return the layers of a causal language model; GPT-2's class has names of its own."""
+    return model.transformer.h if hasattr(model, "transformer") else model.model.layers
 
 
 def _empty_cache() -> Any:

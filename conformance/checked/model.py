@@ -91,9 +91,9 @@ class CheckedModel:
         self.kept: str | None = None
         """Digest of the logits of the corpus that the run keeps."""
         self._load, self._measure_noise, self._measure_types = load, measure_noise, measure_types
-        self.vocab = int(package.config["vocab_size"])
-        self.max_positions = int(package.config["max_position_embeddings"])
-        layers = range(int(package.config["num_hidden_layers"]))
+        self.vocab = package.sizes["vocab_size"]
+        self.max_positions = package.sizes["max_position_embeddings"]
+        layers = range(package.sizes["num_hidden_layers"])
         self.window = max((window_of(package.config, layer) or 0 for layer in layers), default=0)
         """Keys that a query of some layer sees at most; 0 where all see all before them."""
 

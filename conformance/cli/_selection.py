@@ -42,6 +42,7 @@ def add_selection(parser: argparse.ArgumentParser, unshown: Collection[str] = ()
     parser.add_argument(
         "--isolate", action="store_true", help="run the candidate in a process of its own"
     )
+    add("jobs", "N", "processes that share the run (default: 1); a model's checks stay in one")
     add("call-limit", "SECONDS", "time limit of one call, with --isolate (default: 120)")
     add("memory-limit", "GIB", "memory limit of the candidate, with --isolate (default: none)")
 

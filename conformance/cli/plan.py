@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from conformance.records import CandidateInfo
 
-_OF_RUNS = ("seed", "replay", "call-limit", "memory-limit")
+_OF_RUNS = ("seed", "replay", "jobs", "call-limit", "memory-limit")
 
 EXAMPLES = (
     "llm-conformance plan --candidate onnxruntime",

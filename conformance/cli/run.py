@@ -18,6 +18,7 @@ __all__ = ["EXAMPLES", "add_options", "run"]
 EXAMPLES = (
     "llm-conformance run --candidate onnxruntime:CPUExecutionProvider --profile decoder",
     'llm-conformance run --candidate "pytorch:cpu?compile=decoder" --only LOGITS-001',
+    "llm-conformance run --candidate onnxruntime --profile decoder-full --jobs 4",
     "llm-conformance run --candidate ./my_adapter.py:device0 --isolate",
     "llm-conformance run --candidate onnxruntime --model ./my-checkpoint",
 )

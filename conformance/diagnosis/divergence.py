@@ -60,10 +60,10 @@ def _fits(model: CheckedModel) -> bool:
     Of the suite's models it is what their graphs make: in a layer some twenty values of the model's
     width, eight of the feed-forward's, and six scores for each head and pair of tokens.
     """
-    config, (rows, tokens) = model.package.config, model.corpus.input_ids_BT.shape
-    a_token = 20 * config["hidden_size"] + 8 * config["intermediate_size"]
-    a_token += 6 * config["num_attention_heads"] * tokens
-    a_token = a_token * config["num_hidden_layers"] + model.vocab
+    sizes, (rows, tokens) = model.package.sizes, model.corpus.input_ids_BT.shape
+    a_token = 20 * sizes["hidden_size"] + 8 * sizes["intermediate_size"]
+    a_token += 6 * sizes["num_attention_heads"] * tokens
+    a_token = a_token * sizes["num_hidden_layers"] + model.vocab
     return bool(4 * rows * tokens * a_token <= _MEMORY)
 
 

@@ -59,7 +59,8 @@ def check_file(kind: str, path: Path) -> None:
 
 
 def _modules() -> list[str]:
-    return [module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__)]
+    names = (module.name for module in pkgutil.iter_modules(__path__))
+    return [name.replace("_", "-") for name in names if not name.startswith("_")]
 
 
 def _module(kind: str) -> ModuleType | None:

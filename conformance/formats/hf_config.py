@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from conformance import schema
 from conformance.errors import FormatError
+from conformance.formats import _gpt2_config as gpt2_config
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,6 +53,22 @@ _FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "cache_implementation",
         ),
     ),
+    "gemma3_text": (
+        "Gemma3ForCausalLM",
+        (
+            "sliding_window",
+            "layer_types",
+            "sliding_window_pattern",
+            "_sliding_window_pattern",
+            "rope_local_base_freq",
+            "hidden_activation",
+            "query_pre_attn_scalar",
+            "attn_logit_softcapping",
+            "final_logit_softcapping",
+            "use_bidirectional_attention",
+            "cache_implementation",
+        ),
+    ),
 }
 """By type of model: its class, and the keys that it has beside a Llama's."""
 _OWN_KEYS = tuple(dict.fromkeys(key for _, keys in _FAMILIES.values() for key in keys))
@@ -68,6 +85,12 @@ _NEEDED: Mapping[str, tuple[str, ...]] = {
         "sliding_window",
         "head_dim",
     ),
+    "gemma3_text": (
+        "hidden_activation",
+        "query_pre_attn_scalar",
+        "sliding_window",
+        "head_dim",
+    ),
 }
 """By type of model: keys for which readers would assume a value of their own."""
 _NULL_IS_NONE: Mapping[str, tuple[str, ...]] = {
@@ -75,7 +98,8 @@ _NULL_IS_NONE: Mapping[str, tuple[str, ...]] = {
     "gemma2": ("attn_logit_softcapping", "final_logit_softcapping"),
 }
 """By type of model: needed keys that may be null, which then means that there is none."""
-_SLIDES = "sliding_attention"
+_SLIDES, _FULL = "sliding_attention", "full_attention"
+_GEMMAS = ("gemma2", "gemma3_text")
 _GELU = "gelu_pytorch_tanh"
 _LLAMA3 = {
     "factor",
@@ -83,11 +107,14 @@ _LLAMA3 = {
     "high_freq_factor",
     "original_max_position_embeddings",
 }
+_NO_SCALING = {"type", "rope_type", "rope_theta"}
+"""Keys of a rope object that are no parameters of its scaling."""
 _DEMANDED: Mapping[str, set[str]] = {
     "default": set(),
     "linear": {"factor"},
     "dynamic": {"factor"},
-    "yarn": {"factor"},
+    # Without the original length readers take max_position_embeddings, which is the longer one.
+    "yarn": {"factor", "original_max_position_embeddings"},
     "longrope": {"short_factor", "long_factor"},
     "llama3": _LLAMA3,
 }
@@ -101,6 +128,11 @@ def check(document: Any) -> None:
         FormatError: the document is refused.
     """
     schema.validate("hf-config", document)
+    if document["model_type"] == gpt2_config.MODEL_TYPE:
+        gpt2_config.check(document)
+        _check_types(document)
+        _check_token_ids(document)
+        return
     _check_family(document)
     _check_windows(document)
     _check_heads(document)
@@ -112,15 +144,30 @@ def check(document: Any) -> None:
 def unknown_family(document: Any) -> str:
     """Return what to say of another architecture as a whole: its keys, one by one, say nothing."""
     kind = document.get("model_type") if isinstance(document, dict) else None
-    if not isinstance(kind, str) or kind in _FAMILIES:
+    known = (*_FAMILIES, gpt2_config.MODEL_TYPE)
+    if not isinstance(kind, str) or kind in known:
         return ""
     return (
-        f"model_type is {kind!r}; the suite evaluates decoders of the Llama family so far "
-        f"(model_type {', '.join(map(repr, _FAMILIES))}). It reads {', '.join(READ)}, and takes "
+        f"model_type is {kind!r}; the suite evaluates decoders of the Llama family, and GPT-2, so "
+        f"far (model_type {', '.join(map(repr, known))}). It reads {', '.join(READ)}, and takes "
         "any other key only with a value that changes nothing. Save a model that computes the same "
         "function as a Llama; or leave out --model, and the runtime is judged on models of the "
         "suite's own"
     )
+
+
+def sizes(document: Mapping[str, Any]) -> dict[str, int]:
+    """Return a model's sizes by the keys that most families have for them."""
+    if document["model_type"] == gpt2_config.MODEL_TYPE:
+        return gpt2_config.sizes(document)
+    return {key: document[key] for key in gpt2_config.KEYS}
+
+
+def is_tied(document: Mapping[str, Any]) -> bool:
+    """Return whether the embedding is the head; of a Gemma or GPT-2 that says nothing, it is."""
+    kinds = (*_GEMMAS, gpt2_config.MODEL_TYPE)
+    tied: bool = document.get("tie_word_embeddings", document["model_type"] in kinds)
+    return tied
 
 
 def window_of(document: Mapping[str, Any], layer: int) -> int | None:
@@ -133,7 +180,8 @@ def window_of(document: Mapping[str, Any], layer: int) -> int | None:
         return window if kinds[layer] == _SLIDES else None
     if kind in ("qwen2", "qwen3"):
         return window if layer >= document["max_window_layers"] else None
-    return window if kind != "gemma2" or layer % 2 == 0 else None
+    every = document["sliding_window_pattern"] if kind == "gemma3_text" else 2
+    return window if kind not in _GEMMAS or (layer + 1) % every else None
 
 
 def _check_family(document: Mapping[str, Any]) -> None:
@@ -142,7 +190,7 @@ def _check_family(document: Mapping[str, Any]) -> None:
     if document.get("architectures") not in (None, [], [architecture]):
         detail = f"is not {architecture}, which model_type {kind!r} has"
         raise FormatError("L3-ARCHITECTURE", detail, "/architectures/0")
-    for key in _OWN_KEYS:
+    for key in (*_OWN_KEYS, *gpt2_config.OWN_KEYS):
         if key in document and key not in keys:
             detail = f"is no key of model_type {kind!r}; readers ignore it, or do not: remove it"
             raise FormatError("L3-FAMILY-KEY", detail, f"/{key}")
@@ -154,7 +202,13 @@ def _check_family(document: Mapping[str, Any]) -> None:
         if document.get(key) is None and not may_be_null:
             detail = f"has no {key}, without which readers of a {kind} assume a value"
             raise FormatError("L3-KEY-MISSING", detail)
-    if kind == "gemma2" and document.get("hidden_act", _GELU) != _GELU:
+    if kind not in _GEMMAS and document.get("tie_word_embeddings") is None:
+        detail = "has no tie_word_embeddings, which of a Gemma alone is true where it is absent"
+        raise FormatError("L3-KEY-MISSING", detail)
+    if kind == "gemma3_text" and document.get("attn_logit_softcapping") is not None:
+        detail = "is a number, but a Gemma 3 does not cap its scores: readers ignore it, or do not"
+        raise FormatError("L3-FAMILY-KEY", detail, "/attn_logit_softcapping")
+    if kind in _GEMMAS and document.get("hidden_act", _GELU) != _GELU:
         detail = f"is no {_GELU}, which hidden_activation is"
         raise FormatError("L3-ACTIVATION", detail, "/hidden_act")
 
@@ -163,14 +217,26 @@ def _check_windows(document: Mapping[str, Any]) -> None:
     """Demand that which layers have which window is written; ``layer_types`` counts where it is."""
     kinds, used = document.get("layer_types"), document.get("use_sliding_window")
     _check_kinds(kinds, document["num_hidden_layers"], slides=used is not False)
-    if document["model_type"] == "gemma2" and kinds is not None and _SLIDES not in kinds:
-        detail = f"names no layer {_SLIDES}; a gemma2 is understood with some"
+    kind = document["model_type"]
+    if kind in _GEMMAS and kinds is not None and _SLIDES not in kinds:
+        detail = f"names no layer {_SLIDES}; a {kind} is understood with some"
         raise FormatError("L3-LAYER-TYPES", detail, "/layer_types")
+    if kind == "gemma3_text" and kinds is None:
+        _check_pattern(document.get("sliding_window_pattern"))
     limits = "layer_types" if kinds is not None else "max_window_layers"
     lacking = [key for key in ("sliding_window", limits) if document.get(key) is None]
     if used and lacking:
         detail = f"uses a window, and has no {lacking[0]}; readers would assume a value"
         raise FormatError("L3-WINDOW-MISSING", detail)
+
+
+def _check_pattern(pattern: int | None) -> None:
+    if pattern is None:
+        detail = "has neither layer_types nor sliding_window_pattern; readers would assume 6"
+        raise FormatError("L3-WINDOW-MISSING", detail)
+    if pattern == 1:
+        detail = f"is 1, so that no layer is {_SLIDES}; a gemma3_text is understood with some"
+        raise FormatError("L3-LAYER-TYPES", detail, "/sliding_window_pattern")
 
 
 def _check_kinds(kinds: list[str] | None, layers: int, *, slides: bool) -> None:
@@ -209,19 +275,39 @@ def _check_heads(document: Mapping[str, Any]) -> None:
 
 
 def _check_rope(document: Mapping[str, Any]) -> None:
+    parts = {f"/{key}": document.get(key) for key in ("rope_scaling", "rope_parameters")}
+    nested = [key for key in (_FULL, _SLIDES) if key in (parts["/rope_parameters"] or {})]
+    if document["model_type"] != "gemma3_text":
+        if nested:
+            detail = "tells kinds of layers apart, which a gemma3_text alone does"
+            raise FormatError("L3-ROPE-KEYS", detail, f"/rope_parameters/{nested[0]}")
+        _check_base(document, "rope_theta", parts)
+        return
+    parameters = parts.pop("/rope_parameters")
+    if parameters is not None and set(parameters) != {_FULL, _SLIDES}:
+        detail = f"has {', '.join(parameters)}; of a gemma3_text it has {_FULL} and {_SLIDES}"
+        raise FormatError("L3-ROPE-KEYS", detail, "/rope_parameters")
+    full, local = ((parameters or {}).get(kind) for kind in (_FULL, _SLIDES))
+    _check_base(document, "rope_theta", {**parts, f"/rope_parameters/{_FULL}": full})
+    _check_base(document, "rope_local_base_freq", {f"/rope_parameters/{_SLIDES}": local})
+
+
+def _check_base(
+    document: Mapping[str, Any], base: str, parts: Mapping[str, Mapping[str, Any] | None]
+) -> None:
+    """Demand one base, at the top or in a part, and one scaling, in one part or in all alike."""
     thetas, scalings = {}, {}
-    if document.get("rope_theta") is not None:
-        thetas["/rope_theta"] = document["rope_theta"]
-    for key in ("rope_scaling", "rope_parameters"):
-        part = document.get(key)
+    if document.get(base) is not None:
+        thetas[f"/{base}"] = document[base]
+    for place, part in parts.items():
         if part is None:
             continue
         if "rope_theta" in part:
-            thetas[f"/{key}/rope_theta"] = part["rope_theta"]
-        scalings[f"/{key}"] = _scaling(part, f"/{key}")
+            thetas[f"{place}/rope_theta"] = part["rope_theta"]
+        scalings[place] = _scaling(part, place)
     if not thetas:
         detail = (
-            "has no rope_theta, neither at the top nor in rope_parameters; readers would assume "
+            f"has no {base}, neither at the top nor in rope_parameters; readers would assume "
             "10000. Write the base with which the model was trained"
         )
         raise FormatError("L3-ROPE-THETA-MISSING", detail)
@@ -245,7 +331,13 @@ def _scaling(part: Mapping[str, Any], place: str) -> dict[str, Any]:
         raise FormatError(
             "L3-ROPE-BANDS", f"{seen}, the high_freq_factor", f"{place}/low_freq_factor"
         )
-    other = {key: part[key] for key in part if key not in {"type", "rope_type", "rope_theta"}}
+    fast, slow = (part.get(key) or usual for key, usual in (("beta_fast", 32), ("beta_slow", 1)))
+    if kind == "yarn" and not slow < fast:
+        seen = f"is {slow}, not below {fast}, the beta_fast"
+        raise FormatError("L3-ROPE-BANDS", seen, f"{place}/beta_slow")
+    other = {
+        key: value for key, value in part.items() if key not in _NO_SCALING and value is not None
+    }
     if kind == "default":
         other = {}  # keys of a scaling that is switched off say nothing
     return {"rope_type": kind, **other}

@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 import hypothesis
 from hypothesis import configuration
 from hypothesis import strategies as st
+from hypothesis.internal import constants_ast
+from hypothesis.internal.conjecture import providers
 
 from conformance import evidence
 from conformance.errors import CandidateCrashed, CandidateTimeout
@@ -91,6 +93,11 @@ __all__ = [
     "token_batches",
     "wrapping_rows",
 ]
+
+# hypothesis draws some numbers from the source of modules that happen to be loaded, unless they are
+# installed. The same seed would draw otherwise in a checkout, or in another of a run's processes.
+if hasattr(providers, "_get_local_constants"):
+    providers._get_local_constants = constants_ast.Constants  # noqa: SLF001  # no public way
 
 SHRINK_S = 5.0
 """Seconds for which a failing input is made smaller."""

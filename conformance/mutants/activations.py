@@ -183,7 +183,9 @@ def gate_by_sigmoid(_: Honest, x: Any) -> Any:
 
 
 @mutant("Mlp.forward", kills=("LOGITS-001", "LOGITS-002"), bug="generic")
-def activation_on_the_product(_: Honest, self: Any, x_BTD: Any) -> Any:
+def activation_on_the_product(honest: Honest, self: Any, x_BTD: Any) -> Any:
     """The activation is applied to the product of gate and up projection."""
+    if not self.gated:
+        return honest(self, x_BTD)
     product = self.gate_proj(x_BTD) * self.up_proj(x_BTD)
     return self.down_proj(product * product.sigmoid())

@@ -9,7 +9,13 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from conformance.mutants import mutant
-from conformance.mutants._attention import EVERYWHERE, attention, with_attention
+from conformance.mutants._attention import (
+    EVERYWHERE,
+    at_least_float32,
+    attention,
+    rounded,
+    with_attention,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +52,22 @@ def query_scalar_ignored(config: Any) -> Any:
 def norm_offset_omitted(config: Any) -> Any:
     """The norms multiply by the weight, where it is one less than the factor."""
     return dataclasses.replace(config, norm=dataclasses.replace(config.norm, offset=0.0))
+
+
+@mutant(
+    "RMSNorm.forward",
+    kills=EVERYWHERE,
+    bug="vllm-project/vllm#3653",
+    below_noise_at=("bf16",),
+)
+def norm_cast_before_its_offset_weight(honest: Honest, self: Any, x_BTD: Any) -> Any:
+    """Norms of 1 + weight cast to the 16 bits of their weights before they scale, as Llama's do."""
+    if not self.wide:
+        return honest(self, x_BTD)
+    wide_BTD = x_BTD.to(at_least_float32(x_BTD.dtype))
+    root_BT1 = ((wide_BTD * wide_BTD).mean(-1, keepdim=True) + self.eps).sqrt()
+    narrow_BTD = rounded(wide_BTD / root_BT1, "bfloat16")
+    return (narrow_BTD * self.gain()).to(x_BTD.dtype)
 
 
 @mutant("build_decoder", kills=EVERYWHERE, bug="generic")
@@ -89,7 +111,7 @@ def embedding_scale_in_bfloat16(config: Any) -> Any:
     below_noise_at=("fp16", "bf16"),
 )
 def gate_by_gelu_of_erf(_: Honest, x: Any) -> Any:
-    """The gate's GELU is the exact one, where its approximation by tanh is meant."""
+    """GELU is the exact one, by erf, where its approximation by tanh is meant."""
     from torch.nn import functional  # noqa: PLC0415  # this module is imported where torch is not
 
     return functional.gelu(x)

@@ -30,16 +30,20 @@ def positions_shifted_by_one(honest: Honest, self: Any, position_ids_BT: Any, dt
 
 
 @mutant(
-    "logits",
+    "Decoder.forward",
     bug="unslothai/unsloth#3699",
     equivalent="In a left-padded row all positions shift by the count of padding, and scores "
     "depend on the difference of two positions alone; other rows are left as they are.",
 )
-def positions_count_left_padding(honest: Honest, ids_BT: Any, mask_BT: Any, at_BT: Any) -> Any:
-    """In one pass, a left-padded row's positions count its padding."""
-    padded_B1 = (mask_BT[:, :1] == 0) & (mask_BT[:, -1:] == 1)
-    shift_B1 = np.where(padded_B1, (mask_BT == 0).sum(axis=1, keepdims=True), 0)
-    return honest(ids_BT, mask_BT, at_BT + shift_B1)
+def positions_count_left_padding(
+    honest: Honest, self: Any, ids_BT: Any, mask_BS: Any, at_BT: Any, *others: Any, **named: Any
+) -> Any:
+    """In one pass, a left-padded row's positions count its padding, where positions turn heads."""
+    alone = not others and named.get("cache") is None
+    if alone and not self.config.learned_positions:
+        padded_B1 = (mask_BS[:, :1] == 0) & (mask_BS[:, -1:] == 1)
+        at_BT = at_BT + padded_B1 * (mask_BS == 0).sum(1, keepdim=True)
+    return honest(self, ids_BT, mask_BS, at_BT, *others, **named)
 
 
 @mutant(
@@ -75,9 +79,9 @@ def values_doubled_and_output_halved(
     honest: Honest, config: Any, weights: Any, **named: Any
 ) -> Any:
     """Values are twice as large, and the output projection is half as large."""
-    factors = {"v_proj": 2.0, "o_proj": 0.5}
+    factors = {"v_proj.weight": 2.0, "v_proj.bias": 2.0, "o_proj.weight": 0.5}
     scaled = {
-        name: tensor * tensor.dtype.type(factors.get(name.split(".")[-2], 1.0))
+        name: tensor * tensor.dtype.type(factors.get(".".join(name.split(".")[-2:]), 1.0))
         for name, tensor in weights.items()
     }
     return honest(config, scaled, **named)
@@ -91,12 +95,13 @@ def values_doubled_and_output_halved(
 def hidden_units_reversed(honest: Honest, config: Any, weights: Any, **named: Any) -> Any:
     """The feed-forward's hidden units are numbered backwards."""
     reverse: dict[str, Any] = {
-        "gate_proj": (slice(None, None, -1),),
-        "up_proj": (slice(None, None, -1),),
-        "down_proj": (slice(None), slice(None, None, -1)),
+        "gate_proj.weight": (slice(None, None, -1),),
+        "up_proj.weight": (slice(None, None, -1),),
+        "up_proj.bias": (slice(None, None, -1),),
+        "down_proj.weight": (slice(None), slice(None, None, -1)),
     }
     turned = {
-        name: tensor[reverse.get(name.split(".")[-2], ())].copy()
+        name: tensor[reverse.get(".".join(name.split(".")[-2:]), ())].copy()
         for name, tensor in weights.items()
     }
     return honest(config, turned, **named)
@@ -157,7 +162,8 @@ def positions_divided_by_powers(honest: Honest, self: Any, position_ids_BT: Any,
     wide = at_least_float32(dtype)
     power_I = position_ids_BT.new_tensor([1 / f for f in self.inverse_frequencies], dtype=wide)
     angle_BTI = position_ids_BT.to(wide).unsqueeze(-1) / power_I
-    return angle_BTI.cos().unsqueeze(1), angle_BTI.sin().unsqueeze(1)
+    cos_B1TI, sin_B1TI = angle_BTI.cos().unsqueeze(1), angle_BTI.sin().unsqueeze(1)
+    return self.factor * cos_B1TI, self.factor * sin_B1TI
 
 
 @mutant(

@@ -21,12 +21,20 @@ BF16, FP16 = "bfloat16", "float16"
 
 
 def _rope(config: Any, **changes: Any) -> Any:
+    """Return a configuration with another rotation, where it has one."""
+    if config.rope is None:
+        return config
     return dataclasses.replace(config, rope=dataclasses.replace(config.rope, **changes))
 
 
-def _turned(angle_BTI: Any) -> tuple[Any, Any]:
+def _is_llama3(scaling: Any) -> bool:
+    return hasattr(scaling, "low_freq_factor")
+
+
+def _turned(rotary: Any, angle_BTI: Any) -> tuple[Any, Any]:
     """Return the phases of angles, as ``Rotary.phases`` does."""
-    return angle_BTI.cos().unsqueeze(1), angle_BTI.sin().unsqueeze(1)
+    parts = angle_BTI.cos().unsqueeze(1), angle_BTI.sin().unsqueeze(1)
+    return parts[0] * rotary.factor, parts[1] * rotary.factor
 
 
 class _InTurn:
@@ -47,7 +55,7 @@ class _InTurn:
 )
 def rope_base_10001(config: Any) -> Any:
     """The base of the rotation is a ten-thousandth too large: 10001 for 10000."""
-    return _rope(config, theta=config.rope.theta * 1.0001)
+    return _rope(config, theta=config.rope.theta * 1.0001) if config.rope else config
 
 
 @mutant(
@@ -100,7 +108,7 @@ def scaling_of_every_frequency(_: Honest, frequency: float, scaling: Any) -> flo
 @mutant("scaled_frequency", kills=("LOGITS-001", "LOGITS-002", "ROPE-003"), bug="generic")
 def scaling_borders_swapped(honest: Honest, frequency: float, scaling: Any) -> Any:
     """The low and the high frequency factor of Llama 3's scaling are swapped."""
-    if scaling is None:
+    if not _is_llama3(scaling):
         return honest(frequency, scaling)
     low, high = scaling.low_freq_factor, scaling.high_freq_factor
     swapped = dataclasses.replace(scaling, low_freq_factor=high, high_freq_factor=low)
@@ -120,7 +128,7 @@ def scaling_factor_inverted(honest: Honest, frequency: float, scaling: Any) -> A
 )
 def scaling_length_ignored(honest: Honest, frequency: float, scaling: Any) -> Any:
     """Llama 3's scaling takes 8192 for the original context, whatever the checkpoint says."""
-    if scaling is None:
+    if not _is_llama3(scaling):
         return honest(frequency, scaling)
     return honest(frequency, dataclasses.replace(scaling, original_max_positions=8192))
 
@@ -172,6 +180,8 @@ def rope_of_half_the_head(honest: Honest, self: Any, x_BHTK: Any, phases: Any) -
 def rope_of_queries_only(honest: Honest, self: Any, x: Any, allowed: Any, *others: Any) -> Any:
     """Queries are turned, and keys are not."""
     phases, past = others
+    if not phases:
+        return honest(self, x, allowed, *others)
     cos, sin = phases
     still = (cos * 0 + 1, sin * 0)
     return honest(self, x, allowed, _InTurn(phases, still), past)
@@ -185,6 +195,8 @@ def rope_of_queries_only(honest: Honest, self: Any, x: Any, allowed: Any, *other
 def rope_of_queries_backwards(honest: Honest, self: Any, x: Any, allowed: Any, *others: Any) -> Any:
     """Queries are turned by minus the angle, and keys by plus."""
     phases, past = others
+    if not phases:
+        return honest(self, x, allowed, *others)
     cos, sin = phases
     return honest(self, x, allowed, _InTurn((cos, -sin), phases), past)
 
@@ -244,7 +256,7 @@ def phases_in_bfloat16(_: Honest, self: Any, position_ids_BT: Any, dtype: Any) -
     wide = at_least_float32(dtype)
     frequency_I = rounded(position_ids_BT.new_tensor(self.inverse_frequencies, dtype=wide), BF16)
     position_BT1 = rounded(position_ids_BT.to(wide), BF16).unsqueeze(-1)
-    return _turned(rounded(position_BT1 * frequency_I, BF16))
+    return _turned(self, rounded(position_BT1 * frequency_I, BF16))
 
 
 @mutant("Rotary.phases", kills=("LOGITS-001",), bug="huggingface/diffusers#13922")
@@ -253,7 +265,7 @@ def phases_under_autocast(_: Honest, self: Any, position_ids_BT: Any, dtype: Any
     wide = at_least_float32(dtype)
     frequency_I = rounded(position_ids_BT.new_tensor(self.inverse_frequencies, dtype=wide), BF16)
     position_BT1 = rounded(position_ids_BT.to(wide), BF16).unsqueeze(-1)
-    return _turned(position_BT1 * frequency_I)
+    return _turned(self, position_BT1 * frequency_I)
 
 
 @mutant("Rotary.phases", kills=("LOGITS-001",), bug="ml-explore/mlx-lm#1076")
@@ -261,7 +273,7 @@ def phases_in_float16(_: Honest, self: Any, position_ids_BT: Any, dtype: Any) ->
     """Positions, frequencies and their products are float16 numbers."""
     wide = at_least_float32(dtype)
     frequency_I = rounded(position_ids_BT.new_tensor(self.inverse_frequencies, dtype=wide), FP16)
-    return _turned(rounded(position_ids_BT.to(wide).unsqueeze(-1) * frequency_I, FP16))
+    return _turned(self, rounded(position_ids_BT.to(wide).unsqueeze(-1) * frequency_I, FP16))
 
 
 @mutant("inverse_frequencies", kills=("LOGITS-001",), bug="KellerJordan/modded-nanogpt#39")

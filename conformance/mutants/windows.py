@@ -37,7 +37,10 @@ def layer_window_halved(honest: Honest, allowed_B1TS: Any, window: int) -> Any:
 @mutant("config", kills=EVERYWHERE, bug="unslothai/unsloth#8253")
 def layer_windows_never_applied(config: Any) -> Any:
     """No layer has the window that the checkpoint asks for."""
-    return with_attention(config, window=None, full_layers=frozenset())
+    # Which layers have one may still say how they turn, so that it becomes wider than any row.
+    window = None if config.local_rope is None else config.max_positions
+    full = frozenset() if window is None else config.attention.full_layers
+    return with_attention(config, window=window, full_layers=full)
 
 
 @mutant("config", kills=EVERYWHERE, bug="generic")

@@ -10,25 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from conformance.errors import PackageError, did_you_mean
+from conformance.errors import PackageError
+from conformance.oracles import gpt2
+from conformance.oracles.rope import need as _need
+from conformance.oracles.rope import read_rope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-
-@dataclass(frozen=True, slots=True)
-class Rope:
-    """Rotary position embedding: base, and how its frequencies are scaled."""
-
-    theta: float
-    kind: str = "default"
-    """``default``, ``linear`` or ``llama3``."""
-    factor: float = 1.0
-    low: float = 1.0
-    """Turns within ``original_positions`` below which a pair is slowed by ``factor`` (llama3)."""
-    high: float = 4.0
-    """Turns above which it is not."""
-    original_positions: int = 0
+    from conformance.oracles.rope import Rope
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,32 +34,46 @@ class Architecture:
     hidden: int
     epsilon: float
     tied: bool
-    rope: Rope
+    rope: Rope | None
+    """None where positions are learned and added to the tokens."""
     max_positions: int
     windows: tuple[int | None, ...] = ()
     """By layer: how many keys a query sees, itself the last of them; None for all. Empty where no
     layer has a window."""
     biased: bool = False
     """Whether the projections of queries, keys and values add a bias."""
+    all_biased: bool = False
+    """Whether every projection does."""
     head_norms: bool = False
     """Whether each head's queries and keys are normalised before they are turned."""
     norm_offset: float = 0.0
     """What the norms add to their weights, and then scale before they round."""
+    centred: bool = False
+    """Whether the norms are LayerNorm: they subtract the mean, and add a bias."""
     sandwich: bool = False
     """Whether norms stand behind attention and feed-forward as well as before."""
     embedding_factor: float = 1.0
     """What embedded tokens are multiplied by, once it is rounded to a weight's type."""
     activation: str = "silu"
-    """Of the gate: ``silu`` or ``gelu_tanh``."""
+    """Of the gate, or of the units: ``silu``, ``gelu_tanh``, ``gelu`` or ``relu``."""
+    gated: bool = True
+    """Whether the feed-forward's units are multiplied by a gate."""
     score_scale: float | None = None
     """What products of queries and keys are multiplied by; None for the usual root."""
     score_cap: float | None = None
     """Where scores, and likewise logits, are bent to: cap tanh(x / cap)."""
     logit_cap: float | None = None
+    local_rope: Rope | None = None
+    """How layers with a window turn queries and keys, where they have a rotation of their own."""
 
     def window(self, layer: int) -> int | None:
         """Return how many keys a query of a layer sees; None for all."""
         return self.windows[layer] if self.windows else None
+
+    def rope_of(self, layer: int) -> Rope | None:
+        """Return how a layer turns queries and keys."""
+        own = self.local_rope if self.window(layer) is not None else None
+        return own or self.rope
 
     @staticmethod
     def from_config(config: Mapping[str, Any]) -> Architecture:
@@ -78,6 +82,8 @@ class Architecture:
         Raises:
             PackageError: a key is missing, or asks for something that the oracle does not compute.
         """
+        if config.get("model_type") == "gpt2":
+            return Architecture(**gpt2.read(config))
         _refuse(config)
         heads, dim = int(_need(config, "num_attention_heads")), int(_need(config, "hidden_size"))
         kv_heads = _or_default(config, "num_key_value_heads", heads)
@@ -94,8 +100,8 @@ class Architecture:
             head_dim=_or_default(config, "head_dim", dim // heads),
             hidden=int(_need(config, "intermediate_size")),
             epsilon=float(_need(config, "rms_norm_eps")),
-            tied=bool(config.get("tie_word_embeddings", False)),
-            rope=_rope(config),
+            tied=bool(config.get("tie_word_embeddings", config["model_type"] in _TIED)),
+            rope=read_rope(_of_kind(config, "full_attention")),
             max_positions=int(_need(config, "max_position_embeddings")),
             **_FAMILIES[config["model_type"]](config),
         )
@@ -139,6 +145,41 @@ def _gemma2(config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _gemma3(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Read Gemma 3, arXiv:2503.19786, section 2.
+
+    Normalised heads stand for caps of scores, five layers with windows for each without, and the
+    two kinds turn by bases of their own, of which that of the windows is never scaled.
+    """
+    layers, kinds = range(int(config["num_hidden_layers"])), config.get("layer_types")
+    if kinds is None:
+        every = int(_need(config, "sliding_window_pattern"))
+        kinds = [
+            "full_attention" if i % every == every - 1 else "sliding_attention" for i in layers
+        ]
+    local = _of_kind(config, "sliding_attention")
+    if "rope_parameters" not in local:  # before transformers 5
+        local = {"rope_theta": _need(config, "rope_local_base_freq")}
+    caps = {"attn_logit_softcapping": None, "final_logit_softcapping": None}
+    read = _gemma2({**caps, **config, "layer_types": kinds})
+    if read["score_cap"] is not None:
+        raise PackageError("attn_logit_softcapping is a number; a Gemma 3 does not cap its scores")
+    return {**read, "head_norms": True, "local_rope": read_rope(local)}
+
+
+def _of_kind(config: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """Return a config with the rotary parameters of one kind of layers, where it tells kinds apart.
+
+    Only Gemma 3 does, in the keys of transformers 5.
+    """
+    nested = config.get("rope_parameters") or {}
+    if config["model_type"] != "gemma3_text" or not nested:
+        return dict(config)
+    if set(nested) != {"full_attention", "sliding_attention"}:
+        raise PackageError(f"rope_parameters has {sorted(nested)}; it names both kinds of layers")
+    return {**config, "rope_parameters": nested[kind]}
+
+
 def _cap(config: Mapping[str, Any], key: str) -> float | None:
     if key not in config:
         raise PackageError(f"{key} is missing; where there is none it is null")
@@ -170,12 +211,16 @@ _FAMILIES: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "qwen2": _qwen2,
     "qwen3": _qwen3,
     "gemma2": _gemma2,
+    "gemma3_text": _gemma3,
 }
 """What each type of model has beside a Llama, by the fields of ``Architecture``."""
 _ACTIVATIONS: Mapping[str, tuple[str, str]] = {
     "gemma2": ("hidden_activation", "gelu_pytorch_tanh"),
+    "gemma3_text": ("hidden_activation", "gelu_pytorch_tanh"),
 }
 """Where a type of model does not have SiLU: the key of its activation, and what is computed."""
+_TIED = ("gemma2", "gemma3_text")
+"""Types of models whose head is the embedding where nothing is said; their releases say nothing."""
 _ONLY: Mapping[str, tuple[Any, ...]] = {
     "attention_bias": (False, None),
     "mlp_bias": (False, None),
@@ -187,7 +232,7 @@ _ONLY: Mapping[str, tuple[Any, ...]] = {
 def _refuse(config: Mapping[str, Any]) -> None:
     kind = _need(config, "model_type")
     if kind not in _FAMILIES:
-        known = ", ".join(_FAMILIES)
+        known = ", ".join((*_FAMILIES, "gpt2"))
         raise PackageError(f"model_type is {kind!r}; the oracle computes {known}")
     key, activation = _ACTIVATIONS.get(kind, ("hidden_act", "silu"))
     if config.get(key, activation) != activation:
@@ -199,48 +244,6 @@ def _refuse(config: Mapping[str, Any]) -> None:
             raise PackageError(f"{key} is {value!r}; the oracle computes only {values[0]!r}")
 
 
-def _need(config: Mapping[str, Any], key: str, place: str = "") -> Any:
-    if config.get(key) is None:
-        raise PackageError(f"{place}{key} is missing.{did_you_mean(key, config)}")
-    return config[key]
-
-
 def _or_default(config: Mapping[str, Any], key: str, default: int) -> int:
     value = config.get(key)
     return default if value is None else int(value)
-
-
-def _rope(config: Mapping[str, Any]) -> Rope:
-    """Read the base and its scaling: ``rope_parameters`` (transformers 5) or the two older keys."""
-    parameters = config.get("rope_parameters") or {
-        "rope_theta": config.get("rope_theta"),
-        **(config.get("rope_scaling") or {}),
-    }
-    # Without a base a Llama configuration means 10000, by the class of its first release.
-    theta = parameters.get("rope_theta") or config.get("rope_theta") or 10000.0
-    if parameters.get("partial_rotary_factor", 1.0) != 1.0:
-        raise PackageError(
-            f"partial_rotary_factor is {parameters['partial_rotary_factor']}; the oracle "
-            "rotates whole heads only"
-        )
-    kind = parameters.get("rope_type") or parameters.get("type") or "default"
-    if kind not in _SCALINGS:
-        raise PackageError(f"rope_type is {kind!r}.{did_you_mean(str(kind), _SCALINGS)}")
-    numbers = {
-        field: number(_need(parameters, key, "rope scaling: "))
-        for field, (key, number) in _SCALINGS[kind].items()
-    }
-    return Rope(float(theta), kind, **numbers)
-
-
-_SCALINGS: Mapping[str, Mapping[str, tuple[str, Any]]] = {
-    "default": {},
-    "linear": {"factor": ("factor", float)},
-    "llama3": {
-        "factor": ("factor", float),
-        "low": ("low_freq_factor", float),
-        "high": ("high_freq_factor", float),
-        "original_positions": ("original_max_position_embeddings", int),
-    },
-}
-"""The keys of each kind of scaling, by the field of ``Rope`` that they fill."""

@@ -48,6 +48,7 @@ class Arithmetic:
 
     def load(self, weight: Array) -> Array:
         """Return a weight, or part of one, rounded to the weight's type, ready to compute with."""
+        weight = np.asarray(weight)  # one that is put in order when it is read is read now
         if _narrows(weight.dtype, self.weight):
             weight = weight.astype(precision.dtype(self.weight))
         return weight.astype(self.compute)

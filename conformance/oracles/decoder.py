@@ -2,7 +2,8 @@
 
 Written apart from the reference model, in NumPy; each is tested against the other. Memory: the
 logits once, beside them activations, one block of queries' scores and one of an upcast weight, so
-rows may be long, and weights may be mapped from a file and of any type.
+rows may be long, and weights may be mapped from a file, of any type and larger than memory: each is
+read once for all tokens that are asked, layer after layer, some rows at a time.
 
 Shape letters: B batch, T tokens, S keys, D model, H heads, G key/value heads, K head dim, F
 feed-forward, V vocabulary, R rotated pairs.
@@ -19,19 +20,25 @@ from conformance import precision
 from conformance.errors import PackageError
 from conformance.oracles.arithmetic import FP64, Arithmetic
 from conformance.oracles.operators import activations, attention, linear, norms, rotary, softmax
+from conformance.oracles.rope import rope_frequencies
+from conformance.oracles.shapes import QKV, weight_shapes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
-    from conformance.oracles.architecture import Architecture, Rope
+    from conformance.oracles.architecture import Architecture
+    from conformance.oracles.rope import Rope
 
     Array = NDArray[Any]
     Ints = NDArray[np.int64]
 
 _BLOCK = 1 << 22
 """Numbers of a temporary array that are computed at a time."""
+_ROWS = 1 << 20
+"""Numbers of a weight that are converted at a time: few enough that caches hold them, and that the
+memory is used again, which takes a fourth of the time of pages that are new."""
 
 
 @dataclass(frozen=True)
@@ -61,24 +68,26 @@ class Decoder:
 
     def logits(self, input_ids_BT: Ints, attention_mask_BT: Ints, position_ids_BT: Ints) -> Array:
         """Return the logits (B, T, V) in the output type; mask 1 attends."""
-        *_, x_BTD = self._layers(input_ids_BT, attention_mask_BT, position_ids_BT)
-        return self._head(x_BTD)
+        for x_BTD in self.layers(input_ids_BT, attention_mask_BT, position_ids_BT):
+            last_BTD = x_BTD
+        return self.head(last_BTD)
 
     def outputs(
         self, input_ids_BT: Ints, attention_mask_BT: Ints, position_ids_BT: Ints
     ) -> tuple[Array, dict[str, Array]]:
         """Return the logits and the hidden states of one pass."""
-        _, *taps = self._layers(input_ids_BT, attention_mask_BT, position_ids_BT)
-        return self._head(taps[-1]), {f"layer.{i}": tap for i, tap in enumerate(taps)}
+        taps = self.hidden_states(input_ids_BT, attention_mask_BT, position_ids_BT)
+        return self.head(taps[f"layer.{len(taps) - 1}"]), taps
 
-    def _head(self, x_BTD: Array) -> Array:
-        x_BTD = self._norm("model.norm.weight", x_BTD)
+    def head(self, x_BTD: Array) -> Array:
+        """Return the logits (B, T, V) of the residual stream after the last layer (B, T, D)."""
+        x_BTD = self._norm("model.norm", x_BTD)
         head = self._matrix("model.embed_tokens" if self.architecture.tied else "lm_head")
         logits_BTV = np.empty(
             (*x_BTD.shape[:2], len(head)), precision.dtype(self.arithmetic.output)
         )
         for rows in _blocks(len(head), x_BTD.shape[-1] + x_BTD[..., 0].size):
-            part = self.arithmetic.matmul(x_BTD, self.arithmetic.load(head[rows]).T)
+            part = self._product(x_BTD, head[rows])
             part = _capped(part, self.architecture.logit_cap)
             with np.errstate(over="ignore"):
                 logits_BTV[..., rows] = self.arithmetic.store(part)
@@ -88,31 +97,42 @@ class Decoder:
         self, input_ids_BT: Ints, attention_mask_BT: Ints, position_ids_BT: Ints
     ) -> dict[str, Array]:
         """Return the residual stream (B, T, D) after each layer, as ``layer.<i>``."""
-        _, *taps = self._layers(input_ids_BT, attention_mask_BT, position_ids_BT)
+        _, *taps = self.layers(input_ids_BT, attention_mask_BT, position_ids_BT)
         return {f"layer.{i}": tap for i, tap in enumerate(taps)}
 
-    def _layers(self, ids_BT: Ints, mask_BT: Ints, position_ids_BT: Ints) -> Iterator[Array]:
-        """Yield the embedded tokens, then the residual stream after each layer."""
+    def layers(self, ids_BT: Ints, mask_BT: Ints, position_ids_BT: Ints) -> Iterator[Array]:
+        """Yield the embedded tokens, then the residual stream after each layer, each (B, T, D).
+
+        What follows is computed when it is asked for: decoders of the same weights that are asked
+        in turn read each layer while it is still in memory.
+        """
         embedding = self._matrix("model.embed_tokens")
         x_BTD = self.arithmetic.store(self.arithmetic.load(linear.embedding(embedding, ids_BT)))
         if self.architecture.embedding_factor != 1:
             factor = self.arithmetic.load(np.asarray(self.architecture.embedding_factor))
             x_BTD = self.arithmetic.store(x_BTD * factor)
-        rotation = self._rotation(position_ids_BT)
+        if self.architecture.rope is None:
+            x_BTD = self.arithmetic.store(x_BTD + self._position(position_ids_BT))
+        ropes = [self.architecture.rope_of(i) for i in range(self.architecture.layers)]
+        rotations = {
+            rope: None if rope is None else self._rotation(rope, position_ids_BT)
+            for rope in dict.fromkeys(ropes)
+        }
         yield x_BTD
         for i in range(self.architecture.layers):
             prefix = f"model.layers.{i}."
-            normed = self._norm(f"{prefix}input_layernorm.weight", x_BTD)
+            normed = self._norm(f"{prefix}input_layernorm", x_BTD)
             window = self.architecture.window(i)
-            attended = self._attention(f"{prefix}self_attn.", normed, mask_BT, rotation, window)
+            turned = rotations[ropes[i]]
+            attended = self._attention(f"{prefix}self_attn.", normed, mask_BT, turned, window)
             before, behind = "post_attention_layernorm", None
             if self.architecture.sandwich:
                 before, behind = "pre_feedforward_layernorm", "post_feedforward_layernorm"
-                attended = self._norm(f"{prefix}post_attention_layernorm.weight", attended)
+                attended = self._norm(f"{prefix}post_attention_layernorm", attended)
             x_BTD = self.arithmetic.store(x_BTD + attended)
-            added = self._mlp(f"{prefix}mlp.", self._norm(f"{prefix}{before}.weight", x_BTD))
+            added = self._mlp(f"{prefix}mlp.", self._norm(f"{prefix}{before}", x_BTD))
             if behind is not None:
-                added = self._norm(f"{prefix}{behind}.weight", added)
+                added = self._norm(f"{prefix}{behind}", added)
             x_BTD = self.arithmetic.store(x_BTD + added)
             yield x_BTD
 
@@ -120,36 +140,56 @@ class Decoder:
         return self.weights[f"{name}.weight"]
 
     def _linear(self, name: str, x: Array) -> Array:
-        y = self.arithmetic.matmul(x, self.arithmetic.load(self._matrix(name)).T)
-        if self.architecture.biased and name.endswith(("q_proj", "k_proj", "v_proj")):
+        y = self._product(x, self._matrix(name))
+        some = self.architecture.biased and name.endswith(QKV)
+        if some or self.architecture.all_biased:
             y += self.arithmetic.load(self.weights[f"{name}.bias"])
         return self.arithmetic.store(y)
 
+    def _product(self, x: Array, weight_OI: Array) -> Array:
+        """Return x @ weight.T, (..., O), of as many of the weight's rows at a time as a block."""
+        outputs, inputs = weight_OI.shape
+        parts = [*_blocks(outputs, inputs, _ROWS)]
+        if len(parts) == 1:
+            return self.arithmetic.matmul(x, self.arithmetic.load(weight_OI[parts[0]]).T)
+        y_NO = np.empty((x[..., 0].size, outputs), x.dtype)
+        x_NI = x.reshape(len(y_NO), -1)
+        for rows in parts:
+            y_NO[:, rows] = self.arithmetic.matmul(x_NI, self.arithmetic.load(weight_OI[rows]).T)
+        return y_NO.reshape(*x.shape[:-1], -1)
+
     def _norm(self, name: str, x_BTD: Array) -> Array:
+        weight = self.arithmetic.load(self._matrix(name))
+        if self.architecture.centred:  # one function, which rounds at its end
+            bias = self.arithmetic.load(self.weights[f"{name}.bias"])
+            normed = norms.layer_norm(x_BTD, weight, bias, self.architecture.epsilon).y
+            return self.arithmetic.store(normed)
         normed = norms.rms_normalize(x_BTD, self.architecture.epsilon)
-        weight = self.arithmetic.load(self.weights[name])
         if self.architecture.norm_offset:  # Gemma's norms round once, when they have scaled
             return self.arithmetic.store(normed * (self.architecture.norm_offset + weight))
         return self.arithmetic.store(self.arithmetic.between("norm", normed) * weight)
 
     def _mlp(self, prefix: str, x_BTD: Array) -> Array:
-        gate, up = (
-            self._linear(f"{prefix}gate_proj", x_BTD),
-            self._linear(f"{prefix}up_proj", x_BTD),
-        )
-        tanh = self.architecture.activation == "gelu_tanh"
-        activated = activations.gelu_tanh(gate) if tanh else activations.silu(gate)
+        activate = _ACTIVATIONS[self.architecture.activation]
+        up = self._linear(f"{prefix}up_proj", x_BTD)
+        if not self.architecture.gated:
+            return self._linear(f"{prefix}down_proj", self.arithmetic.store(activate(up)))
+        activated = activate(self._linear(f"{prefix}gate_proj", x_BTD))
         activated = self.arithmetic.between("mlp", activated)
         return self._linear(f"{prefix}down_proj", self.arithmetic.store(activated * up))
 
-    def _rotation(self, position_ids_BT: Ints) -> tuple[Array, Array]:
-        """Return cosine and sine of each pair's angle, (B, T, R)."""
+    def _position(self, position_ids_BT: Ints) -> Array:
+        """Return the learned vectors of positions, (B, T, D)."""
+        table = self._matrix("model.embed_positions")
+        return self.arithmetic.load(linear.embedding(table, position_ids_BT))
+
+    def _rotation(self, rope: Rope, position_ids_BT: Ints) -> tuple[Array, Array]:
+        """Return cosine and sine of each pair's angle, (B, T, R), times the attention factor."""
         way = self.arithmetic
-        each_R = rope_frequencies(
-            self.architecture.rope, self.architecture.head_dim, way.phase, way.frequencies
-        )
+        each_R = rope_frequencies(rope, self.architecture.head_dim, way.phase, way.frequencies)
         angle_BTR = position_ids_BT[..., None].astype(way.phase) * each_R
-        cos, sin = (turn(angle_BTR).astype(way.compute) for turn in (np.cos, np.sin))
+        factor = each_R.dtype.type(rope.attention_factor)
+        cos, sin = ((factor * turn(angle_BTR)).astype(way.compute) for turn in (np.cos, np.sin))
         return way.between("rotation", cos), way.between("rotation", sin)
 
     def _attention(
@@ -157,16 +197,17 @@ class Decoder:
         prefix: str,
         x_BTD: Array,
         mask_BS: Ints,
-        rotation: tuple[Array, Array],
+        rotation: tuple[Array, Array] | None,
         window: int | None,
     ) -> Array:
         q_BHTK, k_BGSK, v_BGSK = (self._heads(f"{prefix}{n}_proj", x_BTD) for n in "qkv")
         if self.architecture.head_norms:
-            q_BHTK = self._norm(f"{prefix}q_norm.weight", q_BHTK)
-            k_BGSK = self._norm(f"{prefix}k_norm.weight", k_BGSK)
-        q_BHTK, k_BGSK = (
-            self.arithmetic.store(rotary.rotary(x, *rotation)) for x in (q_BHTK, k_BGSK)
-        )
+            q_BHTK = self._norm(f"{prefix}q_norm", q_BHTK)
+            k_BGSK = self._norm(f"{prefix}k_norm", k_BGSK)
+        if rotation is not None:
+            q_BHTK, k_BGSK = (
+                self.arithmetic.store(rotary.rotary(x, *rotation)) for x in (q_BHTK, k_BGSK)
+            )
         heads = self.architecture.heads
         k_BHSK, v_BHSK = (attention.repeat_heads(x, heads) for x in (k_BGSK, v_BGSK))
         y_BHTK = np.empty_like(q_BHTK)
@@ -196,6 +237,14 @@ class Decoder:
         return self.arithmetic.matmul(self.arithmetic.between("weights", weights), v_BHSK)
 
 
+_ACTIVATIONS = {
+    "silu": activations.silu,
+    "gelu_tanh": activations.gelu_tanh,
+    "gelu": activations.gelu,
+    "relu": activations.relu,
+}
+
+
 def _capped(x: Array, cap: float | None) -> Array:
     """Return numbers of any shape bent softly so that they stay within a cap."""
     if cap is None:
@@ -217,51 +266,8 @@ def _seen(mask_BS: Ints, first: int, end: int, window: int | None) -> Array:
     return seen
 
 
-def weight_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
-    """Return the shape of every weight that a decoder needs, by Hugging Face's names."""
-    a = architecture
-    queries, keys = a.heads * a.head_dim, a.kv_heads * a.head_dim
-    layer: dict[str, tuple[int, ...]] = {"input_layernorm.weight": (a.dim,)}
-    for name, size in (("q_proj", queries), ("k_proj", keys), ("v_proj", keys)):
-        layer[f"self_attn.{name}.weight"] = (size, a.dim)
-        if a.biased:
-            layer[f"self_attn.{name}.bias"] = (size,)
-    layer["self_attn.o_proj.weight"] = (a.dim, queries)
-    if a.head_norms:
-        layer |= {f"self_attn.{x}_norm.weight": (a.head_dim,) for x in "qk"}
-    norms = ["post_attention_layernorm"]
-    if a.sandwich:
-        norms += ["pre_feedforward_layernorm", "post_feedforward_layernorm"]
-    layer |= {f"{name}.weight": (a.dim,) for name in norms}
-    layer |= {
-        "mlp.gate_proj.weight": (a.hidden, a.dim),
-        "mlp.up_proj.weight": (a.hidden, a.dim),
-        "mlp.down_proj.weight": (a.dim, a.hidden),
-    }
-    shapes: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (a.vocab, a.dim)}
-    for i in range(a.layers):
-        shapes |= {f"model.layers.{i}.{name}": shape for name, shape in layer.items()}
-    shapes["model.norm.weight"] = (a.dim,)
-    if not a.tied:
-        shapes["lm_head.weight"] = (a.vocab, a.dim)
-    return shapes
-
-
-def rope_frequencies(
-    rope: Rope, head_dim: int, dtype: str = "float64", form: str = "power"
-) -> Array:
-    """Return the rotation per position of each pair after scaling, (R,)."""
-    plain = rotary.frequencies(rope.theta, head_dim, dtype, form)
-    if rope.kind == "llama3":
-        return rotary.llama3_frequencies(
-            plain, rope.factor, rope.low, rope.high, rope.original_positions
-        )
-    scaled: Array = plain / plain.dtype.type(rope.factor)
-    return scaled
-
-
-def _blocks(length: int, width: int) -> Iterator[slice]:
-    """Yield slices of ``length`` so that ``width`` numbers for each stay within a block."""
-    step = max(1, _BLOCK // max(1, width))
+def _blocks(length: int, width: int, most: int = _BLOCK) -> Iterator[slice]:
+    """Yield slices of ``length`` so that ``width`` numbers for each stay within ``most``."""
+    step = max(1, most // max(1, width))
     for start in range(0, length, step):
         yield slice(start, start + step)

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from conformance.oracles.arithmetic import honest
 from conformance.oracles.comparison import compare
-from conformance.oracles.decoder import Decoder, weight_shapes
+from conformance.oracles.decoder import Decoder
 from conformance.oracles.matched_filter import SURE, honest_interval
+from conformance.oracles.shapes import weight_shapes
 from conformance.records import NoiseUnit
 
 if TYPE_CHECKING:
@@ -66,33 +67,47 @@ class Noise:
     """Largest error of any member at each judged token."""
 
 
-def noise(truth: Decoder, corpus: Corpus, contract: Contract, *, seed: int = 0) -> Noise:
+def noise(
+    truth: Decoder,
+    corpus: Corpus,
+    contract: Contract,
+    *,
+    exact: tuple[Array, Mapping[str, Array]] | None = None,
+    seed: int = 0,
+) -> Noise:
     """Measure how far honest implementations of a contract are from fp64.
+
+    The members go through the layers together, so that each layer is read once for all of them,
+    and answer one after the other: beside the exact logits there are those of one member.
 
     Args:
         truth: the decoder in fp64.
         corpus: the tokens; positions whose mask is 0 are not judged.
         contract: the claimed precision.
+        exact: what ``truth.outputs`` answers to the corpus, where that is known.
         seed: of the permutations.
     """
-    judged_BT = corpus.judged_BT
-    expected_BTV, exact_taps = truth.outputs(*corpus.inputs)
-    found, tap_errors = [], []
-    for member, channels in honest_members(truth, contract, seed=seed):
-        logits_BTV, taps = member.outputs(*corpus.inputs)
-        found.append(compare(logits_BTV, expected_BTV, corpus))
+    expected_BTV, exact_taps = exact or truth.outputs(*corpus.inputs)
+    judged_BT, members = corpus.judged_BT, [*honest_members(truth, contract, seed=seed)]
+    tap_errors = []
+    for name, streams in zip(exact_taps, _side_by_side(members, corpus), strict=True):
+        exact_ND = exact_taps[name][judged_BT]
         tap_errors.append(
             [
-                _error(taps[name][judged_BT], exact[judged_BT][:, channels])
-                for name, exact in exact_taps.items()
+                _error(stream_BTD[judged_BT], exact_ND[:, channels])
+                for stream_BTD, (_, channels) in zip(streams, members, strict=True)
             ]
         )
+    found = [
+        compare(member.head(stream_BTD), expected_BTV, corpus)
+        for stream_BTD, (member, _) in zip(streams, members, strict=True)
+    ]
     count = int(judged_BT.sum())
     return Noise(
         unit=_unit([(one.rms, one.largest) for one in found], count, contract),
         taps={
             name: _unit(errors, count, contract)
-            for name, errors in zip(exact_taps, zip(*tap_errors, strict=True), strict=True)
+            for name, errors in zip(exact_taps, tap_errors, strict=True)
         },
         divergence=float(np.median([one.divergence for one in found])),
         largest_divergence=float(np.median([one.divergence_N.max() for one in found])),
@@ -100,6 +115,15 @@ def noise(truth: Decoder, corpus: Corpus, contract: Contract, *, seed: int = 0) 
         gain=honest_interval([one.gain for one in found]),
         scale_N=tuple(np.max([one.largest_N for one in found], axis=0).tolist()),
     )
+
+
+def _side_by_side(
+    members: Sequence[tuple[Decoder, Order]], corpus: Corpus
+) -> Iterator[tuple[Array, ...]]:
+    """Yield the members' residual streams after each layer, a layer at a time."""
+    passes = zip(*(member.layers(*corpus.inputs) for member, _ in members), strict=True)
+    next(passes)  # the embedded tokens
+    yield from passes
 
 
 def honest_members(
@@ -141,8 +165,35 @@ class _Order:
     columns: Order | None = None
 
 
+@dataclass(frozen=True)
+class _Reordered:
+    """A matrix in another order, made for as many of its rows as are read: no copy of all is."""
+
+    weight: Array
+    order: _Order
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.weight.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.weight.dtype
+
+    def __len__(self) -> int:
+        return len(self.weight)
+
+    def __getitem__(self, rows: slice | Order) -> Array:
+        rows = rows if self.order.rows is None else self.order.rows[rows]
+        chosen: Array = self.weight[rows]
+        return chosen if self.order.columns is None else chosen.take(self.order.columns, axis=-1)
+
+    def __array__(self, dtype: Any = None, **_: Any) -> Array:
+        return self[:] if dtype is None else self[:].astype(dtype)
+
+
 class Permuted(Mapping[str, "Array"]):
-    """Weights that are permuted one by one when they are read, so that no copy of all is made."""
+    """Weights that are permuted when they are read, matrices some rows at a time."""
 
     def __init__(self, weights: Mapping[str, Array], orders: Mapping[str, _Order]) -> None:
         self._weights, self._orders = weights, orders
@@ -155,10 +206,11 @@ class Permuted(Mapping[str, "Array"]):
         return channels
 
     def __getitem__(self, name: str) -> Array:
-        order, weight = self._orders[name], self._weights[name]
-        if order.rows is not None:
-            weight = weight[order.rows]
-        return weight if order.columns is None else weight[:, order.columns]
+        found = _Reordered(self._weights[name], self._orders[name])
+        return found[:] if found.weight.ndim == 1 else cast("Array", found)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._orders  # without reading it
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._orders)
@@ -172,15 +224,16 @@ def _orders(architecture: Architecture, generator: np.random.Generator) -> dict[
     channels = generator.permutation(architecture.dim)
     vocabulary = _Order(columns=channels)
     orders = {name: vocabulary for name in weight_shapes(architecture) if "layers" not in name}
-    orders["model.norm.weight"] = _Order(rows=channels)
+    orders |= {f"model.norm.{kind}": _Order(rows=channels) for kind in ("weight", "bias")}
     for i in range(architecture.layers):
         units = generator.permutation(architecture.hidden)
         queries, keys, values, mixed = _head_orders(architecture, generator)
         layer = {
-            "input_layernorm.weight": _Order(channels),
-            "post_attention_layernorm.weight": _Order(channels),
-            "pre_feedforward_layernorm.weight": _Order(channels),
-            "post_feedforward_layernorm.weight": _Order(channels),
+            **{
+                f"{name}_layernorm.{kind}": _Order(channels)
+                for name in ("input", "post_attention", "pre_feedforward", "post_feedforward")
+                for kind in ("weight", "bias")
+            },
             "self_attn.q_proj.weight": _Order(queries, channels),
             "self_attn.k_proj.weight": _Order(keys, channels),
             "self_attn.v_proj.weight": _Order(values, channels),
@@ -191,6 +244,10 @@ def _orders(architecture: Architecture, generator: np.random.Generator) -> dict[
             "self_attn.q_norm.weight": _Order(),
             "self_attn.k_norm.weight": _Order(),
             "self_attn.o_proj.weight": _Order(channels, mixed),
+            "self_attn.o_proj.bias": _Order(channels),
+            "mlp.gate_proj.bias": _Order(units),
+            "mlp.up_proj.bias": _Order(units),
+            "mlp.down_proj.bias": _Order(channels),
             "mlp.gate_proj.weight": _Order(units, channels),
             "mlp.up_proj.weight": _Order(units, channels),
             "mlp.down_proj.weight": _Order(channels, units),

@@ -65,6 +65,8 @@ class Report:
     environment: Mapping[str, str]
     diagnoses: tuple[Diagnosis, ...] = ()
     against: Against | None = None
+    includes: tuple[str, ...] = ()
+    """The profiles of which the run's is the union."""
 
 
 @dataclass(frozen=True, slots=True)

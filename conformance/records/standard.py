@@ -61,6 +61,27 @@ class Profile:
     precisions: tuple[str, ...]
     demands: tuple[str, ...]
     """Capabilities that a candidate of this profile has to claim."""
+    includes: tuple[Profile, ...] = ()
+    """The profiles of which this one is the union; none where it is a list of its own."""
+
+    def having(self, requirement: str, precision: str | None = None) -> tuple[Profile, ...]:
+        """Return the profiles, of this one's parts or itself, that ask for a requirement.
+
+        Args:
+            requirement: its id.
+            precision: only of profiles that are stated for it; None for all.
+        """
+        return tuple(
+            part
+            for part in self.includes or (self,)
+            if requirement in part.requirements
+            and (precision is None or precision in part.precisions)
+        )
+
+    def models_of(self, requirement: str, precision: str | None = None) -> tuple[str, ...]:
+        """Return the models on which a requirement is decided, of the parts that ask for it."""
+        having = self.having(requirement, precision)
+        return tuple(dict.fromkeys(name for part in having for name in part.models))
 
 
 @dataclass(frozen=True, slots=True)

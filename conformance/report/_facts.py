@@ -30,6 +30,8 @@ UNEVALUATED = (
 BAD = (Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE)
 _GROUPED = (1e3, 1e9)
 SUPPLIED = "supplied"
+_COSTLIEST = 5
+"""Requirements that are named for the time that they took."""
 FLAKY = "flaky: the same input was answered differently"
 
 
@@ -41,6 +43,11 @@ def word(verdict: Verdict) -> str:
 def outcome(report: Report) -> str:
     """Return the outcome with what it must never be read without: profile and precision."""
     return f"{report.outcome.value}: {report.profile}, {precision(report)}"
+
+
+def union(report: Report) -> str:
+    """Return of which profiles the run's is the union; empty where it is none."""
+    return f"the union of {', '.join(report.includes)}" if report.includes else ""
 
 
 def precision(report: Report) -> str:
@@ -272,9 +279,25 @@ def run_time(report: Report) -> str:
 
 def requirement_time(result: RequirementResult, report: Report) -> str:
     """Return how long a requirement took, its share of the run, and who took it."""
-    taken = sum(case.duration for case in result.cases)
-    share = taken / report.run.duration if report.run.duration else 0.0
-    return f"{share:.0%} of the run: {_time(taken, result.cases)}"
+    return f"{_share_of_time(result, report):.0%} of the run: {_time(_taken(result), result.cases)}"
+
+
+def costliest(report: Report) -> str:
+    """Return the requirements that took the most of a run, each with its share; empty for one."""
+    ran = [result for result in report.requirements if _taken(result)]
+    first = sorted(ran, key=_taken, reverse=True)[:_COSTLIEST]
+    told = [f"{one.requirement.id} {_share_of_time(one, report):.0%}" for one in first]
+    return ", ".join(told) if len(ran) > 1 else ""
+
+
+def _share_of_time(result: RequirementResult, report: Report) -> float:
+    """Return a requirement's share of the time that all took: jobs work at the same time."""
+    whole = sum(map(_taken, report.requirements))
+    return _taken(result) / whole if whole else 0.0
+
+
+def _taken(result: RequirementResult) -> float:
+    return sum(case.duration for case in result.cases)
 
 
 def _time(total: float, cases: Sequence[CaseResult]) -> str:

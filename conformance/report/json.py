@@ -47,6 +47,7 @@ def document(report: Report) -> dict[str, Any]:
         "candidate": report.candidate.document(),
         "contract": dataclasses.asdict(report.contract),
         "profile": report.profile,
+        **({"includes": list(report.includes)} if report.includes else {}),
         "models": [_model_document(model) for model in report.models],
         "run": {**dataclasses.asdict(report.run), "argv": list(report.run.argv)},
         "outcome": report.outcome.value,
@@ -125,6 +126,7 @@ def parse(data: bytes) -> Report:
         environment=read["environment"],
         diagnoses=tuple(map(_diagnosis, read["diagnoses"])),
         against=_against(read["against"]) if "against" in read else None,
+        includes=tuple(read.get("includes", ())),
     )
 
 

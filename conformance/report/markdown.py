@@ -131,9 +131,14 @@ def _head(report: Report) -> str:
     return (
         f"## {mark} {title}\n\n"
         f"{_code(_facts.candidate(report), 4 * _NAME)}\n\n"
-        f"{_against(report)}{_models(report)}{_precision(report)}"
+        f"{_union(report)}{_against(report)}{_models(report)}{_precision(report)}"
         f"{_facts.score(report)}. {_facts.meaning(report)}"
     )
+
+
+def _union(report: Report) -> str:
+    told = escape(line(_facts.union(report), 4 * _NAME))
+    return f"The profile is {told}.\n\n" if told else ""
 
 
 def _against(report: Report) -> str:
@@ -219,4 +224,5 @@ def _foot(report: Report) -> str:
     how = "; ".join(_facts.assurance(report))
     standard = escape(line(report.suite.get("spec", "unknown"), _NAME))
     took = _facts.run_time(report)
-    return f"{how}. {counted}, seed {run.seed}, standard {standard}. Took {took}."
+    most = f", most of it for {told}" if (told := escape(_facts.costliest(report))) else ""
+    return f"{how}. {counted}, seed {run.seed}, standard {standard}. Took {took}{most}."

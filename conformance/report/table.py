@@ -77,6 +77,7 @@ def _grid(rows: Sequence[tuple[str, ...]], heads: Sequence[str]) -> str:
 def headline(report: Report) -> str:
     """Return the outcome in one paragraph, with everything that it must never be read without."""
     lines = [_facts.outcome(report), f"candidate {_facts.candidate(report)}"]
+    lines += [f"profile {report.profile}: {union}"] if (union := _facts.union(report)) else []
     lines += [f"held against {_facts.against(report)}"] if report.against else []
     lines += [f"models {_facts.models(report)}"] if report.models else []
     lines += [computes] if (computes := _fingerprint.summary(report)) else []
@@ -87,6 +88,7 @@ def headline(report: Report) -> str:
     how = "; ".join(_facts.assurance(report))
     lines.append(f"{how}; seed {run.seed}")
     lines.append(f"took {_facts.run_time(report)}")
+    lines += [f"most of it for {costliest}"] if (costliest := _facts.costliest(report)) else []
     first, *others = map(line, lines)
     told = [wrapped(other, "  ", "    ", _WIDEST) for other in others]
     return "\n".join([first, *told])

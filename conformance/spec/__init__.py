@@ -43,7 +43,7 @@ def load() -> Spec:
     spec = Spec(
         version=VERSION,
         requirements=requirements,
-        profiles={p.name: p for p in map(_profile, _documents(root / "profiles"))},
+        profiles=_profiles(_documents(root / "profiles")),
         contracts={c["name"]: Contract(**c) for c in precision["contracts"]},
         terms={t["name"]: Term(**_tuples(t)) for t in precision["terms"]},
         capabilities=_read(root / "capabilities.json")["capabilities"],
@@ -71,8 +71,8 @@ def compares(spec: Spec, profile: Profile) -> bool:
 
 def models_of(spec: Spec, identifier: str) -> tuple[str, ...]:
     """Return the suite's models on which a requirement is decided, by any profile that has it."""
-    profiles = [p for p in spec.profiles.values() if identifier in p.requirements]
-    return tuple(dict.fromkeys(name for p in profiles for name in p.models))
+    found = (name for p in spec.profiles.values() for name in p.models_of(identifier))
+    return tuple(dict.fromkeys(found))
 
 
 def requirement(spec: Spec, identifier: str) -> Requirement:
@@ -130,8 +130,37 @@ def _requirement(row: Mapping[str, Any]) -> Requirement:
     return Requirement(**_tuples(fields))
 
 
-def _profile(document: Mapping[str, Any]) -> Profile:
-    return Profile(**_tuples(document))
+def _profiles(documents: Iterable[Mapping[str, Any]]) -> dict[str, Profile]:
+    """Return all profiles: those that are lists, then the unions of them."""
+    rows = {row["name"]: row for row in documents}
+    listed = {n: Profile(**_tuples(row)) for n, row in rows.items() if "includes" not in row}
+    return {name: listed.get(name) or _union(row, listed) for name, row in rows.items()}
+
+
+def _union(row: Mapping[str, Any], listed: Mapping[str, Profile]) -> Profile:
+    """Return a profile that asks for what others ask for, each on their models."""
+    for name in row["includes"]:
+        if name not in listed:
+            raise SpecError(
+                f"profile {row['name']} includes {name!r}, which is no profile with a list of its "
+                f"own.{did_you_mean(name, listed)}"
+            )
+    if lists := sorted({"models", "requirements", "precisions"} & set(row)):
+        raise SpecError(f"profile {row['name']} includes others, and lists {', '.join(lists)}")
+    parts = tuple(listed[name] for name in row["includes"])
+    return Profile(
+        name=row["name"],
+        title=row["title"],
+        models=_merged(part.models for part in parts),
+        requirements=_merged(part.requirements for part in parts),
+        precisions=_merged(part.precisions for part in parts),
+        demands=tuple(row["demands"]),
+        includes=parts,
+    )
+
+
+def _merged(lists: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for names in lists for name in names))
 
 
 def _tuples(fields: Mapping[str, Any]) -> dict[str, Any]:

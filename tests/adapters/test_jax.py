@@ -258,7 +258,7 @@ def test_all_spellings_of_a_scaling_are_read_alike(package, rope):
         ("hidden_act", "gelu"),
         ("mlp_bias", True),
         ("model_type", "gemma2"),
-        ("rope_parameters", {"rope_theta": 1e4, "rope_type": "yarn", "factor": 2.0}),
+        ("rope_parameters", {"rope_theta": 1e4, "rope_type": "dynamic", "factor": 2.0}),
     ],
 )
 def test_a_model_of_another_function_is_unsupported(package, key, value):

@@ -13,7 +13,7 @@ from conformance.oracles.corpus import corpus
 from conformance.oracles.decoder import Decoder
 from conformance.oracles.ensemble import noise
 from contracts import contract
-from reference_model.config import Linear, Llama3, Rope
+from reference_model.config import Linear, Llama3, Rope, Yarn
 from reference_model.huggingface import write_config
 from reference_model.model import build_decoder
 from reference_model.weights import make_weights
@@ -52,6 +52,11 @@ def test_logits_and_taps_agree_in_fp64(name, dialect):
         Rope(10000.0, Linear(4.0)),
         Rope(10000.0, Llama3(8.0, 1.0, 4.0, 64)),
         Rope(500000.0, Llama3(32.0, 1.0, 2.0, 1024)),
+        Rope(10000.0, Yarn(4.0, 64)),
+        Rope(500000.0, Yarn(32.0, 128, 8.0, 0.5, truncate=False)),
+        Rope(10000.0, Yarn(4.0, 64, attention_factor=0.8)),
+        Rope(10000.0, Yarn(4.0, 64, mscale=0.7, mscale_all_dim=0.4)),
+        Rope(10000.0, Yarn(4.0, 64, beta_fast=32.0, beta_slow=31.0)),
     ],
 )
 def test_every_rotary_scaling_agrees_in_fp64(rope):

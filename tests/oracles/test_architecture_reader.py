@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from conformance.errors import PackageError
-from conformance.oracles.architecture import Architecture, Rope
+from conformance.oracles.architecture import Architecture
+from conformance.oracles.rope import Rope
 
 BASE = {
     "model_type": "llama",
@@ -64,6 +67,27 @@ def test_linear_scaling_is_read_in_every_dialect(rope):
     assert read(**rope).rope == Rope(1e6, "linear", 4.0)
 
 
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, {"attention_factor": 1 + 0.1 * math.log(4)}),
+        ({"attention_factor": 1.25, "truncate": False}, {"attention_factor": 1.25}),
+        (
+            {"mscale": 2.0, "mscale_all_dim": 1.0, "beta_fast": 8},
+            {"attention_factor": (1 + 0.2 * math.log(4)) / (1 + 0.1 * math.log(4))},
+        ),
+    ],
+)
+def test_yarn_is_read_with_what_its_paper_recommends(options, expected):
+    rope = read(rope_parameters={"rope_theta": 1e4, **YARN, **options}).rope
+    assert rope.attention_factor == pytest.approx(expected["attention_factor"], rel=1e-15)
+    assert (rope.high, rope.low) == (options.get("beta_fast", 32), 1)
+    assert rope.truncate == options.get("truncate", True)
+
+
 def test_default_rope_is_read_in_every_dialect():
     new = read(rope_parameters={"rope_theta": 2e4, "rope_type": "default"})
     assert new.rope == read(rope_theta=2e4, rope_scaling=None).rope == Rope(2e4)
@@ -111,9 +135,47 @@ def test_a_gemma_has_what_its_paper_says():
     assert a.embedding_factor == 128**0.5
 
 
+GEMMA3 = {
+    "model_type": "gemma3_text",
+    "hidden_activation": "gelu_pytorch_tanh",
+    "head_dim": 16,
+    "query_pre_attn_scalar": 25,
+    "sliding_window": 6,
+    "sliding_window_pattern": 3,
+    "rope_theta": 1e6,
+    "rope_local_base_freq": 1e4,
+}
+ROPES = {
+    "sliding_attention": {"rope_type": "default", "rope_theta": 1e4},
+    "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1e6},
+}
+
+
+def test_a_gemma3_turns_its_kinds_of_layers_by_bases_of_their_own():
+    four = read(**GEMMA3, rope_scaling={"rope_type": "linear", "factor": 8.0})
+    newer = {key: value for key, value in GEMMA3.items() if not key.startswith("rope_")}
+    five = read(**{**newer, "rope_parameters": ROPES})
+    assert four == five
+    assert four.windows == (6, 6, None, 6)
+    assert [four.rope_of(i) for i in (1, 2)] == [Rope(1e4), Rope(1e6, "linear", 8.0)]
+    assert (four.head_norms, four.norm_offset, four.sandwich) == (True, 1.0, True)
+    assert (four.score_scale, four.score_cap, four.logit_cap) == (0.2, None, None)
+
+
+def test_a_gemma_is_tied_where_nothing_is_said():
+    assert read(**GEMMA).tied
+    assert read(**GEMMA3).tied
+    assert not read(**GEMMA, tie_word_embeddings=False).tied
+    assert not read().tied
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({**GEMMA3, "attn_logit_softcapping": 50.0}, "does not cap its scores"),
+        ({**GEMMA3, "sliding_window_pattern": None}, "sliding_window_pattern is missing"),
+        ({**GEMMA3, "rope_local_base_freq": None}, "rope_local_base_freq is missing"),
+        ({**GEMMA3, "rope_parameters": ROPES["full_attention"]}, "it names both kinds"),
         ({**GEMMA, "hidden_activation": "gelu"}, "hidden_activation is 'gelu'"),
         ({**GEMMA, "use_bidirectional_attention": True}, "use_bidirectional_attention is True"),
         ({"model_type": "gemma2", "head_dim": 16, "sliding_window": 6}, "query_pre_attn_scalar"),
@@ -126,7 +188,9 @@ def test_a_gemma_has_what_its_paper_says():
         ({"hidden_act": "gelu"}, "hidden_act is 'gelu'"),
         ({"attention_bias": True}, "attention_bias is True"),
         ({"mlp_bias": True}, "mlp_bias is True"),
-        ({"rope_scaling": {"type": "yarn", "factor": 2}}, "rope_type is 'yarn'"),
+        ({"rope_scaling": {"type": "ntk", "factor": 2}}, "rope_type is 'ntk'"),
+        ({"rope_scaling": {"type": "yarn", "factor": 2}}, "original_max_position_embeddings"),
+        ({"rope_scaling": {**YARN, "mscale": 1.0}}, "mscale and mscale_all_dim are"),
         ({"rope_scaling": {"type": "linear"}}, "factor is missing"),
         ({"rope_parameters": {"partial_rotary_factor": 0.5}}, "partial_rotary_factor is 0.5"),
         ({"rms_norm_eps": None}, "rms_norm_eps is missing"),

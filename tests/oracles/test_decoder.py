@@ -12,7 +12,7 @@ import pytest
 
 from conformance.errors import PackageError
 from conformance.oracles import decoder as decoder_module
-from conformance.oracles.architecture import Architecture, Rope
+from conformance.oracles.architecture import Architecture
 from conformance.oracles.arithmetic import PLACES, Arithmetic, honest
 from conformance.oracles.corpus import (
     TEXT,
@@ -25,6 +25,7 @@ from conformance.oracles.corpus import (
 )
 from conformance.oracles.decoder import Decoder, weight_shapes
 from conformance.oracles.ensemble import members, noise
+from conformance.oracles.rope import Rope
 from contracts import contract
 
 SMALL = Architecture(96, 32, 2, 4, 2, 8, 40, 1e-5, tied=False, rope=Rope(1e4), max_positions=512)

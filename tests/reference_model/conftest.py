@@ -8,7 +8,16 @@ import math
 import pytest
 import torch
 
-from reference_model.config import Attention, Linear, Llama3, Mlp, ModelConfig, Norm, Rope
+from reference_model.config import (
+    Attention,
+    Linear,
+    Llama3,
+    Mlp,
+    ModelConfig,
+    Norm,
+    Rope,
+    Yarn,
+)
 
 SMALL = ModelConfig(
     vocab=40,
@@ -32,6 +41,14 @@ VARIANTS = {
     "theta": dataclasses.replace(SMALL, rope=Rope(500000.0)),
     "linear": dataclasses.replace(SMALL, rope=Rope(10000.0, Linear(4.0))),
     "llama3": dataclasses.replace(SMALL, rope=Rope(10000.0, Llama3(8.0, 1.0, 4.0, 32))),
+    "yarn": dataclasses.replace(SMALL, rope=Rope(10000.0, Yarn(16.0, 16, 4.0, 0.25))),
+    "yarn-by-weights": dataclasses.replace(
+        SMALL,
+        rope=Rope(10000.0, Yarn(8.0, 32, truncate=False, mscale=0.7, mscale_all_dim=0.4)),
+    ),
+    "yarn-of-a-factor": dataclasses.replace(
+        SMALL, rope=Rope(10000.0, Yarn(8.0, 32, attention_factor=1.25))
+    ),
     "eps": dataclasses.replace(SMALL, norm=Norm(1e-3)),
     "hidden": dataclasses.replace(SMALL, mlp=Mlp(20)),
     "vocab": dataclasses.replace(SMALL, vocab=7),
@@ -52,6 +69,43 @@ VARIANTS = {
         post_norms=True,
         embedding_scale=math.sqrt(24),
         logit_softcap=4.0,
+    ),
+    "gpt2": dataclasses.replace(
+        SMALL,
+        attention=Attention(4, 4, 6, qkv_bias=True, out_bias=True),
+        rope=None,
+        norm=Norm(1e-5, centred=True),
+        mlp=Mlp(32, "gelu_tanh", gated=False, bias=True),
+        tied=True,
+        learned_positions=True,
+    ),
+    "gpt2-erf-untied": dataclasses.replace(
+        SMALL,
+        attention=Attention(2, 2, 12, qkv_bias=True, out_bias=True),
+        rope=None,
+        norm=Norm(1e-3, centred=True),
+        mlp=Mlp(20, "gelu", gated=False, bias=True),
+        learned_positions=True,
+    ),
+    "gpt2-relu": dataclasses.replace(
+        SMALL,
+        attention=Attention(4, 4, 6, qkv_bias=True, out_bias=True),
+        rope=None,
+        norm=Norm(1e-5, centred=True),
+        mlp=Mlp(32, "relu", gated=False, bias=True),
+        tied=True,
+        learned_positions=True,
+    ),
+    "gemma-3": dataclasses.replace(
+        SMALL,
+        attention=Attention(4, 2, 8, 5, frozenset({1}), qk_norm=True, query_scalar=6),
+        rope=Rope(1e6, Linear(8.0)),
+        norm=Norm(1e-6, offset=1.0, wide=True),
+        mlp=Mlp(32, "gelu_tanh"),
+        tied=True,
+        post_norms=True,
+        embedding_scale=math.sqrt(24),
+        local_rope=Rope(1e4),
     ),
     "normalised-heads": dataclasses.replace(SMALL, attention=Attention(4, 2, 8, qk_norm=True)),
 }

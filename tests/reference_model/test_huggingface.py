@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from conformance.formats import hf_config
-from reference_model.config import Attention, Linear, Llama3, Mlp, Norm, Rope
+from reference_model.config import Attention, Linear, Llama3, Mlp, Norm, Rope, Yarn
 from reference_model.huggingface import ConfigError, read_config, write_config
 
 LLAMA3 = {
@@ -15,6 +15,7 @@ LLAMA3 = {
     "high_freq_factor": 4.0,
     "original_max_position_embeddings": 32,
 }
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}
 ABSENT = object()
 
 
@@ -62,6 +63,20 @@ GOOD = {
         Linear(2.0),
     ),
     "llama3": ({"rope_scaling": LLAMA3}, Llama3(8.0, 1.0, 4.0, 32)),
+    "yarn as its paper has it": ({"rope_scaling": YARN}, Yarn(4.0, 64)),
+    "yarn with nulls": ({"rope_scaling": {**YARN, "attention_factor": None}}, Yarn(4.0, 64)),
+    "yarn with borders of its own": (
+        {"rope_scaling": {**YARN, "beta_fast": 8, "beta_slow": 0.5, "truncate": False}},
+        Yarn(4.0, 64, 8.0, 0.5, truncate=False),
+    ),
+    "yarn by two weights": (
+        {
+            "rope_theta": ABSENT,
+            "rope_scaling": ABSENT,
+            "rope_parameters": {**YARN, "rope_theta": 1e4, "mscale": 1, "mscale_all_dim": 0.5},
+        },
+        Yarn(4.0, 64, mscale=1.0, mscale_all_dim=0.5),
+    ),
     "default": ({"rope_scaling": {"rope_type": "default"}}, None),
     "no rope_scaling": ({"rope_scaling": ABSENT}, None),
     "version 5": (
@@ -153,7 +168,24 @@ BAD = {
     "bias as 0": ({"mlp_bias": 0}, "mlp_bias is 0; only False"),
     "heads not divisible": ({"num_key_value_heads": 3}, "3 kv_heads do not divide"),
     "head_dim unknowable": ({"head_dim": ABSENT, "hidden_size": 25}, "4 does not divide .* 25"),
-    "rope type unknown": ({"rope_scaling": {"rope_type": "yarn", "factor": 2.0}}, "'yarn'; allow"),
+    "rope type unknown": ({"rope_scaling": {"rope_type": "ntk", "factor": 2.0}}, "'ntk'; allow"),
+    "yarn without its length": (
+        {"rope_scaling": {"rope_type": "yarn", "factor": 2.0}},
+        "rope_scaling.original_max_position_embeddings is missing",
+    ),
+    "yarn of one weight": ({"rope_scaling": {**YARN, "mscale": 1.0}}, "both of the first have"),
+    "yarn of a factor and weights": (
+        {"rope_scaling": {**YARN, "attention_factor": 1.2, "mscale": 1.0, "mscale_all_dim": 1.0}},
+        "mscale 1.0, mscale_all_dim 1.0 and attention_factor 1.2; both",
+    ),
+    "yarn's borders swapped": (
+        {"rope_scaling": {**YARN, "beta_fast": 1.0, "beta_slow": 32.0}},
+        "beta_slow 32.0 and beta_fast 1.0; both have to be positive, the slow one below",
+    ),
+    "yarn truncated by a number": (
+        {"rope_scaling": {**YARN, "truncate": 1}},
+        "rope_scaling.truncate is 1; it has to be true or false",
+    ),
     "rope type no text": ({"rope_scaling": {"rope_type": ["linear"]}}, "allowed: 'default'"),
     "rope type missing": ({"rope_scaling": {"factor": 2.0}}, "rope_scaling.rope_type is missing"),
     "rope no object": ({"rope_scaling": 2.0}, "rope_scaling is 2.0; an object or null"),
@@ -196,9 +228,7 @@ WINDOWS = {"use_sliding_window": True, "sliding_window": 6, "max_window_layers":
 
 def of_family(document, model_type, change):
     """Return a document of another family, with keys replaced or taken away."""
-    name = {"mistral": "Mistral", "qwen2": "Qwen2", "qwen3": "Qwen3", "gemma2": "Gemma2"}[
-        model_type
-    ]
+    name = {"gemma3_text": "Gemma3"}.get(model_type, model_type.capitalize())
     base = document | {"model_type": model_type, "architectures": [f"{name}ForCausalLM"]}
     return changed(base, {"attention_bias": ABSENT, **change})
 
@@ -339,9 +369,87 @@ def test_a_gemma_that_leaves_something_open_is_refused(document, change, told):
         read_config(of_family(document, "gemma2", {**GEMMA, **change}))
 
 
+def test_a_gemma_that_says_nothing_is_tied(document):
+    for family, change in (("gemma2", GEMMA), ("gemma3_text", GEMMA3)):
+        silent = of_family(document, family, {**change, "tie_word_embeddings": ABSENT})
+        assert read_config(silent).tied
+
+
+GEMMA3 = {
+    "hidden_act": ABSENT,
+    "hidden_activation": "gelu_pytorch_tanh",
+    "query_pre_attn_scalar": 6,
+    "attn_logit_softcapping": None,
+    "sliding_window": 5,
+    "sliding_window_pattern": 2,
+    "rope_theta": 1000000,
+    "rope_local_base_freq": 10000,
+    "rope_scaling": {"rope_type": "linear", "factor": 8.0},
+}
+ROPES = {
+    "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0},
+    "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1e6},
+}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"layer_types": ["sliding_attention", "full_attention"], "_sliding_window_pattern": 6},
+        {
+            "rope_theta": ABSENT,
+            "rope_scaling": ABSENT,
+            "rope_local_base_freq": ABSENT,
+            "rope_parameters": ROPES,
+        },
+        {"rope_parameters": ROPES},
+    ],
+    ids=["4", "4 with layers", "5", "both"],
+)
+def test_a_gemma3_is_read_in_both_dialects(document, change):
+    read = read_config(of_family(document, "gemma3_text", {**GEMMA3, **change}))
+    assert read.attention == Attention(4, 2, 8, 5, frozenset({1}), qk_norm=True, query_scalar=6)
+    assert (read.rope, read.local_rope) == (Rope(1e6, Linear(8.0)), Rope(1e4))
+    assert (read.norm, read.mlp.activation) == (Norm(1e-5, offset=1.0, wide=True), "gelu_tanh")
+    assert (read.rope_of(0), read.rope_of(1)) == (read.local_rope, read.rope)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"sliding_window_pattern": ABSENT}, "sliding_window_pattern is missing"),
+        ({"sliding_window_pattern": 0}, "sliding_window_pattern is 0; it has to be at least 1"),
+        ({"sliding_window_pattern": 1}, "no layer has it"),
+        ({"rope_local_base_freq": ABSENT}, "rope_local_base_freq is missing; give it there or in"),
+        (
+            {"rope_local_base_freq": 2e4, "rope_parameters": ROPES},
+            "sliding_attention.rope_theta says",
+        ),
+        (
+            {"rope_parameters": ROPES["full_attention"]},
+            "it has to be an object of sliding_attention",
+        ),
+        ({"attn_logit_softcapping": 50.0}, "attn_logit_softcapping is 50.0; only None"),
+        ({"use_bidirectional_attention": True}, "use_bidirectional_attention is True"),
+    ],
+)
+def test_a_gemma3_that_leaves_something_open_is_refused(document, change, told):
+    with pytest.raises(ConfigError, match=told):
+        read_config(of_family(document, "gemma3_text", {**GEMMA3, **change}))
+
+
+def test_rotations_by_kind_of_layer_are_a_gemma3s_alone(document):
+    with pytest.raises(ConfigError, match="rope_type is missing"):
+        read_config(changed(document, {"rope_parameters": ROPES}))
+
+
 def test_a_decoder_of_no_family_is_not_written(small):
     both = dataclasses.replace(small.attention, qkv_bias=True, qk_norm=True)
     capped = dataclasses.replace(small.attention, softcap=3.0)
-    for attention in (both, capped):
+    windowed = dataclasses.replace(small.attention, window=3)
+    local = dataclasses.replace(small, attention=windowed, local_rope=Rope(100.0))
+    several = [dataclasses.replace(small, attention=one) for one in (both, capped)]
+    for config in (*several, local):
         with pytest.raises(ValueError, match="no family of llama, mistral, qwen2, qwen3, gemma2"):
-            write_config(dataclasses.replace(small, attention=attention))
+            write_config(config)

@@ -76,7 +76,9 @@ def applies(fault, config):
     """Say whether a fault changes what such a decoder computes at all."""
     groups = config.attention.kv_heads
     neutral = {
-        "scaling": config.rope.scaling is None,
+        "scaling": config.rope is None or config.rope.scaling is None,
+        **dict.fromkeys(("theta", "pairs", "sign"), config.rope is None),
+        "activation": not config.mlp.gated,
         "heads": groups in (1, config.attention.heads),
     }
     return not neutral.get(fault, False)

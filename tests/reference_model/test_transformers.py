@@ -24,6 +24,12 @@ LLAMA3 = {
     "high_freq_factor": 4.0,
     "original_max_position_embeddings": 32,
 }
+YARN = {
+    "rope_type": "yarn",
+    "rope_theta": 10000.0,
+    "factor": 8.0,
+    "original_max_position_embeddings": 16,
+}
 VARIANTS = {
     "grouped": {},
     "multi-query": {"num_key_value_heads": 1},
@@ -33,6 +39,12 @@ VARIANTS = {
     "llama3": {"rope_parameters": LLAMA3 | {"rope_theta": 10000.0}},
     "linear": {"rope_parameters": {"rope_type": "linear", "factor": 4.0, "rope_theta": 1e4}},
     "large eps": {"rms_norm_eps": 1e-2},
+    "yarn": {"rope_parameters": YARN},
+    "yarn between pairs": {"rope_parameters": {**YARN, "truncate": False, "beta_fast": 5.0}},
+    "yarn with a given factor": {"rope_parameters": {**YARN, "attention_factor": 1.3}},
+    "yarn by two weights": {"rope_parameters": {**YARN, "mscale": 0.7, "mscale_all_dim": 0.4}},
+    "yarn of a factor of 1": {"rope_parameters": {**YARN, "factor": 1.0}},
+    "yarn without room for a ramp": {"rope_parameters": {**YARN, "beta_slow": 31.0}},
 }
 PREFIX = {"use_sliding_window": True, "sliding_window": 6, "max_window_layers": 1}
 MIXED = {**PREFIX, "layer_types": ["sliding_attention", "full_attention"]}
@@ -43,6 +55,18 @@ GEMMA2 = {
     "final_logit_softcapping": 2.0,
     "sliding_window": 6,
     "tie_word_embeddings": True,
+}
+GPT2 = {"n_embd": 24, "n_layer": 2, "n_head": 4, "n_inner": 32, "n_positions": 256}
+GEMMA3 = {
+    "head_dim": 8,
+    "query_pre_attn_scalar": 5,
+    "sliding_window": 6,
+    "tie_word_embeddings": True,
+    "layer_types": MIXED["layer_types"],
+    "rope_parameters": {
+        "sliding_attention": {"rope_type": "default", "rope_theta": 100.0},
+        "full_attention": {"rope_type": "linear", "factor": 4.0, "rope_theta": 10000.0},
+    },
 }
 FAMILIES = {
     "mistral": ("mistral", {"sliding_window": 7}),
@@ -60,6 +84,24 @@ FAMILIES = {
         {**GEMMA2, "attn_logit_softcapping": None, "final_logit_softcapping": None},
     ),
     "gemma2 windowed by layer": ("gemma2", {**GEMMA2, "layer_types": MIXED["layer_types"][::-1]}),
+    "gpt2": ("gpt2", GPT2),
+    "gpt2 untied": ("gpt2", {**GPT2, "tie_word_embeddings": False, "n_inner": None}),
+    "gpt2 of other activations": ("gpt2", {**GPT2, "activation_function": "gelu"}),
+    "gpt2 of relu": ("gpt2", {**GPT2, "activation_function": "relu"}),
+    "gpt2 large eps": ("gpt2", {**GPT2, "layer_norm_epsilon": 1e-2, "n_head": 3}),
+    "gemma3": ("gemma3_text", GEMMA3),
+    "gemma3 with capped logits": ("gemma3_text", {**GEMMA3, "final_logit_softcapping": 2.0}),
+    "gemma3 untied, unscaled": (
+        "gemma3_text",
+        {
+            **GEMMA3,
+            "tie_word_embeddings": False,
+            "rope_parameters": {
+                **GEMMA3["rope_parameters"],
+                "full_attention": {"rope_type": "default", "rope_theta": 10000.0},
+            },
+        },
+    ),
     "qwen3 large eps": ("qwen3", {"head_dim": 8, "rms_norm_eps": 1e-2}),
 }
 
@@ -80,6 +122,8 @@ def theirs(folder):
     model = transformers.AutoModelForCausalLM.from_pretrained(
         folder, dtype=torch.float64, attn_implementation="eager"
     )
+    if model.config.model_type == "gpt2":  # which has no constants of its own
+        return model.eval()
     with float64_inside():
         model.model.rotary_emb = type(model.model.rotary_emb)(model.config)
     if hasattr(model.model.embed_tokens, "embed_scale"):  # a buffer of float32 otherwise
@@ -100,12 +144,14 @@ def save(folder, options, family="llama", **how):
         "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0},
         "initializer_range": 0.4,
     }
+    if family == "gpt2":
+        base = {"vocab_size": 50, "initializer_range": 0.4}
     torch.manual_seed(1)
     config = transformers.AutoConfig.for_model(family, **(base | options))
     model = transformers.AutoModelForCausalLM.from_config(config)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if "norm" in name:
+            if "norm" in name or "ln_" in name:
                 parameter.uniform_(0.5, 1.5)
             if name.endswith("bias"):
                 parameter.normal_(std=0.5)
@@ -169,7 +215,7 @@ def test_transformers_reads_every_dialect_alike(tmp_path, name):
         )
         config = transformers.AutoConfig.from_pretrained(tmp_path).to_dict()
         windows = config.get("sliding_window"), config.get("layer_types")
-        rope = config["rope_parameters"]
+        rope = config.get("rope_parameters")
         read.append((config["dtype"], config["eos_token_id"], rope, windows))
     assert read[0] == read[1] == read[2]
 
@@ -182,8 +228,11 @@ def test_transformers_reads_every_dialect_alike(tmp_path, name):
         ("qwen2", PREFIX),
         ("qwen3", MIXED),
         ("gemma2", GEMMA2),
+        ("gemma3_text", GEMMA3),
+        ("llama", VARIANTS["yarn"]),
+        ("gpt2", GPT2),
     ],
-    ids=["llama", "mistral", "qwen2", "qwen3", "gemma2"],
+    ids=["llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3", "yarn", "gpt2"],
 )
 def test_a_cache_agrees_step_by_step(tmp_path, family, options):
     save(tmp_path, options, family)

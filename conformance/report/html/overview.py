@@ -169,9 +169,11 @@ def _run(report: Report) -> list[tuple[str, Content]]:
     cases = sum(len(result.cases) for result in report.requirements)
     return [
         ("profile", f"{report.profile}: {len(report.requirements)} requirements, {musts} MUST"),
+        ("which is", _facts.union(report)),
         ("cases", str(cases)),
         ("started", element("time", run.started.replace("T", " ").replace("Z", " UTC"))),
         ("took", _facts.run_time(report)),
+        ("most of it for", _facts.costliest(report)),
         ("seed", str(run.seed)),
         ("command", command(shlex.join(["llm-conformance", "run", *run.argv]))),
     ]

@@ -1,0 +1,75 @@
+"""Checkpoints as the oracle reads them: its weights are views of what the files hold.
+
+Most families write the oracle's own names. Where a family fuses, transposes or renames, each weight
+is a tensor of the checkpoint and a function that returns a view of the part that is meant: nothing
+is copied, and what is written into a view stands in the whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from conformance.oracles import gpt2
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[Any]
+
+Part = tuple[str, Callable[["Array"], "Array"]]
+"""A tensor of the checkpoint, and what of it is meant."""
+
+
+class _Views(Mapping[str, "Array"]):
+    """Weights by the oracle's names, taken from a checkpoint one by one."""
+
+    def __init__(self, stored: Mapping[str, Array], parts: Mapping[str, Part]) -> None:
+        self._stored, self._parts = stored, parts
+
+    def __getitem__(self, name: str) -> Array:
+        if name not in self._parts:
+            return self._stored[name]
+        source, part = self._parts[name]
+        return part(self._stored[source])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._parts or name in self._stored  # without reading it
+
+    def __iter__(self) -> Iterator[str]:
+        sources = {source for source, _ in self._parts.values()}
+        yield from self._parts
+        yield from (name for name in self._stored if name not in sources)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def _parts(config: Mapping[str, Any], stored: Mapping[str, Array]) -> dict[str, Part]:
+    """Return where the weights stand that are not stored under their names."""
+    return gpt2.parts(config, stored) if config["model_type"] == "gpt2" else {}
+
+
+def weights_of(config: Mapping[str, Any], stored: Mapping[str, Array]) -> Mapping[str, Array]:
+    """Return the oracle's weights of a checkpoint, by the names of ``decoder.weight_shapes``."""
+    parts = _parts(config, stored)
+    return _Views(stored, parts) if parts else stored
+
+
+def stored_as(
+    config: Mapping[str, Any], stored: Mapping[str, Array], weights: Mapping[str, Array]
+) -> dict[str, Array]:
+    """Return a checkpoint of the same form as ``stored`` with other weights in it."""
+    parts = _parts(config, stored)
+    if not parts:
+        return dict(weights)
+    written = {name: np.array(array) for name, array in stored.items()}
+    for name, array in weights.items():
+        if name in parts:
+            source, part = parts[name]
+            part(written[source])[...] = array
+        else:
+            written[name] = array
+    return written

@@ -1,0 +1,62 @@
+"""Which weights the oracle's decoder has, and their shapes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from conformance.oracles.architecture import Architecture
+
+QKV = ("q_proj", "k_proj", "v_proj")
+"""The projections that have a bias where not all have."""
+
+
+def weight_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every weight that a decoder needs, by Llama's names in Hugging Face.
+
+    A vector of each position is ``model.embed_positions``.
+    """
+    a = architecture
+    shapes: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (a.vocab, a.dim)}
+    if a.rope is None:
+        shapes["model.embed_positions.weight"] = (a.max_positions, a.dim)
+    layer = _layer_shapes(a)
+    for i in range(a.layers):
+        shapes |= {f"model.layers.{i}.{name}": shape for name, shape in layer.items()}
+    shapes["model.norm.weight"] = (a.dim,)
+    if a.centred:
+        shapes["model.norm.bias"] = (a.dim,)
+    if not a.tied:
+        shapes["lm_head.weight"] = (a.vocab, a.dim)
+    return shapes
+
+
+def _layer_shapes(a: Architecture) -> dict[str, tuple[int, ...]]:
+    queries, keys = a.heads * a.head_dim, a.kv_heads * a.head_dim
+    products = {
+        "self_attn.q_proj": (queries, a.dim),
+        "self_attn.k_proj": (keys, a.dim),
+        "self_attn.v_proj": (keys, a.dim),
+        "self_attn.o_proj": (a.dim, queries),
+        "mlp.gate_proj": (a.hidden, a.dim),
+        "mlp.up_proj": (a.hidden, a.dim),
+        "mlp.down_proj": (a.dim, a.hidden),
+    }
+    if not a.gated:
+        del products["mlp.gate_proj"]
+    layer: dict[str, tuple[int, ...]] = {}
+    for name, shape in products.items():
+        layer[f"{name}.weight"] = shape
+        if a.all_biased or (a.biased and name.endswith(QKV)):
+            layer[f"{name}.bias"] = shape[:1]
+    if a.head_norms:
+        layer |= {f"self_attn.{x}_norm.weight": (a.head_dim,) for x in "qk"}
+    for name in ("input", "post_attention", *(_AROUND if a.sandwich else ())):
+        layer[f"{name}_layernorm.weight"] = (a.dim,)
+        if a.centred:
+            layer[f"{name}_layernorm.bias"] = (a.dim,)
+    return layer
+
+
+_AROUND = ("pre_feedforward", "post_feedforward")
+"""The norms that a layer with norms behind its parts has beside the other two."""
