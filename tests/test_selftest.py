@@ -26,10 +26,10 @@ def few(monkeypatch, tmp_path):
     monkeypatch.setattr(selftest, "chosen_mutants", lambda: FEW)
 
 
-def test_the_chosen_mutants_prove_every_requirement():
+def test_the_chosen_mutants_prove_every_requirement_of_the_trial():
     chosen = [mutants.all_mutants()[name] for name in selftest.chosen_mutants()]
-    everything = {name for mutant in mutants.all_mutants().values() for name in mutant.kills}
-    assert {name for mutant in chosen for name in mutant.kills} == everything
+    assert selftest.asked() <= {name for mutant in chosen for name in mutant.kills}
+    assert len(selftest.asked()) > 100
 
 
 @pytest.mark.usefixtures("few")
