@@ -9,8 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from conformance import models, schema, spec
-from conformance.checked import CheckedModel, CheckedOperators, CheckedSampler, RememberedOracle
+from conformance import encoders, models, schema, spec
+from conformance.checked import (
+    CheckedEncoder,
+    CheckedModel,
+    CheckedOperators,
+    CheckedSampler,
+    CheckedTokenizer,
+    RememberedOracle,
+)
 from conformance.errors import (
     CandidateFault,
     FormatError,
@@ -28,6 +35,7 @@ from conformance.records import (
     NoiseUnit,
     Oracle,
     SamplingPolicy,
+    TokenizerFacts,
 )
 from reference_model.builds import BUILDS
 
@@ -50,9 +58,10 @@ class Subject:
     """The candidate as it was written on the command line."""
     info: CandidateInfo
     contract: Contract
-    models: Mapping[str, CheckedModel]
+    models: Mapping[str, CheckedModel | CheckedEncoder]
     operators: CheckedOperators
     sampler: CheckedSampler
+    tokenizer: CheckedTokenizer
     fault: CandidateFault | None = None
     """Why it could not be opened, where it could not: then it has not described itself either."""
     against: Subject | None = None
@@ -145,6 +154,7 @@ def open_subject(selection: Selection, standard: Spec, profile: Profile) -> Iter
                 models={p.name: _checked(candidate, p, contract, oracles, who) for p in packages},
                 operators=CheckedOperators(candidate, contract, who=who),
                 sampler=CheckedSampler(candidate, info.claims.sampling),
+                tokenizer=CheckedTokenizer(candidate, info.claims),
                 fault=candidate.fault if isinstance(candidate, Unopened) else None,
             )
 
@@ -176,14 +186,15 @@ def _packages(selection: Selection, profile: Profile) -> list[ModelPackage]:
             "closed form: leave out --model"
         )
     found = [models.open_package(Path(folder)) for folder in selection.model]
-    if found and "logits" not in profile.demands:
+    if found and not _JUDGES_MODELS & set(profile.demands):
         raise UsageError(f"profile {profile.name} judges no model: leave out --model")
     found = found or [models.suite_package(name) for name in profile.models]
-    if not found and "logits" in profile.demands:
+    if not found and _JUDGES_MODELS & set(profile.demands):
         raise UsageError(
             f"profile {profile.name} judges a model of your own: name its folder with --model DIR"
         )
     for package in found:
+        _check_kind(package, profile)
         _check_room(package)
     names = [package.name for package in found]
     if len(set(names)) != len(names):
@@ -196,7 +207,25 @@ def _is_of_planted_models(profile: Profile) -> bool:
     return any(known[name].oracle is Oracle.CLOSED_FORM for name in profile.requirements)
 
 
+_JUDGES_MODELS = {"logits", "encoder"}
+"""Capabilities of which a profile demands one where it judges models: decoders, or encoders."""
+
+
+def _check_kind(package: ModelPackage, profile: Profile) -> None:
+    is_encoder, wanted = encoders.is_encoder(package.config), "encoder" in profile.demands
+    if is_encoder != wanted:
+        seen, judged = ("an encoder", "decoders") if is_encoder else ("a decoder", "encoders")
+        profiles = spec.load().profiles.values()
+        others = [p.name for p in profiles if ("encoder" in p.demands) == is_encoder and p.demands]
+        raise UsageError(
+            f"{package.path} holds {seen}, and profile {profile.name} judges {judged}: name "
+            f"another with --profile ({', '.join(others)})"
+        )
+
+
 def _check_room(package: ModelPackage) -> None:
+    if encoders.is_encoder(package.config):
+        return  # its corpora are made for as many positions as there are
     positions = package.sizes["max_position_embeddings"]
     if positions < TOKENS:
         raise PackageError(
@@ -211,7 +240,9 @@ def _checked(
     contract: Contract,
     oracles: dict[tuple[str, str], RememberedOracle],
     who: str,
-) -> CheckedModel:
+) -> CheckedModel | CheckedEncoder:
+    if encoders.is_encoder(package.config):
+        return encoders.checked(candidate.load, package, contract, who)
     key = package.name, contract.weight  # two candidates of one type are held against one truth
     if key not in oracles:
         oracles[key] = RememberedOracle(models.oracle(package, contract))
@@ -243,4 +274,5 @@ def _claims(selection: Selection) -> Claims | None:
         document.get("contract", {}),
         frozenset(document["operators"]) if "operators" in document else None,
         SamplingPolicy.of(document.get("sampling")),
+        TokenizerFacts.of(document.get("tokenizer")),
     )

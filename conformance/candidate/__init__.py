@@ -21,22 +21,28 @@ from conformance.candidate.opening import (
 )
 from conformance.candidate.protocols import (
     Candidate,
+    Encoder,
     Generating,
     Inspectable,
     Model,
     Sampler,
     Session,
+    TextStream,
+    Tokenizer,
     method_of,
 )
 
 __all__ = [
     "Address",
     "Candidate",
+    "Encoder",
     "Generating",
     "Inspectable",
     "Model",
     "Sampler",
     "Session",
+    "TextStream",
+    "Tokenizer",
     "adapter_module",
     "built_in_adapters",
     "choose",

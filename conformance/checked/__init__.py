@@ -5,17 +5,21 @@ be told from the candidate's. Arrays are copied on the way in and on the way out
 writes to its inputs, or answers twice in one buffer, must not change what is judged.
 """
 
+from conformance.checked.encoder import CheckedEncoder
 from conformance.checked.form import MAY_LACK, formed, guarded
 from conformance.checked.model import CheckedModel, CheckedSession, RememberedOracle
 from conformance.checked.operators import CheckedOperators, RememberedTruths
 from conformance.checked.sampler import CheckedSampler
+from conformance.checked.tokenizer import CheckedTokenizer
 
 __all__ = [
     "MAY_LACK",
+    "CheckedEncoder",
     "CheckedModel",
     "CheckedOperators",
     "CheckedSampler",
     "CheckedSession",
+    "CheckedTokenizer",
     "RememberedOracle",
     "RememberedTruths",
     "formed",

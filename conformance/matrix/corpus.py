@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from conformance import catalogue, evidence, faults, inputs, models, spec
+from conformance import catalogue, encoders, evidence, faults, inputs, models, spec
 from conformance.checked import (
+    CheckedEncoder,
     CheckedModel,
     CheckedOperators,
     CheckedSampler,
+    CheckedTokenizer,
     RememberedOracle,
     RememberedTruths,
 )
@@ -93,6 +95,7 @@ class Corpus:
         self._oracles = {
             name: RememberedOracle(models.oracle(package, contract), _KEEP)
             for name, package in self._packages.items()
+            if not encoders.is_encoder(package.config)
         }
         self._noise: dict[tuple[str, str], Noise] = {}
         self._types: dict[str, Mapping[str, float]] = {}
@@ -143,6 +146,7 @@ class Corpus:
             "candidate": candidate.info,
             "operators": CheckedOperators(candidate, contract, truths, who),
             "sampler": CheckedSampler(candidate, candidate.info.claims.sampling),
+            "tokenizer": CheckedTokenizer(candidate, candidate.info.claims),
             "model": {
                 name: self._checked(candidate, package, contract, who)
                 for name, package in self._packages.items()
@@ -208,7 +212,9 @@ class Corpus:
 
     def _checked(
         self, candidate: Candidate, package: ModelPackage, contract: Contract, who: str
-    ) -> CheckedModel:
+    ) -> CheckedModel | CheckedEncoder:
+        if encoders.is_encoder(package.config):
+            return encoders.checked(candidate.load, package, contract, who)
         measured = functools.partial(models.noise, package, contract)
         return CheckedModel(
             load=candidate.load,
