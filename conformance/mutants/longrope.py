@@ -25,7 +25,7 @@ EVERY = (*NEAR, *FAR)
 
 def _longrope(config: Any, change: Callable[[Any], dict[str, Any]]) -> Any:
     """Return a configuration with some numbers of its LongRoPE replaced, if it has any."""
-    scaling = config.rope.scaling
+    scaling = getattr(config.rope, "scaling", None)
     if type(scaling).__name__ != "LongRope":  # of a module that a vendor need not have
         return config
     scaling = dataclasses.replace(scaling, **change(scaling))
@@ -81,7 +81,7 @@ def longrope_by_each_position(_: Honest, self: Any, position_ids_BT: Any, dtype:
 def heads_turned_whole(config: Any) -> Any:
     """All of a head is turned, where a share is to be; LongRoPE's last factors go on."""
     rope = config.rope
-    if rope.share == 1:
+    if getattr(rope, "share", 1) == 1:  # a model with learned positions turns nothing
         return config
     pairs = config.attention.head_dim // 2
 
