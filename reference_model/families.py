@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from reference_model import json_values
-from reference_model.config import Mlp, Norm
+from reference_model.config import Experts, Mlp, Norm
 from reference_model.errors import ConfigError
 from reference_model.rope_keys import FULL, SLIDING, read_rope, read_ropes
 
@@ -49,6 +49,8 @@ class Family:
     """Returns the fields of ``Attention`` that its keys say."""
     read_model: Callable[[Document], dict[str, Any]] = lambda _: {}
     """Returns the fields of ``ModelConfig`` that its name and its keys say."""
+    read_mlp: Callable[[Document], dict[str, Any]] = lambda _: {}
+    """Returns the fields of ``Mlp`` that its keys say."""
     read_rope: Callable[[Document], dict[str, Any]] = read_rope
     """Returns the rotary fields of ``ModelConfig``."""
     tied: bool | None = None
@@ -121,6 +123,30 @@ def _is_gemma3(config: ModelConfig) -> bool:
     own = replace(attention, qkv_bias=False, qk_norm=True, softcap=None)
     wanted = _gemma(config, own, local and replace(local, scaling=None))
     return config == wanted and None not in (attention.query_scalar, attention.window, local)
+
+
+def _is_mixtral(config: ModelConfig) -> bool:
+    attention, experts = config.attention, config.mlp.experts
+    own = replace(attention, qkv_bias=False, qk_norm=False, full_layers=frozenset())
+    wanted = replace(_plain(config), mlp=Mlp(config.mlp.hidden, experts=experts))
+    decided = experts is not None and experts == Experts(experts.count, experts.chosen)
+    return decided and config == wanted and _plain(config).attention == own
+
+
+def _read_mixtral(document: Document) -> dict[str, Any]:
+    """Read how many experts there are, and how many a token has (Jiang et al. 2024, section 2.1).
+
+    Shares are those of the softmax over all, divided by their sum: no key says otherwise.
+    """
+    count = json_values.integer(document, "num_local_experts")
+    return {"experts": Experts(count, json_values.integer(document, "num_experts_per_tok"))}
+
+
+def _write_mixtral(config: ModelConfig) -> dict[str, Any]:
+    experts = config.mlp.experts
+    assert experts is not None
+    counts = {"num_local_experts": experts.count, "num_experts_per_tok": experts.chosen}
+    return {**_write_window(config), **counts}
 
 
 def _read_gemma2(document: Document) -> dict[str, Any]:
@@ -272,6 +298,18 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
                 write=_write_window,
             ),
             Family(
+                "mixtral",
+                "MixtralForCausalLM",
+                keys=(
+                    *("sliding_window", "num_local_experts", "num_experts_per_tok"),
+                    *("output_router_logits", "router_aux_loss_coef"),
+                ),
+                values={"router_jitter_noise": (0.0,)},
+                read=_read_window,
+                read_mlp=_read_mixtral,
+                write=_write_mixtral,
+            ),
+            Family(
                 "qwen2",
                 "Qwen2ForCausalLM",
                 keys=_WINDOWS,
@@ -332,7 +370,7 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
 )
 """Every family that is understood, by its ``model_type``."""
 _BY_CONFIG: Mapping[str, Callable[[ModelConfig], bool]] = MappingProxyType(
-    {"gemma2": _is_gemma2, "gemma3_text": _is_gemma3}
+    {"gemma2": _is_gemma2, "gemma3_text": _is_gemma3, "mixtral": _is_mixtral}
 )
 """Families that compute what no other does, and whether a config says just that."""
 

@@ -12,7 +12,7 @@ from conformance import catalogue, mutants, schema, spec
 from reference_model import zoo
 
 SPEC = spec.load()
-_MODEL = ("model", "mlp", "norms", "scaling")
+_MODEL = ("model", "mlp", "moe", "norms", "scaling")
 """Modules of the reference model whose conventions carry ids."""
 
 

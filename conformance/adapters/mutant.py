@@ -239,7 +239,7 @@ def is_in_decoder(mutant: Mutant) -> bool:
     return mutant.replaces == "config" or _place_in_decoder(mutant) is not None
 
 
-DECODER = ("model", "norms", "mlp")
+DECODER = ("model", "norms", "mlp", "moe")
 """The modules of the reference model that a fault is looked for in: each uses what it defines."""
 
 

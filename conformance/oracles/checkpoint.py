@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from conformance.oracles import gpt2
+from conformance.oracles import gpt2, mixture
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,7 +49,9 @@ class _Views(Mapping[str, "Array"]):
 
 def _parts(config: Mapping[str, Any], stored: Mapping[str, Array]) -> dict[str, Part]:
     """Return where the weights stand that are not stored under their names."""
-    return gpt2.parts(config, stored) if config["model_type"] == "gpt2" else {}
+    known = {"gpt2": gpt2.parts, "mixtral": mixture.parts}
+    read = known.get(config["model_type"])
+    return {} if read is None else read(config, stored)
 
 
 def weights_of(config: Mapping[str, Any], stored: Mapping[str, Array]) -> Mapping[str, Array]:

@@ -1,0 +1,54 @@
+"""Checkpoints of mixtures of experts: Mixtral's two forms. Nothing here imports torch.
+
+Transformers 4 writes each expert's three matrices, w1 the gate, w3 the other factor and w2 the way
+back; transformers 5 holds all experts of a layer in two tensors, gate and factor one below the
+other, and reads both.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reference_model.forms import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from reference_model.config import ModelConfig
+    from reference_model.forms import Form
+
+_APART = {"gate_proj": "w1", "up_proj": "w3", "down_proj": "w2"}
+
+
+def form(config: ModelConfig, names: Iterable[str] | None = None) -> Form:
+    """Return where a Mixtral's checkpoint has each tensor.
+
+    Args:
+        config: the decoder, a mixture.
+        names: the checkpoint's tensors, which tell its form; without, it is that of transformers 4.
+    """
+    stacked = names is not None and any(name.endswith("experts.gate_up_proj") for name in names)
+    experts = config.mlp.experts
+    assert experts is not None
+    found: Form = {}
+    for layer in range(config.layers):
+        ours = f"model.layers.{layer}.mlp"
+        theirs = ours if stacked else f"model.layers.{layer}.block_sparse_moe"
+        found[f"{ours}.gate.weight"] = Place(f"{theirs}.gate.weight")
+        for e in range(experts.count):
+            places = _stacked(theirs, e, config.mlp.hidden) if stacked else _apart(theirs, e)
+            found |= {f"{ours}.experts.{e}.{name}.weight": at for name, at in places.items()}
+    return found
+
+
+def _apart(theirs: str, e: int) -> Form:
+    return {ours: Place(f"{theirs}.experts.{e}.{name}.weight") for ours, name in _APART.items()}
+
+
+def _stacked(theirs: str, e: int, hidden: int) -> Form:
+    both = f"{theirs}.experts.gate_up_proj"
+    return {
+        "gate_proj": Place(both, expert=e),
+        "up_proj": Place(both, first=hidden, expert=e),
+        "down_proj": Place(f"{theirs}.experts.down_proj", expert=e),
+    }
