@@ -83,9 +83,10 @@ class Unsupported(ConformanceError):  # noqa: N818  # reads as the fact that it 
 
 
 class NotInBuild(ConformanceError):  # noqa: N818  # reads as the fact that it states
-    """A model's file does not show what its runtime could answer; raised by adapters.
+    """A model's file does not show what its runtime could answer, or does not hold it.
 
-    It takes back a claim for one model, and only one that no profile demands: ``hidden_states``.
+    Raised by an adapter it takes back a claim for one model, and only one that no profile demands:
+    ``hidden_states``. The suite raises it for a part of an encoder of which there are no tensors.
     """
 
 

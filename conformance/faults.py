@@ -157,7 +157,8 @@ def effects(
 @evidence.time_of("oracle")
 def _answer(mutant: Mutant, package: ModelPackage, corpus: Corpus) -> Array:
     with candidates.open_candidate(f"mutant:{mutant.name}?dtype=float64") as faulty:
-        return faulty.load(package).logits(*corpus.inputs)
+        answer: Array = faulty.load(package).logits(*corpus.inputs)
+    return answer
 
 
 def presences(model: CheckedModel) -> list[Presence]:

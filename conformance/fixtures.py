@@ -36,14 +36,17 @@ def candidate(subject: Subject) -> CandidateInfo:
 
 @pytest.fixture(scope="session")
 def model(subject: Subject, request: pytest.FixtureRequest) -> CheckedModel:
-    """One model of the profile, in the candidate; a check that takes it runs on each of them."""
-    return subject.models[cast("str", request.param)]
+    """One model of the profile, in the candidate; a check that takes it runs on each of them.
+
+    In profiles of encoders it is a ``CheckedEncoder``.
+    """
+    return cast("CheckedModel", subject.models[cast("str", request.param)])
 
 
 @pytest.fixture(scope="session")
 def other_model(subject: Subject, model: CheckedModel) -> CheckedModel:
     """The same model in the second candidate, which the first is held against."""
-    return _second(subject).models[model.package.name]
+    return cast("CheckedModel", _second(subject).models[model.package.name])
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from conformance.checked import CheckedModel
+    from conformance.checked import CheckedEncoder, CheckedModel
 
     Array = NDArray[Any]
 
@@ -28,11 +28,11 @@ _MOST_BYTES = 16 << 20
 """Of one model's logits; beyond it (a vocabulary of 100,000) a run keeps none."""
 
 
-def keep(model: CheckedModel, run: Path) -> str | None:
+def keep(model: CheckedModel | CheckedEncoder, run: Path) -> str | None:
     """Write the candidate's logits of the frozen corpus, where it was asked for them.
 
     Args:
-        model: the candidate's model, after the checks.
+        model: the candidate's model, after the checks; an encoder has no such logits.
         run: the run folder.
 
     Returns:
@@ -42,7 +42,7 @@ def keep(model: CheckedModel, run: Path) -> str | None:
     if answer_BTV is None:
         return None
     # float32 holds each narrower number, and NumPy's format knows it; ml_dtypes' it does not.
-    judged_NV = answer_BTV[model.corpus.judged_BT]
+    judged_NV = answer_BTV[cast("CheckedModel", model).corpus.judged_BT]
     wide_NV = judged_NV.astype(np.float32) if judged_NV.dtype.itemsize < 4 else judged_NV
     if wide_NV.nbytes > _MOST_BYTES:
         return None

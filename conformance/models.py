@@ -24,6 +24,7 @@ from conformance import identity, precision, spec
 from conformance import package as packages
 from conformance.errors import BuildError, ConformanceError, PackageError, UsageError, did_you_mean
 from conformance.files import put, write_atomically
+from conformance.formats.bert_config import is_encoder
 from conformance.oracles import ensemble
 from conformance.oracles.architecture import Architecture
 from conformance.oracles.arithmetic import Arithmetic
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from conformance.package import ModelPackage
     from conformance.records import Contract
     from reference_model.builds import Build
+    from reference_model.encoder.zoo import SuiteEncoder
     from reference_model.planted import PlantedModel
     from reference_model.trained import TrainedModel
     from reference_model.zoo import SuiteModel
@@ -81,15 +83,15 @@ def suite_package(name: str) -> ModelPackage:
     return open_package(folder, name)
 
 
-def _intact(folder: Path, model: SuiteModel | PlantedModel | TrainedModel) -> bool:
+def _intact(folder: Path, model: SuiteModel | PlantedModel | TrainedModel | SuiteEncoder) -> bool:
     """Return whether a cached package is still what was written, and nothing beside it."""
-    from reference_model import huggingface, package, weights  # noqa: PLC0415  # not for a release
+    from reference_model import package, weights  # noqa: PLC0415  # not needed for a release
 
     try:
         names = {file.name for file in folder.iterdir()}
         config = (folder / packages.CONFIG).read_text(encoding="utf-8")
         open_package(folder, model.name)
-        found = weights.digest(huggingface.open_folder(folder)[1])
+        found = weights.digest(package.read_weights(model, folder))
     except (ConformanceError, OSError, UnicodeDecodeError):
         return False
     whole = names == {packages.CONFIG, packages.WEIGHTS}
@@ -115,7 +117,7 @@ def export(name: str, folder: Path, onnx: str | None) -> list[Path]:
 
 
 def build(package: ModelPackage, file: str) -> Path:
-    """Return a file made from a package's weights: one of the ONNX builds of the reference decoder.
+    """Return a file made from a package's weights: one of the ONNX builds of the reference model.
 
     Raises:
         PackageError: the suite does not know how to make such a file.
@@ -140,7 +142,10 @@ def _built(package: ModelPackage, build: Build) -> Path:
     import torch  # noqa: PLC0415  # only candidates that need a build wait for it
     from onnx import checker  # noqa: PLC0415  # the same
 
-    from reference_model import export  # noqa: PLC0415  # the same
+    if is_encoder(package.config):
+        from reference_model.encoder import export  # noqa: PLC0415  # the same
+    else:
+        from reference_model import export  # type: ignore[no-redef]  # noqa: PLC0415  # the same
 
     exporter = f"{identity.digest_of('reference_model')[:16]}-torch-{torch.__version__}"
     stem = Path(build.file).stem

@@ -1,4 +1,4 @@
-"""Model packages: a folder with one Hugging Face decoder, opened without running anything.
+"""Model packages: a folder with one Hugging Face model, opened without running anything.
 
 A package is what every candidate loads and what the oracle takes its weights from, so it is checked
 whole when it is opened: config, headers, and each tensor's name and shape. Weights are read only
@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from conformance import schema
+from conformance import encoder_tensors, schema
 from conformance.errors import FormatError, PackageError, UsageError
-from conformance.formats import hf_config, safetensors, safetensors_index
+from conformance.formats import bert_config, hf_config, safetensors, safetensors_index
 from conformance.tensors import expected_shapes, is_mask
 
 if TYPE_CHECKING:
@@ -151,10 +151,11 @@ def _read_config(folder: Path) -> dict[str, Any]:
     if file is None:
         raise PackageError(f"{folder} has no {CONFIG}; there are {_listed(folder)}")
     document = schema.load(file)
-    if unknown := hf_config.unknown_family(document):
+    encoder = bert_config.is_encoder(document)
+    if not encoder and (unknown := hf_config.unknown_family(document)):
         raise PackageError(f"{file}: {unknown}")
     try:
-        hf_config.check(document)
+        (bert_config if encoder else hf_config).check(document)
     except FormatError as error:
         raise error.in_file(str(file)) from None
     assert isinstance(document, dict)
@@ -212,7 +213,12 @@ def _checked(
     folder: Path, config: Mapping[str, Any], places: Mapping[str, tuple[Path, TensorInfo]]
 ) -> dict[str, tuple[Path, TensorInfo]]:
     """Return the places of the expected tensors, in their order; refuse any difference."""
-    expected = expected_shapes(config, places)
+    if bert_config.is_encoder(config):
+        names = encoder_tensors.canonical_names(places)
+        places = {name: places[stored] for name, stored in names.items()}
+        expected = encoder_tensors.expected_shapes(config, places)
+    else:
+        expected = expected_shapes(config, places)
     missing = [name for name in expected if name not in places]
     extra = [name for name in places if name not in expected and not _is_tolerated(name, config)]
     wrong = [
@@ -224,8 +230,9 @@ def _checked(
     told = [f"{what}: {_first(names)}" for what, names in lists if names]
     if told:
         raise PackageError(f"{folder}: the tensors are not those of {CONFIG}: {'; '.join(told)}")
-    if hf_config.is_tied(config) and _HEAD in places:
-        _check_tied(folder, places, next(iter(expected)))
+    for repeated, original in _repeated(config, next(iter(expected))).items():
+        if repeated in places:
+            _check_tied(folder, places, repeated, original)
     return {name: places[name] for name in expected}
 
 
@@ -235,17 +242,28 @@ def _first(names: list[str]) -> str:
 
 
 def _is_tolerated(name: str, config: Mapping[str, Any]) -> bool:
+    if bert_config.is_encoder(config):
+        return encoder_tensors.is_tolerated(name)
     tied_head = name == _HEAD and hf_config.is_tied(config)
     return tied_head or name.endswith(".rotary_emb.inv_freq") or is_mask(config, name)
 
 
-def _check_tied(folder: Path, places: Mapping[str, tuple[Path, TensorInfo]], embedded: str) -> None:
-    head, embedding = (safetensors.read_tensor(*places[name]) for name in (_HEAD, embedded))
+def _repeated(config: Mapping[str, Any], embedding: str) -> Mapping[str, str]:
+    """Return the tensors that may be stored once more, with what each has to repeat."""
+    if bert_config.is_encoder(config):
+        return encoder_tensors.REPEATED
+    return {_HEAD: embedding} if hf_config.is_tied(config) else {}
+
+
+def _check_tied(
+    folder: Path, places: Mapping[str, tuple[Path, TensorInfo]], repeated: str, original: str
+) -> None:
+    head, embedding = (safetensors.read_tensor(*places[name]) for name in (repeated, original))
     same = head.dtype == embedding.dtype and head.shape == embedding.shape
     if not same or not np.array_equal(_bits(head), _bits(embedding)):
         raise PackageError(
-            f"{folder}: {CONFIG} ties the embeddings, but {_HEAD} differs from {embedded}; remove "
-            "it, or set tie_word_embeddings to false"
+            f"{folder}: {CONFIG} ties the embeddings, but {repeated} differs from {original}; "
+            "remove it, or set tie_word_embeddings to false"
         )
 
 

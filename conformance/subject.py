@@ -9,8 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from conformance import models, schema, spec
-from conformance.checked import CheckedModel, CheckedOperators, CheckedSampler, RememberedOracle
+from conformance import encoders, models, schema, spec
+from conformance.checked import (
+    CheckedEncoder,
+    CheckedModel,
+    CheckedOperators,
+    CheckedSampler,
+    RememberedOracle,
+)
 from conformance.errors import (
     CandidateFault,
     FormatError,
@@ -50,7 +56,7 @@ class Subject:
     """The candidate as it was written on the command line."""
     info: CandidateInfo
     contract: Contract
-    models: Mapping[str, CheckedModel]
+    models: Mapping[str, CheckedModel | CheckedEncoder]
     operators: CheckedOperators
     sampler: CheckedSampler
     fault: CandidateFault | None = None
@@ -176,14 +182,15 @@ def _packages(selection: Selection, profile: Profile) -> list[ModelPackage]:
             "closed form: leave out --model"
         )
     found = [models.open_package(Path(folder)) for folder in selection.model]
-    if found and "logits" not in profile.demands:
+    if found and not _JUDGES_MODELS & set(profile.demands):
         raise UsageError(f"profile {profile.name} judges no model: leave out --model")
     found = found or [models.suite_package(name) for name in profile.models]
-    if not found and "logits" in profile.demands:
+    if not found and _JUDGES_MODELS & set(profile.demands):
         raise UsageError(
             f"profile {profile.name} judges a model of your own: name its folder with --model DIR"
         )
     for package in found:
+        _check_kind(package, profile)
         _check_room(package)
     names = [package.name for package in found]
     if len(set(names)) != len(names):
@@ -196,7 +203,25 @@ def _is_of_planted_models(profile: Profile) -> bool:
     return any(known[name].oracle is Oracle.CLOSED_FORM for name in profile.requirements)
 
 
+_JUDGES_MODELS = {"logits", "encoder"}
+"""Capabilities of which a profile demands one where it judges models: decoders, or encoders."""
+
+
+def _check_kind(package: ModelPackage, profile: Profile) -> None:
+    is_encoder, wanted = encoders.is_encoder(package.config), "encoder" in profile.demands
+    if is_encoder != wanted:
+        seen, judged = ("an encoder", "decoders") if is_encoder else ("a decoder", "encoders")
+        profiles = spec.load().profiles.values()
+        others = [p.name for p in profiles if ("encoder" in p.demands) == is_encoder and p.demands]
+        raise UsageError(
+            f"{package.path} holds {seen}, and profile {profile.name} judges {judged}: name "
+            f"another with --profile ({', '.join(others)})"
+        )
+
+
 def _check_room(package: ModelPackage) -> None:
+    if encoders.is_encoder(package.config):
+        return  # its corpora are made for as many positions as there are
     positions = package.sizes["max_position_embeddings"]
     if positions < TOKENS:
         raise PackageError(
@@ -211,7 +236,9 @@ def _checked(
     contract: Contract,
     oracles: dict[tuple[str, str], RememberedOracle],
     who: str,
-) -> CheckedModel:
+) -> CheckedModel | CheckedEncoder:
+    if encoders.is_encoder(package.config):
+        return encoders.checked(candidate.load, package, contract, who)
     key = package.name, contract.weight  # two candidates of one type are held against one truth
     if key not in oracles:
         oracles[key] = RememberedOracle(models.oracle(package, contract))

@@ -49,13 +49,11 @@ def read_tensors(folder: Path, config: ModelConfig) -> Tensors:
         ConfigError: a file or tensor is missing, superfluous, elsewhere than the index says, or of
             another shape or type; or there are only pickle files.
     """
-    found: Tensors = {}
-    for file, names in _plan(folder).items():
-        found |= _read_file(folder / file, names)
+    found = read_stored(folder)
     shapes, form = tensor_shapes(config), form_of(config, found)
     _drop_tied_head(found, config, form)
     written = written_shapes(shapes, form)
-    _same_names(found, written, f"{folder}: the tensors do not match config.json")
+    same_names(found, written, f"{folder}: the tensors do not match config.json")
     for name, shape in written.items():
         if found[name].shape != shape:
             raise ConfigError(
@@ -74,6 +72,18 @@ def form_of(config: ModelConfig, names: Iterable[str] | None = None) -> Form:
     if config.mlp.experts is not None:
         return mixtral.form(config, names)
     return gpt2.form(config, names) if gpt2.is_gpt2(config) else {}
+
+
+def read_stored(folder: Path) -> Tensors:
+    """Read every tensor that a folder holds, by the name and in the type that it is stored in.
+
+    Raises:
+        ConfigError: a file is missing, or is not what it should be.
+    """
+    found: Tensors = {}
+    for file, names in _plan(folder).items():
+        found |= _read_file(folder / file, names)
+    return found
 
 
 def _plan(folder: Path) -> dict[str, list[str] | None]:
@@ -119,7 +129,7 @@ def _read_file(file: Path, names: list[str] | None) -> Tensors:
         with safe_open(file, framework="np") as tensors:
             held = list(tensors.keys())
             if names is not None:
-                _same_names(held, names, f"{file} does not hold what {INDEX} says")
+                same_names(held, names, f"{file} does not hold what {INDEX} says")
             wanted = [name for name in held if not _DERIVED.fullmatch(name)]
             for name in wanted:
                 kind = tensors.get_slice(name).get_dtype()
@@ -147,7 +157,8 @@ def _drop_tied_head(found: Tensors, config: ModelConfig, form: Form) -> None:
         )
 
 
-def _same_names(seen: Iterable[str], expected: Iterable[str], what: str) -> None:
+def same_names(seen: Iterable[str], expected: Iterable[str], what: str) -> None:
+    """Refuse names of tensors that are not the expected ones; ``what`` begins the message."""
     missing, extra = sorted(set(expected) - set(seen)), sorted(set(seen) - set(expected))
     if missing or extra:
         raise ConfigError(f"{what}: missing {_some(missing)}; superfluous {_some(extra)}")

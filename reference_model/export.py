@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
-_EXTERNAL_ABOVE = 1 << 30
+EXTERNAL_ABOVE = 1 << 30
 """Bytes of weights from which they go to a file beside the graph: protobuf ends at 2 GiB."""
 _DEFAULT = Build()
 
@@ -50,7 +50,7 @@ def write_onnx(
     """
     decoder = load_decoder(Path(folder), getattr(torch, build.dtype))
     layers = range(decoder.config.layers)
-    with _quiet():
+    with quiet():
         program = torch.onnx.export(
             _Flat(FusedDecoder(decoder) if build.fused else decoder).eval(),
             _example(decoder),
@@ -68,11 +68,11 @@ def write_onnx(
             verbose=False,
         )
         _hide_taps(program.model, layers)
-        _strip(program.model)
-        _name_sizes(program.model)
+        strip(program.model)
+        name_sizes(program.model)
         program.model.metadata_props.update(metadata or {})
         size = sum(parameter.nbytes for parameter in decoder.parameters())
-        program.save(file, external_data=build.external or size > _EXTERNAL_ABOVE)
+        program.save(file, external_data=build.external or size > EXTERNAL_ABOVE)
 
 
 class _Flat(nn.Module):
@@ -134,7 +134,7 @@ def _dynamic(decoder: Decoder) -> tuple[Any, ...]:
     return ({0: free, 1: free}, {0: free, 1: free}, {0: free, 1: free}, past)
 
 
-def _strip(model: Any) -> None:
+def strip(model: Any) -> None:
     """Take away stack traces and the like: they hold paths of the exporting machine."""
     model.metadata_props.clear()
     model.doc_string = None
@@ -147,7 +147,7 @@ def _strip(model: Any) -> None:
         value.metadata_props.clear()
 
 
-def _name_sizes(model: Any) -> None:
+def name_sizes(model: Any) -> None:
     """Give the free sizes names that say what they are, in place of the tracer's numbers."""
     names: dict[str, str] = {}
     for value in model.graph.inputs:
@@ -179,7 +179,7 @@ def _values(model: Any) -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Silence what is known to be harmless; anything else is still told.
 
     torch's exporter warns of a deprecation inside torch, and logs that torchvision, whose operators

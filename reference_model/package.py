@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from safetensors.numpy import save_file
 
 from reference_model.checkpoint import SINGLE, form_of
+from reference_model.config import ModelConfig
+from reference_model.encoder import huggingface as encoders
 from reference_model.forms import scattered
-from reference_model.huggingface import write_config
+from reference_model.huggingface import open_folder, write_config
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,15 +19,15 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from reference_model.config import ModelConfig
+    from reference_model.encoder.config import EncoderConfig
 
 
 class Writable(Protocol):
-    """What a package is made of: a seeded or a planted model."""
+    """What a package is made of: a seeded, a planted or a trained model, or an encoder."""
 
     @property
-    def config(self) -> ModelConfig:
-        """The decoder."""
+    def config(self) -> ModelConfig | EncoderConfig:
+        """The decoder, or the encoder."""
 
     def weights(self) -> dict[str, NDArray[np.float32]]:
         """Return the weights, float32, in canonical order."""
@@ -33,7 +35,22 @@ class Writable(Protocol):
 
 def config_text(model: Writable) -> str:
     """Return the text of a suite model's ``config.json``."""
-    return json.dumps(write_config(model.config), indent=2, sort_keys=True) + "\n"
+    config = model.config
+    if isinstance(config, ModelConfig):
+        document = write_config(config)
+    else:
+        document = encoders.write_config(config)
+    return json.dumps(document, indent=2, sort_keys=True) + "\n"
+
+
+def read_weights(model: Writable, folder: Path) -> dict[str, NDArray[Any]]:
+    """Return the tensors of a suite model's folder, in canonical order.
+
+    Raises:
+        ConfigError: the folder is not understood.
+    """
+    is_decoder = isinstance(model.config, ModelConfig)
+    return (open_folder(folder) if is_decoder else encoders.open_folder(folder))[1]
 
 
 def write_package(model: Writable, folder: Path) -> None:
@@ -41,5 +58,7 @@ def write_package(model: Writable, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(config_text(model), encoding="utf-8", newline="\n")
     # transformers refuses a file that does not say which framework's layout it has.
-    written = scattered(model.weights(), form_of(model.config))
+    config = model.config
+    form = form_of(config) if isinstance(config, ModelConfig) else {}
+    written = scattered(model.weights(), form)
     save_file(written, folder / SINGLE, metadata={"format": "pt"})

@@ -24,6 +24,7 @@ from reference_model.config import (
     Rope,
     Yarn,
 )
+from reference_model.encoder.zoo import ENCODERS
 from reference_model.weights import Design, make_weights
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from reference_model.encoder.zoo import SuiteEncoder
     from reference_model.planted import PlantedModel
     from reference_model.trained import TrainedModel
 
@@ -321,6 +323,25 @@ _LONG = SuiteModel(
     design=Design(),
 )
 
+_LONGEST = SuiteModel(
+    name="llama-longest",
+    summary="one layer and one head, for prompts of 32768 tokens that are checked at little cost",
+    config=ModelConfig(
+        vocab=256,
+        dim=32,
+        layers=1,
+        attention=Attention(heads=1, kv_heads=1, head_dim=32),
+        rope=Rope(theta=500000.0),
+        norm=Norm(eps=1e-5),
+        mlp=Mlp(hidden=64),
+        tied=False,
+        max_positions=65536,
+    ),
+    seed=5,
+    digest="b7cdd4568b26ae603a90a49c8bbad81b70ac100547f7e76c40dd9ce2b5c165d5",
+    design=Design(),
+)
+
 MODELS: Mapping[str, SuiteModel] = MappingProxyType(
     {
         model.name: model
@@ -337,12 +358,13 @@ MODELS: Mapping[str, SuiteModel] = MappingProxyType(
             _GPT2,
             _MIXTRAL,
             _LONG,
+            _LONGEST,
         )
     }
 )
 """The seeded models by name."""
 
-ALL: Mapping[str, SuiteModel | PlantedModel | TrainedModel] = MappingProxyType(
-    {**MODELS, **planted.MODELS, trained.BYTES.name: trained.BYTES}
+ALL: Mapping[str, SuiteModel | PlantedModel | TrainedModel | SuiteEncoder] = MappingProxyType(
+    {**MODELS, **planted.MODELS, trained.BYTES.name: trained.BYTES, **ENCODERS}
 )
-"""Every model of the suite by name: seeded, planted and trained."""
+"""Every model of the suite by name: seeded, planted and trained decoders, and encoders."""

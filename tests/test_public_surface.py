@@ -119,6 +119,7 @@ def test_the_lists():
 
 def test_the_kinds_of_files_that_can_be_validated():
     assert set(formats.kinds()) == {
+        "bert-config",
         "candidate",
         "claims",
         "common",

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from conformance.package import ModelPackage
     from conformance.records import GenerationRequest, OperatorCall, SamplingCall
 
+ENCODER = "encoder"
+"""What faults of ``reference_model.encoder.model`` have before the name of what they replace."""
 GENERATION = "generation"
 """What faults of ``reference_model.generation`` have before the name of what they replace."""
 
@@ -121,7 +123,7 @@ class _Candidate:
 
     def load(self, package: ModelPackage) -> Model:
         """Load a package into the faulty decoder."""
-        with replaced_in_model(self._mutant):
+        with replaced_in_model(self._mutant), replaced_in_encoder(self._mutant):
             model = self._replaced("load", self._honest.load)(package)
         return _Model(model, self._mutant, self._replaced)
 
@@ -150,6 +152,10 @@ class _Model:
     def hidden_states(self, *inputs: Any) -> Any:
         with replaced_in_model(self._mutant):
             return self._honest.hidden_states(*inputs)
+
+    def encode(self, *inputs: Any) -> Any:
+        with replaced_in_encoder(self._mutant):
+            return self._replaced("encode", self._honest.encode)(*inputs)
 
     def generate(self, request: GenerationRequest) -> Any:
         with replaced_in_model(self._mutant), replaced_in_generation(self._mutant):
@@ -180,7 +186,8 @@ class _GraphCandidate:
 
             with replaced_in_model(self._mutant):
                 export.write_onnx(package.path, file)
-        return self._honest.load(dataclasses.replace(package, path=file.parent))
+        faulty: Model = self._honest.load(dataclasses.replace(package, path=file.parent))
+        return faulty
 
 
 class _Session:
@@ -231,6 +238,21 @@ def replaced_in_generation(mutant: Mutant) -> Iterator[None]:
         yield
         return
     with mock.patch.object(generation, attribute, _faulty(mutant, getattr(generation, attribute))):
+        yield
+
+
+@contextmanager
+def replaced_in_encoder(mutant: Mutant) -> Iterator[None]:
+    """Put the fault into ``reference_model.encoder.model``, where it is in there."""
+    kind, _, path = mutant.replaces.partition(".")
+    if kind != ENCODER:
+        yield
+        return
+    from reference_model.encoder import model  # noqa: PLC0415  # imports torch
+
+    owner, _, attribute = path.rpartition(".")
+    place = getattr(model, owner) if owner else model
+    with mock.patch.object(place, attribute, _faulty(mutant, getattr(place, attribute))):
         yield
 
 

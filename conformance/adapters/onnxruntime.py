@@ -18,9 +18,11 @@ import numpy as np
 
 from conformance import spec
 from conformance.adapters import _onnx_builds, _onnx_operators
+from conformance.adapters._onnx_encoder import GraphEncoder
 from conformance.adapters._onnx_model import GraphModel, Input
 from conformance.candidate import choose, not_importable
 from conformance.errors import CandidateUnavailable, Unsupported, did_you_mean
+from conformance.formats.bert_config import is_encoder
 from conformance.records import CandidateInfo, Claims
 
 if TYPE_CHECKING:
@@ -51,12 +53,12 @@ _TYPES = {
     "tensor(double)": np.float64,
 }
 _CLAIMS = {
-    "float32": Claims(frozenset({"logits", "cache", "operators", "hidden_states"})),
+    "float32": Claims(frozenset({"logits", "cache", "operators", "hidden_states", "encoder"})),
     "float64": Claims(frozenset({"operators"}), "fp64"),
     # A graph of several nodes rounds between them. The kernel of Attention keeps scores (softcap
     # and mask included) and weights in float16, and adds up in float32: bit for bit so in 1.32.
     "float16": Claims(
-        frozenset({"logits", "cache", "operators", "hidden_states"}),
+        frozenset({"logits", "cache", "operators", "hidden_states", "encoder"}),
         "fp16",
         dict.fromkeys(("score", "probability", "intermediate"), "float16"),
     ),
@@ -191,7 +193,7 @@ class _Candidate:
             claims=claims,
         )
 
-    def load(self, package: ModelPackage) -> GraphModel:
+    def load(self, package: ModelPackage) -> GraphModel | GraphEncoder:
         """Load the chosen build, the suite's export where the package has none.
 
         Raises:
@@ -209,6 +211,8 @@ class _Candidate:
         given = session.get_inputs()
         inputs = {value.name: Input(tuple(value.shape), _TYPES.get(value.type)) for value in given}
         outputs = [value.name for value in session.get_outputs()]
+        if is_encoder(package.config):
+            return GraphEncoder(session.run, inputs, outputs)
 
         def opened(model: Any) -> Any:
             session = self._opener(model.SerializeToString(), file.parent)

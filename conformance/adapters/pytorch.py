@@ -4,7 +4,8 @@
 
 What is under test is torch: its kernels, its compiler, its devices and types. Operators of
 attention are torch's scaled_dot_product_attention, or composed of plain functions.
-``compile=decoder`` compiles the decoder for free sizes, ``compile=true`` each operator too; torch
+Encoders are the reference encoder in torch.
+``compile=decoder`` compiles the model for free sizes, ``compile=true`` each operator too; torch
 makes a program anew where a size is 0 or 1, in seconds, so that profile ``operators`` then takes
 about an hour. ``invariant=true`` computes one token of one row at a time, and claims that no bit
 depends on batch or steps. Shape letters: B batch, T tokens, S keys, V vocabulary.
@@ -20,8 +21,10 @@ from typing import TYPE_CHECKING, Any
 from conformance.adapters import _torch, _torch_operators
 from conformance.adapters._one_by_one import PROMISES, OneByOne
 from conformance.adapters._session import ArraySession
+from conformance.adapters._torch_encoder import TorchEncoder
 from conformance.candidate import choose, not_importable
 from conformance.errors import Refused
+from conformance.formats.bert_config import is_encoder
 from conformance.records import CandidateInfo, Continuation
 
 if TYPE_CHECKING:
@@ -37,11 +40,11 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
     Ints = NDArray[np.int64]
 
-_CAPABILITIES = frozenset({"logits", "cache", "operators", "hidden_states"})
+_CAPABILITIES = frozenset({"logits", "cache", "operators", "hidden_states", "encoder"})
 _EAGER_CAPABILITIES = _CAPABILITIES | {"generation"}
 """The reference loop of generation asks the decoder itself, which a compiled one is not."""
-_INVARIANT_CAPABILITIES = _CAPABILITIES - {"hidden_states"}
-"""What is computed token by token; hidden states would be those of one pass."""
+_INVARIANT_CAPABILITIES = _CAPABILITIES - {"hidden_states", "encoder"}
+"""What is computed token by token; hidden states would be those of one pass, and encoders are."""
 _COMPILED = {"false": "eager", "decoder": "decoder compiled, operators eager", "true": "compiled"}
 """By ``compile``: how the runtime describes itself."""
 _LAYER = re.compile(r"layer\.\d+")
@@ -105,8 +108,11 @@ class _Candidate:
             return _INVARIANT_CAPABILITIES | promised | (PROMISES if measured else promised)
         return promised | (_CAPABILITIES if self._compiled != "false" else _EAGER_CAPABILITIES)
 
-    def load(self, package: ModelPackage) -> _Model | OneByOne:
-        """Load a package's weights into the reference decoder, rounded once to the type."""
+    def load(self, package: ModelPackage) -> _Model | OneByOne | TorchEncoder:
+        """Load a package's weights into the reference model, rounded once to the type."""
+        if is_encoder(package.config):
+            compiled = self._compiled != "false"
+            return TorchEncoder(package.path, self._dtype, self._where, compiled=compiled)
         from reference_model.model import load_decoder  # noqa: PLC0415
 
         decoder = load_decoder(package.path, self._dtype).to(self._where)

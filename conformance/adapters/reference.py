@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 _CAPABILITIES = frozenset(
     {
         *("logits", "cache", "operators", "hidden_states", "generation", "deterministic"),
+        "encoder",
         *("distributions", "sampling", "seeded", "seeded_rows"),
     }
 )
@@ -92,8 +93,13 @@ class _Candidate:
 
         return sampling.distributions(call, SamplingPolicy()).value_BV
 
-    def load(self, package: ModelPackage) -> _Model:
-        """Load a package's weights into the fp64 decoder."""
+    def load(self, package: ModelPackage) -> _Model | _Encoder:
+        """Load a package's weights into the fp64 decoder, or the fp64 encoder."""
+        from conformance import encoders  # noqa: PLC0415
+
+        if encoders.is_encoder(package.config):
+            exact = encoders.oracle(package, self._contract)
+            return _Encoder(exact, precision.dtype(self._contract.output))
         from conformance.oracles.architecture import Architecture  # noqa: PLC0415
         from conformance.oracles.checkpoint import weights_of  # noqa: PLC0415
         from conformance.oracles.decoder import Decoder  # noqa: PLC0415
@@ -122,6 +128,20 @@ def _rounded(exact: Array, dtype: np.dtype[Any]) -> Array:
         return exact.astype(dtype)
 
 
+class _Encoder:
+    """The fp64 encoder, its answers rounded once."""
+
+    def __init__(self, encoder: Any, dtype: np.dtype[Any]) -> None:
+        self._encoder, self._dtype = encoder, dtype
+
+    def encode(
+        self, input_ids_BT: Ints, attention_mask_BT: Ints, token_type_ids_BT: Ints
+    ) -> dict[str, Array]:
+        """Return hidden states, and what else its parts answer, by name."""
+        exact = self._encoder.encode(input_ids_BT, attention_mask_BT, token_type_ids_BT)
+        return {name: _rounded(array, self._dtype) for name, array in exact.items()}
+
+
 class _Model:
     """The fp64 decoder, its answers rounded once."""
 
@@ -132,6 +152,11 @@ class _Model:
         """Return the logits (B, T, V)."""
         exact = self._decoder.logits(input_ids_BT, attention_mask_BT, position_ids_BT)
         return _rounded(exact, self._dtype)
+
+    def last_logits(self, first: int, *inputs: Ints) -> Array:
+        """Return the logits (B, T, V) of the tokens of rows from the place ``first`` on."""
+        places_T = np.arange(first, inputs[0].shape[1])
+        return _rounded(self._decoder.logits_at(*inputs, places_T), self._dtype)
 
     def hidden_states(
         self, input_ids_BT: Ints, attention_mask_BT: Ints, position_ids_BT: Ints
@@ -196,7 +221,8 @@ class _Session:
         self._ids_BS = np.concatenate([self._ids_BS, input_ids_BT], axis=1)
         self._positions_BS = np.concatenate([self._positions_BS, position_ids_BT], axis=1)
         past = self._ids_BS.shape[1] - input_ids_BT.shape[1]
-        return self._model.logits(self._ids_BS, attention_mask_BS, self._positions_BS)[:, past:]
+        inputs = (self._ids_BS, attention_mask_BS, self._positions_BS)
+        return self._model.last_logits(past, *inputs)
 
     def copy(self) -> _Session:
         """Return an independent session in the same state."""

@@ -11,9 +11,15 @@ import dataclasses
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from conformance.adapters import _torch, _transformers_generation, _transformers_sampling
+from conformance.adapters import (
+    _torch,
+    _transformers_encoder,
+    _transformers_generation,
+    _transformers_sampling,
+)
 from conformance.candidate import choose, not_importable
 from conformance.errors import CandidateUnavailable, Unsupported, did_you_mean
+from conformance.formats.bert_config import is_encoder
 from conformance.records import CandidateInfo
 
 if TYPE_CHECKING:
@@ -31,7 +37,7 @@ if TYPE_CHECKING:
 
 _ATTENTION = ("eager", "sdpa")
 _CAPABILITIES = (
-    frozenset({"logits", "cache", "hidden_states", "generation"})
+    frozenset({"logits", "cache", "hidden_states", "generation", "encoder"})
     | _transformers_sampling.CAPABILITIES
 )
 
@@ -89,9 +95,10 @@ class _Candidate:
             claims=dataclasses.replace(claims, sampling=_transformers_sampling.POLICY),
         )
 
-    def load(self, package: ModelPackage) -> _Model:
+    def load(self, package: ModelPackage) -> _Model | _transformers_encoder.Encoder:
         """Load the package's folder as Transformers itself understands it."""
-        import torch  # noqa: PLC0415
+        if is_encoder(package.config):
+            return _transformers_encoder.load(package, self._settings())
         from transformers import (  # noqa: PLC0415
             AutoConfig,
             AutoModelForCausalLM,
@@ -102,17 +109,22 @@ class _Candidate:
         kind = AutoModelForCausalLM._model_mapping[type(config)]  # noqa: SLF001  # asks no other way
         if self._attention == "sdpa" and not kind._supports_sdpa:  # noqa: SLF001  # the same
             raise Unsupported(f"{kind.__name__} of Transformers has no sdpa; ask for eager")
-        release = tuple(int(part) for part in self._version.split(".")[:2])
-        keyword = "dtype" if release >= (4, 56) else "torch_dtype"
-        model = AutoModelForCausalLM.from_pretrained(
-            str(package.path),
-            local_files_only=True,
-            attn_implementation=self._attention,
-            **{keyword: getattr(torch, self._dtype)},
-        )
+        model = AutoModelForCausalLM.from_pretrained(str(package.path), **self._settings())
         # What a checkpoint wishes for generation (ends, penalties) is not what is asked here.
         model.generation_config = GenerationConfig()
         return _Model(model.eval())
+
+    def _settings(self) -> dict[str, Any]:
+        """Return how models are loaded: from here, with the chosen attention, in the type."""
+        import torch  # noqa: PLC0415
+
+        release = tuple(int(part) for part in self._version.split(".")[:2])
+        keyword = "dtype" if release >= (4, 56) else "torch_dtype"
+        return {
+            "local_files_only": True,
+            "attn_implementation": self._attention,
+            keyword: getattr(torch, self._dtype),
+        }
 
     def operator(self, call: OperatorCall) -> dict[str, Array]:
         """Refuse: Transformers is made of models, and claims no operators."""

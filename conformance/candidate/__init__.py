@@ -21,6 +21,7 @@ from conformance.candidate.opening import (
 )
 from conformance.candidate.protocols import (
     Candidate,
+    Encoder,
     Generating,
     Inspectable,
     Model,
@@ -32,6 +33,7 @@ from conformance.candidate.protocols import (
 __all__ = [
     "Address",
     "Candidate",
+    "Encoder",
     "Generating",
     "Inspectable",
     "Model",

@@ -73,6 +73,26 @@ class Model(Protocol):
         ...
 
 
+class Encoder(Protocol):
+    """A loaded encoder (capability ``encoder``): what ``load`` returns for a package of one."""
+
+    def encode(
+        self, input_ids_BT: Ints, attention_mask_BT: Ints, token_type_ids_BT: Ints
+    ) -> dict[str, Array]:
+        """Return all that the package's tensors make, by name and in the native type.
+
+        Args:
+            input_ids_BT: token ids; their positions are their slots, padding counted.
+            attention_mask_BT: 1 where a token may be seen, by all tokens.
+            token_type_ids_BT: token types.
+
+        Returns:
+            ``last_hidden_state`` (B, T, D); ``pooler_output`` (B, D) where there is a pooler;
+            ``logits`` (B, T, V) of masked tokens where there is a head.
+        """
+        ...
+
+
 class Generating(Protocol):
     """A model that generates text (capability ``generation``)."""
 
@@ -115,8 +135,11 @@ class Candidate(Protocol):
 
     info: CandidateInfo
 
-    def load(self, package: ModelPackage) -> Model:
-        """Load a model package (capability ``logits``)."""
+    def load(self, package: ModelPackage) -> Any:
+        """Load a package: a ``Model`` of a decoder's, an ``Encoder`` of an encoder's.
+
+        Capabilities ``logits`` and ``encoder``; only packages of what is claimed are ever loaded.
+        """
         ...
 
     def operator(self, call: OperatorCall) -> dict[str, Array]:
@@ -148,6 +171,7 @@ _CAPABILITIES = {
     "operator": "operators",
     "logits": "logits",
     "hidden_states": "hidden_states",
+    "encode": "encoder",
     "generate": "generation",
     "process": "distributions",
     "sample": "sampling",

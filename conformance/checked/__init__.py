@@ -5,6 +5,7 @@ be told from the candidate's. Arrays are copied on the way in and on the way out
 writes to its inputs, or answers twice in one buffer, must not change what is judged.
 """
 
+from conformance.checked.encoder import CheckedEncoder
 from conformance.checked.form import MAY_LACK, formed, guarded
 from conformance.checked.model import CheckedModel, CheckedSession, RememberedOracle
 from conformance.checked.operators import CheckedOperators, RememberedTruths
@@ -12,6 +13,7 @@ from conformance.checked.sampler import CheckedSampler
 
 __all__ = [
     "MAY_LACK",
+    "CheckedEncoder",
     "CheckedModel",
     "CheckedOperators",
     "CheckedSampler",

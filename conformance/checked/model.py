@@ -21,6 +21,7 @@ from conformance.errors import (
 from conformance.formats.hf_config import window_of
 from conformance.oracles.comparison import compare
 from conformance.oracles.corpus import corpus, default_positions
+from conformance.oracles.ensemble import unit_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -65,6 +66,16 @@ class RememberedOracle:
             while len(self._answers) > self._keep:
                 self._answers.popitem(last=False)
         return self._answers[key]
+
+    def logits_at(self, corpus: Corpus, places_N: Ints) -> Array:
+        """Return the logits (B, N, V) of some tokens of a corpus alone; they are not kept."""
+        with evidence.time_of("oracle"):
+            return self._oracle.logits_at(*corpus.inputs, places_N)
+
+    def unit_at(self, corpus: Corpus, places_N: Ints, contract: Contract) -> NoiseUnit:
+        """Return the noise unit of some tokens of a corpus alone."""
+        with evidence.time_of("oracle"):
+            return unit_at(self._oracle, corpus, places_N, contract)
 
     def hidden_states(self, *inputs: Ints) -> dict[str, Array]:
         """Return the residual stream (B, T, D) after each layer; it is not kept."""

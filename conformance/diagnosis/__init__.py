@@ -14,7 +14,7 @@ import dataclasses
 import math
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from conformance import counterexamples, spec
 from conformance.diagnosis import divergence, logits, replay
@@ -92,7 +92,7 @@ def _of_the_corpus(subject: Subject, case: CaseResult) -> Diagnosis | None:
 
 
 def _model(subject: Subject, case: CaseResult) -> CheckedModel:
-    return subject.models[case.id.split("/")[1]]
+    return cast("CheckedModel", subject.models[case.id.split("/")[1]])
 
 
 def _taps(subject: Subject) -> bool:
@@ -106,7 +106,7 @@ def _of_two(subject: Subject, case: CaseResult) -> list[Diagnosis | None]:
 
 
 def _of_one(side: Subject, case: CaseResult, model: str) -> Diagnosis | None:
-    found = _tried(case, lambda: logits.diagnose(side.models[model], case))
+    found = _tried(case, lambda: logits.diagnose(cast("CheckedModel", side.models[model]), case))
     return found and dataclasses.replace(found, text=f"{side.text}: {found.text}")
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from conformance import candidate as candidates
 from conformance import catalogue, evidence, models, spec
-from conformance.checked import CheckedModel, CheckedOperators, CheckedSampler
+from conformance.checked import CheckedEncoder, CheckedModel, CheckedOperators, CheckedSampler
 from conformance.errors import ConformanceError
 from conformance.explanation import mutants_killed
 from conformance.mutants import all_mutants
@@ -118,8 +118,12 @@ def _in_place(
         return run(fixtures)
 
 
-def _with(faulty: Candidate, model: CheckedModel, contract: Contract) -> CheckedModel:
+def _with(
+    faulty: Candidate, model: CheckedModel | CheckedEncoder, contract: Contract
+) -> CheckedModel | CheckedEncoder:
     package = models.rounded(model.package, model.contract.weight)
+    if isinstance(model, CheckedEncoder):
+        return model.placed(faulty.load, package, contract)
     return CheckedModel(
         load=faulty.load,
         package=package,
@@ -140,7 +144,8 @@ class _Widened:
 
     def load(self, package: ModelPackage) -> Model:
         """Load a model; it is given no wider numbers."""
-        return self._candidate.load(package)
+        model: Model = self._candidate.load(package)
+        return model
 
     def operator(self, call: OperatorCall) -> dict[str, Any]:
         """Compute one operator in fp64."""

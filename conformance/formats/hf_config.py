@@ -139,16 +139,16 @@ def check(document: Any) -> None:
     schema.validate("hf-config", document)
     if document["model_type"] == gpt2_config.MODEL_TYPE:
         gpt2_config.check(document)
-        _check_types(document)
-        _check_token_ids(document)
+        check_types(document)
+        check_token_ids(document)
         return
     _check_family(document)
     _check_windows(document)
     _check_experts(document)
     _check_heads(document)
     _check_rope(document)
-    _check_types(document)
-    _check_token_ids(document)
+    check_types(document)
+    check_token_ids(document)
 
 
 def unknown_family(document: Any) -> str:
@@ -360,7 +360,8 @@ def _scaling(part: Mapping[str, Any], place: str) -> dict[str, Any]:
     return {"rope_type": kind, **other}
 
 
-def _check_types(document: Mapping[str, Any]) -> None:
+def check_types(document: Mapping[str, Any]) -> None:
+    """Demand that the two spellings of the weights' type agree."""
     keys = ("dtype", "torch_dtype")
     given = {f"/{key}": document[key] for key in keys if document.get(key) is not None}
     _agree(given, "L3-DTYPE-CONFLICT")
@@ -375,7 +376,8 @@ def _agree(places: Mapping[str, Any], code: str) -> None:
             raise FormatError(code, detail, place)
 
 
-def _check_token_ids(document: Mapping[str, Any]) -> None:
+def check_token_ids(document: Mapping[str, Any]) -> None:
+    """Demand that named tokens are in the vocabulary."""
     size = document["vocab_size"]
     for key in ("bos_token_id", "eos_token_id", "pad_token_id", "sep_token_id"):
         value = document.get(key)

@@ -55,17 +55,23 @@ def max_within_noise(
     unit: NoiseUnit,
     contract: Contract,
     judged: Array | None = None,
+    name: str = "logits",
 ) -> None:
     """Demand that the largest error is rounding noise: for inputs too few for an RMS."""
-    error = errors_of(observed, expected, judged)
+    error = errors_of(observed, expected, judged, name)
     settle(_largest(error, unit.max, limit_of(contract.noise_max, contract)))
 
 
 def related(
-    one: Array, other: Array, unit: NoiseUnit, contract: Contract, judged: Array | None = None
+    one: Array,
+    other: Array,
+    unit: NoiseUnit,
+    contract: Contract,
+    judged: Array | None = None,
+    name: str = "logits",
 ) -> None:
     """Demand that two answers of the candidate agree: each may be off by the noise, so sqrt(2)."""
-    error = errors_of(one, np.asarray(other, dtype=np.float64), judged)
+    error = errors_of(one, np.asarray(other, dtype=np.float64), judged, name)
     limit = math.sqrt(2) * limit_of(contract.noise_max, contract)
     settle(_largest(error, unit.max, limit))
 

@@ -62,6 +62,8 @@ _SEEN_BY: Mapping[str, set[str]] = {
     **{name: {"cache"} for name in mutants.SESSION},
     "generate": {"generation"},
     "generation": {"generation"},
+    "encoder": {"encoder"},
+    "encode": {"encoder"},
     "process": _SAMPLING,
     "draw": {"sampling"},
 }

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from conformance import catalogue, evidence, faults, inputs, models, spec
+from conformance import catalogue, encoders, evidence, faults, inputs, models, spec
 from conformance.checked import (
+    CheckedEncoder,
     CheckedModel,
     CheckedOperators,
     CheckedSampler,
@@ -93,6 +94,7 @@ class Corpus:
         self._oracles = {
             name: RememberedOracle(models.oracle(package, contract), _KEEP)
             for name, package in self._packages.items()
+            if not encoders.is_encoder(package.config)
         }
         self._noise: dict[tuple[str, str], Noise] = {}
         self._types: dict[str, Mapping[str, float]] = {}
@@ -200,7 +202,9 @@ class Corpus:
 
     def _checked(
         self, candidate: Candidate, package: ModelPackage, contract: Contract, who: str
-    ) -> CheckedModel:
+    ) -> CheckedModel | CheckedEncoder:
+        if encoders.is_encoder(package.config):
+            return encoders.checked(candidate.load, package, contract, who)
         measured = functools.partial(models.noise, package, contract)
         return CheckedModel(
             load=candidate.load,

@@ -15,9 +15,10 @@ What can be replaced: a function or method of ``reference_model.model``, ``norms
 Runtime; ``operator <Name>``, an operator of the standard; ``logits``, a whole answer of the model;
 ``start``, which begins a session, and the session's ``append``, ``copy``, ``crop`` and ``reorder``;
 ``generate``, the answer to a request, and ``generation.<name>``, a function of
-``reference_model.generation``; ``process`` and ``draw``, the shares of tokens and the draw from
-them; ``load``, the loading of a package; and ``info``, what the candidate says of itself.
-``config``, ``graph`` and ``info`` are values, and the fault gets the value alone.
+``reference_model.generation``; ``encode``, an encoder's answer, and ``encoder.<name>``, a function
+or method of ``reference_model.encoder.model``; ``process`` and ``draw``, the shares of tokens and
+the draw from them; ``load``, the loading of a package; and ``info``, what the candidate says of
+itself. ``config``, ``graph`` and ``info`` are values, and the fault gets the value alone.
 
 A mutant that changes nothing by mathematics says so in ``equivalent``, kills nothing, and has to
 pass every check: a check that fails it is wrong. ``equivalent_at`` says the same of one precision,

@@ -97,6 +97,7 @@ def worst_experts_chosen(honest: Honest, logits_BTE: Any, shape: Any) -> Any:
     kills=("LOGITS-001", "TAP-001"),
     bug="generic",
     equivalent_at={"bf16": "The router's scores are bfloat16 numbers there."},
+    below_noise_at=("fp16",),
 )
 def router_in_bfloat16(honest: Honest, logits_BTE: Any, shape: Any) -> Any:
     """The router's scores are rounded to bfloat16 before their softmax."""

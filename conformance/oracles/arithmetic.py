@@ -79,10 +79,12 @@ PLACES = {
     "scores": "score",
     "weights": "probability",
     "mlp": "intermediate",
+    "sum": "intermediate",
 }
 """Where an implementation may round inside an operator, and the term that says to which type.
 
-Before the scale of a norm, cosines and sines, scores and weights of attention, after SiLU.
+Before the scale of a norm, cosines and sines, scores and weights of attention, after SiLU;
+of encoders, before a bias or the last of three embeddings is added.
 """
 
 FP64 = Arithmetic()
@@ -124,7 +126,7 @@ _BLOCKS = (1, 1, 2, 1, 1, 4, 1, 8)
 def _unfused(i: int) -> frozenset[str]:
     """Return the places where way ``i`` of eight rounds; scores and weights go together."""
     first, second, third = i & 1, i >> 1 & 1, i >> 2 & 1
-    bits = (first, second, third, third, first ^ second ^ third)
+    bits = (first, second, third, third, first ^ second ^ third, second ^ third)
     return frozenset(place for place, bit in zip(PLACES, bits, strict=True) if bit)
 
 

@@ -28,6 +28,10 @@ LONG = 257
 """Tokens of a long row: one more than the tiles of the usual kernels hold."""
 LONGEST = 8193
 """Tokens of the longest row: one more than 16 chunks of 512, and than twice what caches hold."""
+PROMPT, STEPS = 32768, 8
+"""Tokens of the prompt that fills the usual longest cache, and of the steps behind it."""
+CHUNK = 512
+"""Tokens of a chunk in which a long prompt is fed."""
 _LEFT, _RIGHT = 13, 9
 """Padded tokens of the padded rows; odd, so that no kernel's tile ends there."""
 _PERIOD = 7
@@ -113,6 +117,26 @@ def longest_corpus(vocab: int, max_positions: int) -> Corpus:
     ids_BT = _random(min(LONGEST, max_positions), vocab)[None]
     mask_BT = np.ones_like(ids_BT)
     return Corpus(ids_BT, mask_BT, default_positions(mask_BT))
+
+
+def prompt_with_steps(vocab: int) -> Corpus:
+    """Return one row of 32776 tokens: a prompt of 64 chunks, and what follows it."""
+    ids_BT = _random(PROMPT + STEPS, vocab)[None]
+    mask_BT = np.ones_like(ids_BT)
+    return Corpus(ids_BT, mask_BT, default_positions(mask_BT))
+
+
+def telling_places() -> Ints:
+    """Return the places of that row that are judged: every border of chunks, some inside, the end.
+
+    The first and the last token of each chunk, one between them, at another place in each chunk,
+    and all steps. There the mask of a chunk, the number of a cache's slots and the width of a
+    position show; what a fault does to their neighbours it does to them.
+    """
+    first = np.arange(0, PROMPT, CHUNK)
+    inside = first + 1 + _random(len(first), CHUNK - 2)
+    steps = np.arange(PROMPT, PROMPT + STEPS)
+    return np.sort(np.concatenate([first, inside, first + CHUNK - 1, steps]))
 
 
 def far_corpus(vocab: int, max_positions: int) -> Corpus:

@@ -81,6 +81,22 @@ class Decoder:
             last_BTD = x_BTD
         return self.head(last_BTD)
 
+    def logits_at(
+        self,
+        input_ids_BT: Ints,
+        attention_mask_BT: Ints,
+        position_ids_BT: Ints,
+        places_N: Ints,
+    ) -> Array:
+        """Return the logits (B, N, V) of some tokens alone, in ascending order of their places.
+
+        The last layer computes the queries of these alone: with one layer the work grows with the
+        length of a row, and not with its square.
+        """
+        for x_BTD in self.layers(input_ids_BT, attention_mask_BT, position_ids_BT, places_N):
+            last_BND = x_BTD
+        return self.head(last_BND)
+
     def outputs(
         self, input_ids_BT: Ints, attention_mask_BT: Ints, position_ids_BT: Ints
     ) -> tuple[Array, dict[str, Array]]:
@@ -109,9 +125,16 @@ class Decoder:
         _, *taps = self.layers(input_ids_BT, attention_mask_BT, position_ids_BT)
         return {f"layer.{i}": tap for i, tap in enumerate(taps)}
 
-    def layers(self, ids_BT: Ints, mask_BT: Ints, position_ids_BT: Ints) -> Iterator[Array]:
+    def layers(
+        self,
+        ids_BT: Ints,
+        mask_BT: Ints,
+        position_ids_BT: Ints,
+        places_N: Ints | None = None,
+    ) -> Iterator[Array]:
         """Yield the embedded tokens, then the residual stream after each layer, each (B, T, D).
 
+        After the last layer it is that of some places alone, (B, N, D), where any are named.
         What follows is computed when it is asked for: decoders of the same weights that are asked
         in turn read each layer while it is still in memory.
         """
@@ -128,22 +151,22 @@ class Decoder:
             for rope in dict.fromkeys(ropes)
         }
         yield x_BTD
+        every_T = np.arange(ids_BT.shape[1])
         for i in range(self.architecture.layers):
+            inner = i < self.architecture.layers - 1
+            asked_T = every_T if inner or places_N is None else places_N
             prefix = f"model.layers.{i}."
             normed = self._norm(f"{prefix}input_layernorm", x_BTD)
             window = self.architecture.window(i)
-            turned = rotations[ropes[i]]
-            attended = self._attention(f"{prefix}self_attn.", normed, mask_BT, turned, window)
+            turned, attend = rotations[ropes[i]], f"{prefix}self_attn."
+            attended = self._attention(attend, normed, asked_T, mask_BT, turned, window)
             before, behind = "post_attention_layernorm", None
             if self.architecture.sandwich:
                 before, behind = "pre_feedforward_layernorm", "post_feedforward_layernorm"
                 attended = self._norm(f"{prefix}post_attention_layernorm", attended)
-            x_BTD = self.arithmetic.store(x_BTD + attended)
+            x_BTD = self.arithmetic.store(x_BTD[:, asked_T] + attended)
             normed = self._norm(f"{prefix}{before}", x_BTD)
-            if self.architecture.experts:
-                added = self._mixture(f"{prefix}mlp.", normed, mask_BT)
-            else:
-                added = self._mlp(f"{prefix}mlp.", normed)
+            added = self._feed_forward(f"{prefix}mlp.", normed, mask_BT[:, asked_T])
             if behind is not None:
                 added = self._norm(f"{prefix}{behind}", added)
             x_BTD = self.arithmetic.store(x_BTD + added)
@@ -191,6 +214,11 @@ class Decoder:
         activated = self.arithmetic.between("mlp", activated)
         return self._linear(f"{prefix}down_proj", self.arithmetic.store(activated * up))
 
+    def _feed_forward(self, prefix: str, x_BTD: Array, mask_BT: Ints) -> Array:
+        if self.architecture.experts:
+            return self._mixture(prefix, x_BTD, mask_BT)
+        return self._mlp(prefix, x_BTD)
+
     def _mixture(self, prefix: str, x_BTD: Array, mask_BT: Ints) -> Array:
         way, a = self.arithmetic, self.architecture
         x_ND = x_BTD.reshape(-1, x_BTD.shape[-1])
@@ -224,30 +252,33 @@ class Decoder:
     def _attention(
         self,
         prefix: str,
-        x_BTD: Array,
+        x_BSD: Array,
+        asked_T: Ints,
         mask_BS: Ints,
         rotation: tuple[Array, Array] | None,
         window: int | None,
     ) -> Array:
-        q_BHTK, k_BGSK, v_BGSK = (self._heads(f"{prefix}{n}_proj", x_BTD) for n in "qkv")
+        """Return what the queries of the places asked find, (B, T, D)."""
+        q_BHTK = self._heads(f"{prefix}q_proj", x_BSD[:, asked_T])
+        k_BGSK, v_BGSK = (self._heads(f"{prefix}{n}_proj", x_BSD) for n in "kv")
         if self.architecture.head_norms:
             q_BHTK = self._norm(f"{prefix}q_norm", q_BHTK)
             k_BGSK = self._norm(f"{prefix}k_norm", k_BGSK)
         if rotation is not None:
-            q_BHTK, k_BGSK = (
-                self.arithmetic.store(rotary.rotary(x, *rotation)) for x in (q_BHTK, k_BGSK)
-            )
+            own = (turn_BSR[:, asked_T] for turn_BSR in rotation)
+            q_BHTK = self.arithmetic.store(rotary.rotary(q_BHTK, *own))
+            k_BGSK = self.arithmetic.store(rotary.rotary(k_BGSK, *rotation))
         heads = self.architecture.heads
         k_BHSK, v_BHSK = (attention.repeat_heads(x, heads) for x in (k_BGSK, v_BGSK))
         y_BHTK = np.empty_like(q_BHTK)
-        for rows in _blocks(q_BHTK.shape[2], q_BHTK[..., 0].size):
+        for rows in _blocks(len(asked_T), k_BHSK[..., 0].size):
             # Of the keys behind a block of queries none is looked at, so that long rows cost half.
-            first, end, _ = rows.indices(q_BHTK.shape[2])
-            seen = _seen(mask_BS, first, end, window)
+            end = int(asked_T[rows][-1]) + 1
+            seen = _seen(mask_BS[:, :end], asked_T[rows], window)
             y_BHTK[:, :, rows] = self._attend(
                 q_BHTK[:, :, rows], k_BHSK[:, :, :end], v_BHSK[:, :, :end], seen[:, None]
             )
-        joined = y_BHTK.swapaxes(1, 2).reshape(*x_BTD.shape[:2], -1)
+        joined = y_BHTK.swapaxes(1, 2).reshape(len(x_BSD), len(asked_T), -1)
         return self._linear(f"{prefix}o_proj", self.arithmetic.store(joined))
 
     def _heads(self, name: str, x_BTD: Array) -> Array:
@@ -282,16 +313,17 @@ def _capped(x: Array, cap: float | None) -> Array:
     return bent
 
 
-def _seen(mask_BS: Ints, first: int, end: int, window: int | None) -> Array:
-    """Return which keys the queries from ``first`` to ``end`` of a row see, (B, T, ``end``).
+def _seen(mask_BS: Ints, asked_T: Ints, window: int | None) -> Array:
+    """Return which keys the queries at some places of a row see, (B, T, S).
 
     Each sees itself and what stands before it, whatever its position, but for what the mask hides;
     with a window the last so many places alone, its own first, hidden ones too.
     """
-    seen_TS = attention.causal_mask(end - first, end, first)
+    key_S = np.arange(mask_BS.shape[1])
+    seen_TS = key_S <= asked_T[:, None]
     if window is not None:
-        seen_TS &= ~attention.causal_mask(end - first, end, first - window)
-    seen: Array = seen_TS & (mask_BS[:, None, :end] != 0)
+        seen_TS &= key_S > asked_T[:, None] - window
+    seen: Array = seen_TS & (mask_BS[:, None] != 0)
     return seen
 
 

@@ -94,7 +94,7 @@ def noise(
         exact_ND = exact_taps[name][judged_BT]
         tap_errors.append(
             [
-                _error(stream_BTD[judged_BT], exact_ND[:, channels])
+                error_of(stream_BTD[judged_BT], exact_ND[:, channels])
                 for stream_BTD, (_, channels) in zip(streams, members, strict=True)
             ]
         )
@@ -104,9 +104,9 @@ def noise(
     ]
     count = int(judged_BT.sum())
     return Noise(
-        unit=_unit([(one.rms, one.largest) for one in found], count, contract),
+        unit=unit_of([(one.rms, one.largest) for one in found], count, contract),
         taps={
-            name: _unit(errors, count, contract)
+            name: unit_of(errors, count, contract)
             for name, errors in zip(exact_taps, tap_errors, strict=True)
         },
         divergence=float(np.median([one.divergence for one in found])),
@@ -115,6 +115,23 @@ def noise(
         gain=honest_interval([one.gain for one in found]),
         scale_N=tuple(np.max([one.largest_N for one in found], axis=0).tolist()),
     )
+
+
+def unit_at(truth: Decoder, corpus: Corpus, places_N: Order, contract: Contract) -> NoiseUnit:
+    """Return the noise unit of some tokens of a corpus alone; the others are not computed.
+
+    Args:
+        truth: the decoder in fp64.
+        corpus: the tokens.
+        places_N: which of each row, in ascending order.
+        contract: the claimed precision.
+    """
+    exact_BNV = truth.logits_at(*corpus.inputs, places_N)
+    errors = [
+        error_of(member.logits_at(*corpus.inputs, places_N), exact_BNV)
+        for member, _ in honest_members(truth, contract)
+    ]
+    return unit_of(errors, exact_BNV[..., 0].size, contract)
 
 
 def _side_by_side(
@@ -142,7 +159,8 @@ def honest_members(
         yield Decoder(truth.architecture, permuted, way), permuted.channels
 
 
-def _unit(errors: Sequence[tuple[float, float]], positions: int, contract: Contract) -> NoiseUnit:
+def unit_of(errors: Sequence[tuple[float, float]], positions: int, contract: Contract) -> NoiseUnit:
+    """Return the noise unit of an ensemble: the median of its members' RMS and largest errors."""
     rms, largest = np.array(errors).T
     middle = float(np.median(rms))
     spread = float(np.max(np.abs(rms / middle - 1)))
@@ -151,7 +169,7 @@ def _unit(errors: Sequence[tuple[float, float]], positions: int, contract: Contr
     )
 
 
-def _error(observed_ND: Array, expected_ND: Array) -> tuple[float, float]:
+def error_of(observed_ND: Array, expected_ND: Array) -> tuple[float, float]:
     """Return RMS and maximum of the error."""
     error = np.abs(observed_ND.astype(np.float64) - expected_ND)
     return float(np.sqrt(np.mean(error * error))), float(error.max())
@@ -163,6 +181,11 @@ class _Order:
 
     rows: Order | None = None
     columns: Order | None = None
+
+
+def places(rows: Order | None = None, columns: Order | None = None) -> _Order:
+    """Return which rows and columns of a weight stand where; None leaves them."""
+    return _Order(rows, columns)
 
 
 @dataclass(frozen=True)

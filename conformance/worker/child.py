@@ -198,7 +198,7 @@ class _Service:
             case "process" | "sample" as verb:
                 wanted = sampling.call_in(header["call"], arrays), *header["wanted"]
                 return {verb: method_of(self._candidate, verb)(*wanted)}
-            case "hidden_states" | "feed" as verb:
+            case "hidden_states" | "feed" | "encode" as verb:
                 return _by_name(verb, method_of(subject, verb)(*arrays.values()))
             case "shown":
                 wanted = header["wanted"]

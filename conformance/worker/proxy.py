@@ -155,6 +155,17 @@ class _Model:
         arrays = _tokens(input_ids_BT, attention_mask_BT, position_ids_BT)
         return dict(self._ask("hidden_states", arrays).arrays)
 
+    def encode(
+        self, input_ids_BT: Ints, attention_mask_BT: Ints, token_type_ids_BT: Ints
+    ) -> dict[str, Array]:
+        """Return what an encoder answers, by name."""
+        arrays = {
+            "input_ids": input_ids_BT,
+            "attention_mask": attention_mask_BT,
+            "token_type_ids": token_type_ids_BT,
+        }
+        return dict(self._ask("encode", arrays).arrays)
+
     def feed(
         self, input_ids_BT: Ints, attention_mask_BT: Ints, position_ids_BT: Ints
     ) -> dict[str, Array]:

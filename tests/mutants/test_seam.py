@@ -17,6 +17,7 @@ from conformance.adapters import mutant as adapter
 from conformance.errors import CandidateUnavailable
 from conformance.records import OperatorCall
 from reference_model import generation
+from reference_model.encoder import model as encoder
 
 KNOWN = mutants.all_mutants()
 VALUES = {
@@ -25,6 +26,7 @@ VALUES = {
     "info",
     "load",
     "logits",
+    "encode",
     "generate",
     "process",
     "draw",
@@ -39,6 +41,7 @@ def _attributes():
     parts = [importlib.import_module(f"reference_model.{name}") for name in adapter.DECODER]
     found = {key: member for part in reversed(parts) for key, member in vars(part).items()}
     found |= {f"{adapter.GENERATION}.{key}": member for key, member in vars(generation).items()}
+    found |= {f"{adapter.ENCODER}.{key}": member for key, member in vars(encoder).items()}
     for name, value in tuple(found.items()):
         if isinstance(value, type):
             found |= {f"{name}.{key}": member for key, member in vars(value).items()}
@@ -117,6 +120,17 @@ def test_a_mutant_without_a_target_is_the_honest_candidate():
 def test_a_fault_of_the_decoder_changes_its_logits_and_ends_with_the_call(name):
     assert not np.array_equal(_logits(name), _logits(""))
     assert np.array_equal(_logits(""), _logits(""))
+
+
+def test_a_fault_of_the_encoder_changes_its_answers_and_ends_with_the_call():
+    def hidden(name):
+        with _opened(name) as opened:
+            loaded = opened.load(models.suite_package("bert-two-types"))
+            return loaded.encode(IDS, np.ones_like(IDS), np.zeros_like(IDS))["last_hidden_state"]
+
+    honest, faulty = hidden(""), hidden("causal-mask-left-on")
+    assert np.abs(faulty - honest).max() > 0.1
+    assert np.array_equal(hidden(""), honest)
 
 
 def test_a_fault_in_one_operator_leaves_the_others_alone():

@@ -21,10 +21,12 @@ from conformance.oracles.corpus import (
     default_positions,
     far_corpus,
     long_corpus,
+    prompt_with_steps,
+    telling_places,
     text_corpus,
 )
 from conformance.oracles.decoder import Decoder, weight_shapes
-from conformance.oracles.ensemble import members, noise
+from conformance.oracles.ensemble import honest_members, members, noise, unit_at
 from conformance.oracles.rope import Rope
 from contracts import contract
 
@@ -247,6 +249,51 @@ def test_the_far_corpus_goes_to_the_models_last_position(positions):
 def test_the_far_corpus_has_tokens_on_both_sides_of_a_power_of_two(border):
     for row in far_corpus(7, 4096).position_ids_BT[:-1]:
         assert {border - 1, border} <= set(row.tolist())
+
+
+@pytest.mark.parametrize("windows", [(None, None), (None, 5), (3, 5)])
+def test_chosen_tokens_have_the_logits_that_they_have_among_all(windows, monkeypatch):
+    monkeypatch.setattr(decoder_module, "_BLOCK", 4096)  # several blocks of queries
+    architecture = replace(SMALL, windows=windows)
+    truth = Decoder(architecture, make_weights(architecture))
+    inputs = long_corpus(SMALL.vocab, SMALL.max_positions).inputs
+    places = np.array([0, 1, 13, 14, 100, 101, 102, 255, 256])
+    close = truth.logits(*inputs)[:, places]
+    np.testing.assert_allclose(truth.logits_at(*inputs, places), close, rtol=0, atol=1e-12)
+
+
+def test_a_prompt_of_32768_takes_the_oracle_little_memory_where_few_tokens_are_asked_for():
+    architecture = replace(SMALL, layers=1, max_positions=65536)
+    truth, asked = Decoder(architecture, make_weights(architecture)), telling_places()
+    inputs = prompt_with_steps(SMALL.vocab).inputs
+    tracemalloc.start()
+    try:
+        answer_BNV = truth.logits_at(*inputs, asked)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert answer_BNV.shape == (1, 200, SMALL.vocab)
+    assert peak < 256 << 20, "all queries against all keys would be 34 GB"
+
+
+def test_the_places_that_tell_are_the_borders_of_chunks_one_inside_each_and_the_steps():
+    asked = telling_places()
+    assert (np.diff(asked) > 0).all()
+    assert {0, 511, 512, 16383, 16384, 32767, *range(32768, 32776)} <= {*asked.tolist()}
+    assert len(asked) == 3 * 64 + 8
+
+
+def test_a_unit_of_chosen_tokens_is_that_of_the_ensemble():
+    made = replace(SMALL, layers=1)
+    truth, corpus_ = Decoder(made, make_weights(made)), long_corpus(96, 512)
+    all_of_it = unit_at(truth, corpus_, np.arange(257), FP32)
+    errors = [  # what `noise` measures, padded tokens included
+        m.logits(*corpus_.inputs) - truth.logits(*corpus_.inputs)
+        for m, _ in honest_members(truth, FP32)
+    ]
+    rms = np.median([np.sqrt(np.mean(error * error)) for error in errors])
+    assert all_of_it.rms == pytest.approx(rms, rel=1e-9)
+    assert all_of_it.positions == 2 * 257
 
 
 def test_the_long_corpus_is_longer_than_a_tile_of_256():

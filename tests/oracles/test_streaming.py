@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 
 from conformance.oracles import decoder as decoder_module
-from conformance.oracles.architecture import Architecture, Rope
+from conformance.oracles.architecture import Architecture
 from conformance.oracles.arithmetic import honest
 from conformance.oracles.corpus import corpus
 from conformance.oracles.decoder import Decoder, weight_shapes
 from conformance.oracles.ensemble import members, noise
+from conformance.oracles.rope import Rope
 from contracts import contract
 
 SHAPE = Architecture(

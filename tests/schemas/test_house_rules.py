@@ -9,7 +9,13 @@ from jsonschema import Draft202012Validator
 
 from conformance import records, schema
 
-NO_EXTENSION = {"hf-config", "safetensors-index", "safetensors-header"}  # others' formats
+NO_EXTENSION = {
+    "hf-config",
+    "bert-config",
+    "safetensors-index",
+    "safetensors-header",
+}
+"""Formats of others."""
 
 
 def nodes(value, path=()):
