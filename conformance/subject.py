@@ -15,6 +15,7 @@ from conformance.checked import (
     CheckedModel,
     CheckedOperators,
     CheckedSampler,
+    CheckedTokenizer,
     RememberedOracle,
 )
 from conformance.errors import (
@@ -34,6 +35,7 @@ from conformance.records import (
     NoiseUnit,
     Oracle,
     SamplingPolicy,
+    TokenizerFacts,
 )
 from reference_model.builds import BUILDS
 
@@ -59,6 +61,7 @@ class Subject:
     models: Mapping[str, CheckedModel | CheckedEncoder]
     operators: CheckedOperators
     sampler: CheckedSampler
+    tokenizer: CheckedTokenizer
     fault: CandidateFault | None = None
     """Why it could not be opened, where it could not: then it has not described itself either."""
     against: Subject | None = None
@@ -151,6 +154,7 @@ def open_subject(selection: Selection, standard: Spec, profile: Profile) -> Iter
                 models={p.name: _checked(candidate, p, contract, oracles, who) for p in packages},
                 operators=CheckedOperators(candidate, contract, who=who),
                 sampler=CheckedSampler(candidate, info.claims.sampling),
+                tokenizer=CheckedTokenizer(candidate, info.claims),
                 fault=candidate.fault if isinstance(candidate, Unopened) else None,
             )
 
@@ -270,4 +274,5 @@ def _claims(selection: Selection) -> Claims | None:
         document.get("contract", {}),
         frozenset(document["operators"]) if "operators" in document else None,
         SamplingPolicy.of(document.get("sampling")),
+        TokenizerFacts.of(document.get("tokenizer")),
     )

@@ -199,6 +199,16 @@ TOLERANCES = {
         "that it allows, any.",
         "The logits are those of equals_closed_form: where they are exact, their order is.",
     ),
+    "same_texts": Tolerance("The same texts, character for character.", _EXACT),
+    "same_ids": Tolerance("The same ids, one by one.", _EXACT),
+    "ids_exist": Tolerance("Every id from 0 to the declared size less 1.", _EXACT),
+    "none_special": Tolerance("No id of a special token.", _EXACT),
+    "offsets_in_place": Tolerance(
+        "No start before the one before, no end behind the text, no character left out.", _EXACT
+    ),
+    "same_offsets": Tolerance("The place of its bytes, for each id.", _EXACT),
+    "same_facts": Tolerance("The same ids, special tokens, ends and rules.", _EXACT),
+    "fits_model": Tolerance("No contradiction between tokenizer and config.json.", _EXACT),
     "all_zero": Tolerance(
         "Zero exactly.", "What is masked gets exp(-inf), which IEEE 754 defines as zero."
     ),

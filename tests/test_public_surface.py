@@ -79,6 +79,7 @@ def test_the_fixtures_that_checks_are_written_against():
         "package",
         "sampler",
         "subject",
+        "tokenizer",
     }
 
 
@@ -92,6 +93,7 @@ def test_the_adapters():
         "pytorch",
         "reference",
         "tensorflow",
+        "tokenizers",
         "transformers",
     }
 

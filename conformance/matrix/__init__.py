@@ -58,14 +58,16 @@ EXPORTED = (
 _LAST = "FAULT-001"
 """Compares with every known fault, which takes longer than all else: asked where nothing failed."""
 _SAMPLING = {"distributions", "sampling"}
+_TEXT = {"tokenizer"}
 _SEEN_BY: Mapping[str, set[str]] = {
     **{name: {"cache"} for name in mutants.SESSION},
     "generate": {"generation"},
     "generation": {"generation"},
     "encoder": {"encoder"},
-    "encode": {"encoder"},
+    "encode_tokens": {"encoder"},
     "process": _SAMPLING,
     "draw": {"sampling"},
+    **dict.fromkeys(("tokenizer", *mutants.TEXT), _TEXT),
 }
 """By what a mutant replaces: the capabilities that show it, where not all of a model's do."""
 
@@ -186,12 +188,12 @@ def reached(mutant: Mutant, requirements: Sequence[Requirement]) -> list[Require
     """Return the requirements whose checks can come upon a mutant's fault at all.
 
     A fault in one operator cannot be seen by a check of another, nor by one of the decoder, which
-    has operators of its own; a fault in sessions, in generation or in sampling is seen by checks of
-    these alone, and one of a model by none of sampling; other cells are not run. Nor are those of
-    two candidates, of closed forms and of the other profiles beside the two that the halves are
-    named for unless the mutant names them: beside an honest candidate, on models that are blind by
-    design, or in a second request, they fail what the others do, and little else. What is no fault
-    has to pass relations all the same.
+    has operators of its own; a fault in sessions, in generation, in sampling or in text is seen by
+    checks of these alone, and one of a model by none of sampling or text; other cells are not run.
+    Nor are those of two candidates, of closed forms and of the other profiles beside the two that
+    the halves are named for unless the mutant names them: beside an honest candidate, on models
+    that are blind by design, or in a second request, they fail what the others do, and little else.
+    What is no fault has to pass relations all the same.
     """
     requirements = [r for r in requirements if r.id in mutant.kills or _is_tried(mutant, r)]
     if mutant.operator is not None:
@@ -202,7 +204,7 @@ def reached(mutant: Mutant, requirements: Sequence[Requirement]) -> list[Require
     if seen_by is not None:
         return [r for r in requirements if seen_by & set(r.needs)]
     model = (r for r in requirements if r.operator is None and r.needs)
-    return [r for r in model if not _SAMPLING & set(r.needs)]
+    return [r for r in model if not (_SAMPLING | _TEXT) & set(r.needs)]
 
 
 def _is_tried(mutant: Mutant, requirement: Requirement) -> bool:

@@ -17,6 +17,7 @@ from conformance.checked import (
     CheckedModel,
     CheckedOperators,
     CheckedSampler,
+    CheckedTokenizer,
     RememberedOracle,
     RememberedTruths,
 )
@@ -145,6 +146,7 @@ class Corpus:
             "candidate": candidate.info,
             "operators": CheckedOperators(candidate, contract, truths, who),
             "sampler": CheckedSampler(candidate, candidate.info.claims.sampling),
+            "tokenizer": CheckedTokenizer(candidate, candidate.info.claims),
             "model": {
                 name: self._checked(candidate, package, contract, who)
                 for name, package in self._packages.items()

@@ -20,6 +20,7 @@ from conformance.records.results import (
 )
 from conformance.records.sampling import SamplingCall, SamplingParameters, SamplingPolicy
 from conformance.records.standard import Contract, Level, Oracle, Profile, Requirement, Spec, Term
+from conformance.records.tokenizer import Encoding, TokenizerFacts
 
 __all__ = [
     "FINISHES",
@@ -34,6 +35,7 @@ __all__ = [
     "Diagnosis",
     "Distance",
     "Divergence",
+    "Encoding",
     "GenerationRequest",
     "Level",
     "Measurement",
@@ -53,5 +55,6 @@ __all__ = [
     "SideBySide",
     "Spec",
     "Term",
+    "TokenizerFacts",
     "Verdict",
 ]

@@ -25,6 +25,7 @@ from conformance.records import (
     RequirementResult,
     Run,
     SamplingPolicy,
+    TokenizerFacts,
     Verdict,
 )
 from conformance.verdicts import counts
@@ -146,6 +147,7 @@ def _candidate(read: Mapping[str, Any]) -> CandidateInfo:
         claims.get("contract", {}),
         None if operators is None else frozenset(operators),
         SamplingPolicy.of(claims.get("sampling")),
+        TokenizerFacts.of(claims.get("tokenizer")),
     )
     return CandidateInfo(**{**read, "claims": said})
 
