@@ -1,4 +1,4 @@
-"""Checkpoints of mixtures of experts: Mixtral's two forms. Nothing here imports torch.
+"""Mixtral's own keys, and the two forms of its checkpoints. Nothing here imports torch.
 
 Transformers 4 writes each expert's three matrices, w1 the gate, w3 the other factor and w2 the way
 back; transformers 5 holds all experts of a layer in two tensors, gate and factor one below the
@@ -7,17 +7,35 @@ other, and reads both.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from reference_model import json_values
+from reference_model.config import Experts
 from reference_model.forms import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from reference_model.config import ModelConfig
     from reference_model.forms import Form
 
 _APART = {"gate_proj": "w1", "up_proj": "w3", "down_proj": "w2"}
+
+
+def read_experts(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Read how many experts there are, and how many a token has (Jiang et al. 2024, section 2.1).
+
+    Shares are those of the softmax over all, divided by their sum: no key says otherwise.
+    """
+    count = json_values.integer(document, "num_local_experts")
+    return {"experts": Experts(count, json_values.integer(document, "num_experts_per_tok"))}
+
+
+def write_experts(config: ModelConfig) -> dict[str, Any]:
+    """Return those keys of a mixture."""
+    experts = config.mlp.experts
+    assert experts is not None
+    return {"num_local_experts": experts.count, "num_experts_per_tok": experts.chosen}
 
 
 def form(config: ModelConfig, names: Iterable[str] | None = None) -> Form:
