@@ -37,6 +37,13 @@ def expected_shapes(
         "mlp.up_proj": (f, d),
         "mlp.down_proj": (d, f),
     }
+    if config["model_type"] == "phi3":
+        linear = {
+            "self_attn.o_proj": (d, hk),
+            "self_attn.qkv_proj": (hk + 2 * gk, d),
+            "mlp.gate_up_proj": (2 * f, d),
+            "mlp.down_proj": (d, f),
+        }
     biased = _biased(config)
     layer: dict[str, tuple[int, ...]] = {"input_layernorm.weight": (d,)}
     for name, shape in linear.items():

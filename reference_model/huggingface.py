@@ -134,8 +134,10 @@ def open_folder(path: Path) -> tuple[ModelConfig, dict[str, NDArray[Any]]]:
         ConfigError: a file is missing or not understood, or the tensors are not the config's.
     """
     folder = Path(path)
-    config = read_config(json_values.load(folder / "config.json"))
-    return config, read_tensors(folder, config)
+    document = json_values.load(folder / "config.json")
+    config, family = read_config(document), FAMILIES.get(document["model_type"])
+    fused = family is not None and family.fused
+    return config, read_tensors(folder, config, fused=fused)
 
 
 def _family(document: Mapping[str, Any]) -> Family:
@@ -160,6 +162,7 @@ def _check_keys(document: Mapping[str, Any], family: Family) -> None:
     activation, computed, _ = family.activation
     check_value(activation, json_values.get(document, activation), (computed,))
     neutral = {**keys.NEUTRAL, **family.values}
+    neutral = {key: values for key, values in neutral.items() if key not in family.keys}
     known = {"model_type", "architectures", activation, *keys.READ, *keys.BOOKKEEPING}
     for key, value in document.items():
         if key in neutral:

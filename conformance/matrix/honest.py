@@ -73,8 +73,8 @@ _FAULTS = {
 """What honest runtimes do wrong, by adapter and requirement: caught, not accused."""
 
 _UNBUILT = {
-    "jax": ("gemma2-capped", "gemma3-local", "gpt2-learned"),
-    "tensorflow": ("gemma2-capped", "gemma3-local", "gpt2-learned"),
+    "jax": ("gemma2-capped", "gemma3-local", "phi3-longrope", "gpt2-learned"),
+    "tensorflow": ("gemma2-capped", "gemma3-local", "phi3-longrope", "gpt2-learned"),
     "transformers:sdpa": ("gemma2-capped",),
 }
 """Models that an honest candidate refuses to build, by how it is written or by its adapter. A run

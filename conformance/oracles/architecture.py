@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from conformance.errors import PackageError
 from conformance.oracles import gpt2
 from conformance.oracles.rope import need as _need
-from conformance.oracles.rope import read_rope
+from conformance.oracles.rope import read_phi3_rope, read_rope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -101,7 +101,9 @@ class Architecture:
             hidden=int(_need(config, "intermediate_size")),
             epsilon=float(_need(config, "rms_norm_eps")),
             tied=bool(config.get("tie_word_embeddings", config["model_type"] in _TIED)),
-            rope=read_rope(_of_kind(config, "full_attention")),
+            rope=_ROTATIONS.get(config["model_type"], read_rope)(
+                _of_kind(config, "full_attention")
+            ),
             max_positions=int(_need(config, "max_position_embeddings")),
             **_FAMILIES[config["model_type"]](config),
         )
@@ -124,6 +126,11 @@ def _qwen3(config: Mapping[str, Any]) -> dict[str, Any]:
     """Read what arXiv:2505.09388, section 2, has: normalised queries and keys, and no biases."""
     _need(config, "head_dim")  # absent it would be 128, and not a head's share of the width
     return {"head_norms": True, **_windows_by_layer(config)}
+
+
+def _phi3(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the window of arXiv:2404.14219, section 2, which all layers have; absent, none has."""
+    return _mistral({"sliding_window": None, **config})
 
 
 def _gemma2(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -210,6 +217,7 @@ _FAMILIES: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "mistral": _mistral,
     "qwen2": _qwen2,
     "qwen3": _qwen3,
+    "phi3": _phi3,
     "gemma2": _gemma2,
     "gemma3_text": _gemma3,
 }
@@ -219,6 +227,8 @@ _ACTIVATIONS: Mapping[str, tuple[str, str]] = {
     "gemma3_text": ("hidden_activation", "gelu_pytorch_tanh"),
 }
 """Where a type of model does not have SiLU: the key of its activation, and what is computed."""
+_ROTATIONS: Mapping[str, Callable[[Mapping[str, Any]], Rope]] = {"phi3": read_phi3_rope}
+"""Types of models that keep some keys of their rotation elsewhere."""
 _TIED = ("gemma2", "gemma3_text")
 """Types of models whose head is the embedding where nothing is said; their releases say nothing."""
 _ONLY: Mapping[str, tuple[Any, ...]] = {

@@ -212,7 +212,9 @@ class Decoder:
     def _rotation(self, rope: Rope, position_ids_BT: Ints) -> tuple[Array, Array]:
         """Return cosine and sine of each pair's angle, (B, T, R), times the attention factor."""
         way = self.arithmetic
-        each_R = rope_frequencies(rope, self.architecture.head_dim, way.phase, way.frequencies)
+        beyond = int(position_ids_BT.max(initial=0)) + 1 > rope.original_positions
+        size = self.architecture.head_dim
+        each_R = rope_frequencies(rope, size, way.phase, way.frequencies, beyond=beyond)
         angle_BTR = position_ids_BT[..., None].astype(way.phase) * each_R
         factor = each_R.dtype.type(rope.attention_factor)
         cos, sin = ((factor * turn(angle_BTR)).astype(way.compute) for turn in (np.cos, np.sin))
