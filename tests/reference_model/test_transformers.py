@@ -276,7 +276,8 @@ def test_transformers_reads_every_dialect_alike(tmp_path, name):
         config = transformers.AutoConfig.from_pretrained(tmp_path).to_dict()
         windows = config.get("sliding_window"), config.get("layer_types")
         rope = config.get("rope_parameters")
-        if "type" in rope:  # Phi-3 of transformers 4 has this spelling alone, and 5 adds its own
+        # Phi-3 of transformers 4 has this spelling alone, and 5 adds its own.
+        if rope and "type" in rope:
             assert rope.pop("type") == rope["rope_type"]
         read.append((config["dtype"], config["eos_token_id"], rope, windows))
     assert read[0] == read[1] == read[2]
