@@ -25,7 +25,7 @@ EVERY = (*NEAR, *FAR)
 
 def _longrope(config: Any, change: Callable[[Any], dict[str, Any]]) -> Any:
     """Return a configuration with some numbers of its LongRoPE replaced, if it has any."""
-    scaling = getattr(config.rope, "scaling", None)
+    scaling: Any = getattr(config.rope, "scaling", None)
     if type(scaling).__name__ != "LongRope":  # of a module that a vendor need not have
         return config
     scaling = dataclasses.replace(scaling, **change(scaling))
