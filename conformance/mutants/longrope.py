@@ -25,7 +25,7 @@ EVERY = (*NEAR, *FAR)
 
 def _longrope(config: Any, change: Callable[[Any], dict[str, Any]]) -> Any:
     """Return a configuration with some numbers of its LongRoPE replaced, if it has any."""
-    scaling = config.rope.scaling
+    scaling: Any = getattr(config.rope, "scaling", None)
     if type(scaling).__name__ != "LongRope":  # of a module that a vendor need not have
         return config
     scaling = dataclasses.replace(scaling, **change(scaling))
@@ -80,6 +80,8 @@ def longrope_by_each_position(_: Honest, self: Any, position_ids_BT: Any, dtype:
 @mutant("config", kills=EVERY, bug="generic")
 def heads_turned_whole(config: Any) -> Any:
     """All of a head is turned, where a share is to be; LongRoPE's last factors go on."""
+    if config.rope is None:
+        return config
     rope = config.rope
     if rope.share == 1:
         return config
