@@ -146,6 +146,21 @@ class Norm:
     Gemma, or behind it, as in Llama (transformers#29402)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Experts:
+    """A mixture: of ``count`` feed-forward networks each token passes the ``chosen`` best.
+
+    A router scores them (Shazeer et al. 2017, section 2; Jiang et al. 2024, section 2.1).
+    """
+
+    count: int
+    chosen: int
+    softmax_first: bool = True
+    """Whether shares are those of the softmax over all experts, or over the chosen alone."""
+    renormalise: bool = True
+    """Whether the shares of the chosen are divided by their sum (``norm_topk_prob``)."""
+
+
 Activation = Literal["silu", "gelu_tanh", "gelu", "relu"]
 
 
@@ -161,6 +176,8 @@ class Mlp:
     """Whether a gate multiplies the units; without, it is that of Vaswani et al. 2017, eq. 2."""
     bias: bool = False
     """Whether its projections have biases."""
+    experts: Experts | None = None
+    """Of how many such networks each token passes a few; None for one that all pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +251,7 @@ def validate(config: ModelConfig) -> None:
         "has to be even",
     )
     _validate_windows(attention, config.layers)
+    _validate_experts(config.mlp.experts)
     for name, number in (
         ("attention.query_scalar", attention.query_scalar),
         ("attention.softcap", attention.softcap),
@@ -253,6 +271,13 @@ def validate(config: ModelConfig) -> None:
     for name, rope in (("rope", config.rope), ("local_rope", config.local_rope)):
         if rope is not None:
             _validate_rope(rope, name, attention.head_dim)
+
+
+def _validate_experts(experts: Experts | None) -> None:
+    _require(
+        experts is None or 1 <= experts.chosen <= experts.count,
+        f"mlp.experts is {experts}; at least one and at most all of them are chosen",
+    )
 
 
 def _validate_windows(attention: Attention, layers: int) -> None:

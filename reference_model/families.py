@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from reference_model import json_values
-from reference_model.config import Attention, LongRope, Mlp, Norm, Rope
+from reference_model import json_values, mixtral
+from reference_model.config import Attention, Experts, LongRope, Mlp, Norm, Rope
 from reference_model.errors import ConfigError
 from reference_model.rope_keys import (
     FULL,
@@ -61,6 +61,8 @@ class Family:
     """Returns the fields of ``Attention`` that its keys say."""
     read_model: Callable[[Document], dict[str, Any]] = lambda _: {}
     """Returns the fields of ``ModelConfig`` that its name and its keys say."""
+    read_mlp: Callable[[Document], dict[str, Any]] = lambda _: {}
+    """Returns the fields of ``Mlp`` that its keys say."""
     read_rope: Callable[[Document], dict[str, Any]] = read_rope
     """Returns the rotary fields of ``ModelConfig``."""
     fused: bool = False
@@ -146,6 +148,14 @@ def _is_gemma3(config: ModelConfig) -> bool:
     own = replace(attention, qkv_bias=False, qk_norm=True, softcap=None)
     wanted = _gemma(config, own, local and replace(local, scaling=None))
     return config == wanted and None not in (attention.query_scalar, attention.window, local)
+
+
+def _is_mixtral(config: ModelConfig) -> bool:
+    attention, experts = config.attention, config.mlp.experts
+    own = replace(attention, qkv_bias=False, qk_norm=False, full_layers=frozenset())
+    wanted = replace(_plain(config), mlp=Mlp(config.mlp.hidden, experts=experts))
+    decided = experts is not None and experts == Experts(experts.count, experts.chosen)
+    return decided and config == wanted and _plain(config).attention == own
 
 
 def _is_phi3(config: ModelConfig) -> bool:
@@ -272,6 +282,18 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
                 write=write_window,
             ),
             Family(
+                "mixtral",
+                "MixtralForCausalLM",
+                keys=(
+                    *("sliding_window", "num_local_experts", "num_experts_per_tok"),
+                    *("output_router_logits", "router_aux_loss_coef"),
+                ),
+                values={"router_jitter_noise": (0.0,)},
+                read=read_window,
+                read_mlp=mixtral.read_experts,
+                write=lambda config: {**write_window(config), **mixtral.write_experts(config)},
+            ),
+            Family(
                 "qwen2",
                 "Qwen2ForCausalLM",
                 keys=WINDOWS,
@@ -347,7 +369,12 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
 )
 """Every family that is understood, by its ``model_type``."""
 _BY_CONFIG: Mapping[str, Callable[[ModelConfig], bool]] = MappingProxyType(
-    {"gemma2": _is_gemma2, "gemma3_text": _is_gemma3, "phi3": _is_phi3}
+    {
+        "gemma2": _is_gemma2,
+        "gemma3_text": _is_gemma3,
+        "mixtral": _is_mixtral,
+        "phi3": _is_phi3,
+    }
 )
 """Families that compute what no other does, and whether a config says just that."""
 

@@ -58,7 +58,11 @@ def read_config(document: Mapping[str, Any]) -> ModelConfig:
         ),
         **family.read_rope(document),
         norm=Norm(json_values.number(document, "rms_norm_eps"), **family.norm),
-        mlp=Mlp(json_values.integer(document, "intermediate_size"), family.activation[2]),
+        mlp=Mlp(
+            json_values.integer(document, "intermediate_size"),
+            family.activation[2],
+            **family.read_mlp(document),
+        ),
         tied=_tied(document, family),
         max_positions=json_values.integer(document, "max_position_embeddings"),
         **family.read_model(document),

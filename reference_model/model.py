@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from reference_model.answers import Cache, LayerCache, Output
 from reference_model.config import ModelConfig, validate
 from reference_model.huggingface import open_folder
-from reference_model.mlp import Mlp
+from reference_model.moe import feed_forward
 from reference_model.norms import at_least_float32, block_norm, head_norm
 from reference_model.rotary import Rotary, Unturned
 
@@ -163,7 +163,7 @@ class Block(nn.Module):
         if self.sandwich:
             self.pre_feedforward_layernorm = block_norm(config)
             self.post_feedforward_layernorm = block_norm(config)
-        self.mlp = Mlp(config.dim, config.mlp)
+        self.mlp = feed_forward(config.dim, config.mlp)
 
     def forward(
         self,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from reference_model import planted, trained
 from reference_model.config import (
     Attention,
+    Experts,
     Linear,
     Llama3,
     LongRope,
@@ -313,6 +314,25 @@ _GPT2 = SuiteModel(
     design=Design(embedding=0.05, block=0.25),
 )
 
+_MIXTRAL = SuiteModel(
+    name="mixtral-routed",
+    summary="each token by two of six experts, which no rounding can choose otherwise",
+    config=ModelConfig(
+        vocab=512,
+        dim=96,
+        layers=3,
+        attention=Attention(heads=6, kv_heads=2, head_dim=16),
+        rope=Rope(theta=1000000.0),
+        norm=Norm(eps=1e-5),
+        mlp=Mlp(hidden=64, experts=Experts(count=6, chosen=2)),
+        tied=False,
+        max_positions=4096,
+    ),
+    seed=10,
+    digest="31dd997d52ce79def450a42e21df7458c5fcdaca6143b9bc548cb82fb78c83f7",
+    design=Design(),
+)
+
 _LONG = SuiteModel(
     name="llama-long",
     summary="a small one for long contexts: 131072 positions, scaled beyond an original 16384",
@@ -366,6 +386,7 @@ MODELS: Mapping[str, SuiteModel] = MappingProxyType(
             _PHI3,
             _YARN,
             _GPT2,
+            _MIXTRAL,
             _LONG,
             _LONGEST,
         )

@@ -39,6 +39,13 @@ _WINDOWS = ("use_sliding_window", "sliding_window", "max_window_layers", "layer_
 _FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "llama": ("LlamaForCausalLM", ()),
     "mistral": ("MistralForCausalLM", ("sliding_window",)),
+    "mixtral": (
+        "MixtralForCausalLM",
+        (
+            *("sliding_window", "num_local_experts", "num_experts_per_tok"),
+            *("output_router_logits", "router_aux_loss_coef", "router_jitter_noise"),
+        ),
+    ),
     "qwen2": ("Qwen2ForCausalLM", _WINDOWS),
     "qwen3": ("Qwen3ForCausalLM", _WINDOWS),
     "phi3": (
@@ -85,6 +92,7 @@ _OWN_KEYS = tuple(dict.fromkeys(key for _, keys in _FAMILIES.values() for key in
 _NEEDED: Mapping[str, tuple[str, ...]] = {
     "llama": ("hidden_act",),
     "mistral": ("hidden_act", "sliding_window"),
+    "mixtral": ("hidden_act", "sliding_window", "num_local_experts", "num_experts_per_tok"),
     "phi3": ("hidden_act",),
     "qwen2": ("hidden_act", "use_sliding_window"),
     "qwen3": ("hidden_act", "use_sliding_window", "head_dim"),
@@ -106,6 +114,7 @@ _NEEDED: Mapping[str, tuple[str, ...]] = {
 """By type of model: keys for which readers would assume a value of their own."""
 _NULL_IS_NONE: Mapping[str, tuple[str, ...]] = {
     "mistral": ("sliding_window",),
+    "mixtral": ("sliding_window",),
     "gemma2": ("attn_logit_softcapping", "final_logit_softcapping"),
 }
 """By type of model: needed keys that may be null, which then means that there is none."""
@@ -127,6 +136,7 @@ def check(document: Any) -> None:
         return
     _check_family(document)
     _check_windows(document)
+    _check_experts(document)
     _check_heads(document)
     check_rope(document, head_dim(document))
     check_types(document)
@@ -229,6 +239,13 @@ def _check_pattern(pattern: int | None) -> None:
     if pattern == 1:
         detail = f"is 1, so that no layer is {SLIDES}; a gemma3_text is understood with some"
         raise FormatError("L3-LAYER-TYPES", detail, "/sliding_window_pattern")
+
+
+def _check_experts(document: Mapping[str, Any]) -> None:
+    chosen, count = (document.get(f"num_{one}") for one in ("experts_per_tok", "local_experts"))
+    if chosen is not None and count is not None and chosen > count:
+        detail = f"is {chosen}, and there are {count} num_local_experts"
+        raise FormatError("L3-EXPERTS", detail, "/num_experts_per_tok")
 
 
 def _check_kinds(kinds: list[str] | None, layers: int, *, slides: bool) -> None:

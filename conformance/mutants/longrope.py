@@ -80,8 +80,10 @@ def longrope_by_each_position(_: Honest, self: Any, position_ids_BT: Any, dtype:
 @mutant("config", kills=EVERY, bug="generic")
 def heads_turned_whole(config: Any) -> Any:
     """All of a head is turned, where a share is to be; LongRoPE's last factors go on."""
+    if config.rope is None:
+        return config
     rope = config.rope
-    if getattr(rope, "share", 1) == 1:  # a model with learned positions turns nothing
+    if rope.share == 1:
         return config
     pairs = config.attention.head_dim // 2
 

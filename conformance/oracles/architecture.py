@@ -56,6 +56,10 @@ class Architecture:
     """What embedded tokens are multiplied by, once it is rounded to a weight's type."""
     activation: str = "silu"
     """Of the gate, or of the units: ``silu``, ``gelu_tanh``, ``gelu`` or ``relu``."""
+    experts: int = 0
+    """Of how many feed-forwards each token passes a few; 0 where there is one for all."""
+    chosen: int = 0
+    """How many of the experts a token passes."""
     gated: bool = True
     """Whether the feed-forward's units are multiplied by a gate."""
     score_scale: float | None = None
@@ -115,6 +119,16 @@ def _mistral(config: Mapping[str, Any]) -> dict[str, Any]:
         raise PackageError("sliding_window is missing; where there is none it is null")
     window = config["sliding_window"]
     return {} if window is None else {"windows": (int(window),) * int(config["num_hidden_layers"])}
+
+
+def _mixtral(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the mixture of arXiv:2401.04088, section 2.1, and the window that a Mistral has."""
+    experts, chosen = (
+        int(_need(config, key)) for key in ("num_local_experts", "num_experts_per_tok")
+    )
+    if not 1 <= chosen <= experts:
+        raise PackageError(f"num_experts_per_tok is {chosen}; there are {experts} experts")
+    return {**_mistral(config), "experts": experts, "chosen": chosen}
 
 
 def _qwen2(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -215,6 +229,7 @@ def _windows_by_layer(config: Mapping[str, Any]) -> dict[str, Any]:
 _FAMILIES: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "llama": lambda _: {},
     "mistral": _mistral,
+    "mixtral": _mixtral,
     "qwen2": _qwen2,
     "qwen3": _qwen3,
     "phi3": _phi3,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from conformance.oracles import gpt2
+from conformance.oracles import gpt2, mixture
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,12 +50,12 @@ class _Views(Mapping[str, "Array"]):
 
 def _parts(config: Mapping[str, Any], stored: Mapping[str, Array]) -> dict[str, Part]:
     """Return where the weights stand that are not stored under their names."""
-    if config["model_type"] == "phi3":
-        return _joined(config)
-    return gpt2.parts(config, stored) if config["model_type"] == "gpt2" else {}
+    known = {"gpt2": gpt2.parts, "mixtral": mixture.parts, "phi3": _joined}
+    read = known.get(config["model_type"])
+    return {} if read is None else read(config, stored)
 
 
-def _joined(config: Mapping[str, Any]) -> dict[str, Part]:
+def _joined(config: Mapping[str, Any], _: Mapping[str, Array]) -> dict[str, Part]:
     """Return the rows of Phi-3's joined projections: queries, keys, values; gate, up."""
     dim, heads = int(config["hidden_size"]), int(config["num_attention_heads"])
     size, hidden = int(config.get("head_dim") or dim // heads), int(config["intermediate_size"])

@@ -10,6 +10,7 @@ import torch
 
 from reference_model.config import (
     Attention,
+    Experts,
     Linear,
     Llama3,
     LongRope,
@@ -120,6 +121,11 @@ VARIANTS = {
         post_norms=True,
         embedding_scale=math.sqrt(24),
         local_rope=Rope(1e4),
+    ),
+    "mixture": dataclasses.replace(SMALL, mlp=Mlp(12, experts=Experts(6, 2))),
+    "mixture-of-four-and-three": dataclasses.replace(SMALL, mlp=Mlp(20, experts=Experts(4, 3))),
+    "mixture-windowed": dataclasses.replace(
+        SMALL, attention=Attention(4, 2, 8, window=5), mlp=Mlp(12, experts=Experts(5, 1))
     ),
     "normalised-heads": dataclasses.replace(SMALL, attention=Attention(4, 2, 8, qk_norm=True)),
 }

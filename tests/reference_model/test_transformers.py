@@ -56,6 +56,7 @@ GEMMA2 = {
     "sliding_window": 6,
     "tie_word_embeddings": True,
 }
+MIXTRAL = {"num_local_experts": 5, "num_experts_per_tok": 2, "sliding_window": None}
 GPT2 = {"n_embd": 24, "n_layer": 2, "n_head": 4, "n_inner": 32, "n_positions": 256}
 GEMMA3 = {
     "head_dim": 8,
@@ -99,6 +100,12 @@ FAMILIES = {
         {**GEMMA2, "attn_logit_softcapping": None, "final_logit_softcapping": None},
     ),
     "gemma2 windowed by layer": ("gemma2", {**GEMMA2, "layer_types": MIXED["layer_types"][::-1]}),
+    "mixtral": ("mixtral", MIXTRAL),
+    "mixtral of one expert, windowed": (
+        "mixtral",
+        {**MIXTRAL, "num_experts_per_tok": 1, "sliding_window": 6},
+    ),
+    "mixtral of all its experts": ("mixtral", {**MIXTRAL, "num_experts_per_tok": 5}),
     "gpt2": ("gpt2", GPT2),
     "gpt2 untied": ("gpt2", {**GPT2, "tie_word_embeddings": False, "n_inner": None}),
     "gpt2 of other activations": ("gpt2", {**GPT2, "activation_function": "gelu"}),
@@ -155,7 +162,10 @@ def float64_inside():
 def theirs(folder):
     """Return transformers' decoder, its frequencies made anew in float64."""
     model = transformers.AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch.float64, attn_implementation="eager"
+        folder,
+        dtype=torch.float64,
+        attn_implementation="eager",
+        experts_implementation="eager",  # the default multiplies in float32 at most
     )
     if model.config.model_type == "gpt2":  # which has no constants of its own
         return model.eval()
@@ -266,7 +276,8 @@ def test_transformers_reads_every_dialect_alike(tmp_path, name):
         config = transformers.AutoConfig.from_pretrained(tmp_path).to_dict()
         windows = config.get("sliding_window"), config.get("layer_types")
         rope = config.get("rope_parameters")
-        if rope and "type" in rope:  # transformers 4 has this spelling alone
+        # Phi-3 of transformers 4 has this spelling alone, and 5 adds its own.
+        if rope and "type" in rope:
             assert rope.pop("type") == rope["rope_type"]
         read.append((config["dtype"], config["eos_token_id"], rope, windows))
     assert read[0] == read[1] == read[2]
@@ -284,8 +295,12 @@ def test_transformers_reads_every_dialect_alike(tmp_path, name):
         ("phi3", PHI3),
         ("llama", VARIANTS["yarn"]),
         ("gpt2", GPT2),
+        ("mixtral", MIXTRAL),
     ],
-    ids=["llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3", "phi3", "yarn", "gpt2"],
+    ids=[
+        *("llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3", "phi3"),
+        *("yarn", "gpt2", "mixtral"),
+    ],
 )
 def test_a_cache_agrees_step_by_step(tmp_path, family, options):
     save(tmp_path, options, family)
