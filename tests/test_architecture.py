@@ -56,12 +56,23 @@ ALLOWED = {
         ),
         "oracles are the judge's truth: independent of torch and of the reference model",
     ),
+    "conformance/constants": (
+        (
+            "numpy",
+            "onnx",
+            "conformance.constants",
+            "conformance.errors",
+            "conformance.precision",
+        ),
+        "what a file holds is read without a runtime",
+    ),
     "conformance/judge": (
         (
             "numpy",
             "scipy",
             "conformance.judge",
             "conformance.evidence",
+            "conformance.precision",
             "conformance.fingerprint",
             "conformance.schema",
             "conformance.errors",
@@ -95,6 +106,7 @@ ALLOWED = {
             "numpy",
             "conformance.checks",
             "conformance.checked",
+            "conformance.constants",
             "conformance.faults",
             "conformance.inputs",
             "conformance.judge",

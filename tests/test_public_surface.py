@@ -35,7 +35,7 @@ SELECTION = {
 }
 VERBS = {
     "completion": set(),
-    "selftest": {"--matrix", "--out"},
+    "selftest": {"--matrix", "--new", "--out"},
     "diff": set(),
     "explain": set(),
     "export": {"--format", "--opset", "--dtype", "--external-data"},

@@ -6,6 +6,7 @@ NaN fails. No judge takes a bare tolerance: limits come from a noise unit and a 
 or from a bound that the oracle derived for this very input.
 """
 
+from conformance.judge.constants import same_frequencies, same_tensors
 from conformance.judge.documents import accepted, follows_schema, unchanged
 from conformance.judge.end_to_end import (
     free_of_faults,
@@ -91,6 +92,7 @@ __all__ = [
     "same_decisions",
     "same_distribution",
     "same_facts",
+    "same_frequencies",
     "same_gain",
     "same_ids",
     "same_logprobs",
@@ -99,6 +101,7 @@ __all__ = [
     "same_offsets",
     "same_ranking",
     "same_shares",
+    "same_tensors",
     "same_texts",
     "unchanged",
     "within_bounds",

@@ -7,7 +7,15 @@ a *case* is one parametrisation of a check, a *verdict* belongs to a case or a r
 
 from conformance.records.candidates import OWN_DOMAIN, Array, CandidateInfo, Claims, OperatorCall
 from conformance.records.generation import FINISHES, Continuation, GenerationRequest
-from conformance.records.reports import Against, Distance, ModelRecord, Report, Run, SideBySide
+from conformance.records.reports import (
+    Against,
+    Distance,
+    ModelRecord,
+    Preflight,
+    Report,
+    Run,
+    SideBySide,
+)
 from conformance.records.results import (
     CaseResult,
     Diagnosis,
@@ -44,6 +52,7 @@ __all__ = [
     "OperatorCall",
     "Oracle",
     "Outcome",
+    "Preflight",
     "Profile",
     "Report",
     "Requirement",
