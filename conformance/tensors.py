@@ -37,6 +37,19 @@ def expected_shapes(
         "mlp.up_proj": (f, d),
         "mlp.down_proj": (d, f),
     }
+    if config["model_type"] == "mixtral":
+        stacked = "model.layers.0.mlp.experts.gate_up_proj" in names
+        experts = _experts(config, stacked=stacked)
+        linear = {name: shape for name, shape in linear.items() if not name.startswith("mlp.")}
+    else:
+        experts = {}
+    if config["model_type"] == "phi3":
+        linear = {
+            "self_attn.o_proj": (d, hk),
+            "self_attn.qkv_proj": (hk + 2 * gk, d),
+            "mlp.gate_up_proj": (2 * f, d),
+            "mlp.down_proj": (d, f),
+        }
     biased = _biased(config)
     layer: dict[str, tuple[int, ...]] = {"input_layernorm.weight": (d,)}
     for name, shape in linear.items():
@@ -48,12 +61,26 @@ def expected_shapes(
     layer["post_attention_layernorm.weight"] = (d,)
     if config["model_type"] in _SANDWICHES:
         layer |= {f"{one}_feedforward_layernorm.weight": (d,) for one in ("pre", "post")}
+    layer |= experts
     shapes: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (v, d)}
     for i in range(config["num_hidden_layers"]):
         shapes |= {f"model.layers.{i}.{name}": shape for name, shape in layer.items()}
     shapes["model.norm.weight"] = (d,)
     if not is_tied(config):
         shapes["lm_head.weight"] = (v, d)
+    return shapes
+
+
+def _experts(config: Mapping[str, Any], *, stacked: bool) -> dict[str, tuple[int, ...]]:
+    """Return the tensors of a layer's experts: each apart, or (transformers 5) all in two."""
+    d, f, e = (config[key] for key in ("hidden_size", "intermediate_size", "num_local_experts"))
+    if stacked:
+        both = {"mlp.experts.gate_up_proj": (e, 2 * f, d), "mlp.experts.down_proj": (e, d, f)}
+        return {"mlp.gate.weight": (e, d), **both}
+    shapes: dict[str, tuple[int, ...]] = {"block_sparse_moe.gate.weight": (e, d)}
+    for i in range(e):
+        for name, shape in (("w1", (f, d)), ("w2", (d, f)), ("w3", (f, d))):
+            shapes[f"block_sparse_moe.experts.{i}.{name}.weight"] = shape
     return shapes
 
 

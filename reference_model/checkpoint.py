@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
-from reference_model import gpt2, json_values
+from reference_model import gpt2, json_values, mixtral
 from reference_model.errors import ConfigError
-from reference_model.forms import gathered, written_shapes
+from reference_model.forms import fused_form, gathered, written_shapes
 from reference_model.layout import EMBEDDING, HEAD, tensor_shapes
 
 if TYPE_CHECKING:
@@ -39,8 +39,13 @@ config, so all readers skip them."""
 _PLAIN_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*\.safetensors")
 
 
-def read_tensors(folder: Path, config: ModelConfig) -> Tensors:
+def read_tensors(folder: Path, config: ModelConfig, *, fused: bool = False) -> Tensors:
     """Read every tensor of a decoder, in its own type (bfloat16 as ml_dtypes has it).
+
+    Args:
+        folder: the model folder.
+        config: the decoder.
+        fused: whether queries, keys and values are one tensor, and gate and up another.
 
     Returns:
         The tensors by name, in canonical order.
@@ -50,7 +55,7 @@ def read_tensors(folder: Path, config: ModelConfig) -> Tensors:
             another shape or type; or there are only pickle files.
     """
     found = read_stored(folder)
-    shapes, form = tensor_shapes(config), form_of(config, found)
+    shapes, form = tensor_shapes(config), form_of(config, found, fused=fused)
     _drop_tied_head(found, config, form)
     written = written_shapes(shapes, form)
     same_names(found, written, f"{folder}: the tensors do not match config.json")
@@ -62,14 +67,21 @@ def read_tensors(folder: Path, config: ModelConfig) -> Tensors:
     return gathered(found, form, shapes)
 
 
-def form_of(config: ModelConfig, names: Iterable[str] | None = None) -> Form:
+def form_of(
+    config: ModelConfig, names: Iterable[str] | None = None, *, fused: bool = False
+) -> Form:
     """Return the form in which a decoder's checkpoint is written; empty for the canonical one.
 
     Args:
         config: the decoder.
         names: the tensors of a checkpoint, where there is one: some families have several forms.
+        fused: whether queries, keys and values are one tensor, and gate and up another.
     """
-    return gpt2.form(config, names) if gpt2.is_gpt2(config) else {}
+    if config.mlp.experts is not None:
+        return mixtral.form(config, names)
+    if gpt2.is_gpt2(config):
+        return gpt2.form(config, names)
+    return fused_form(config) if fused else {}
 
 
 def read_stored(folder: Path) -> Tensors:

@@ -96,7 +96,24 @@ class Yarn:
     mscale_all_dim: float | None = None
 
 
-Scaling = Linear | Llama3 | Yarn
+@dataclass(frozen=True, slots=True)
+class LongRope:
+    """LongRoPE: the frequency of each pair is divided by a factor of its own.
+
+    By ``long`` where any position of a call's batch is ``original_max_positions`` or more, and by
+    ``short`` else; cosines and sines are multiplied by the root of 1 + ln(factor) /
+    ln(original_max_positions) (Ding et al. 2024, section 3; microsoft/LongRoPE).
+    """
+
+    short: tuple[float, ...]
+    long: tuple[float, ...]
+    factor: float
+    original_max_positions: int
+    attention_factor: float | None = None
+    """Given in place of that root."""
+
+
+Scaling = Linear | Llama3 | Yarn | LongRope
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +122,13 @@ class Rope:
 
     theta: float
     scaling: Scaling | None = None
+    share: float = 1.0
+    """Of a head's channels, the first so many are turned, rounded down; the others pass as they
+    are (Black et al. 2022, section 2.1.1; Phi-4-mini: Abouelenin et al. 2025)."""
+
+    def dims(self, head_dim: int) -> int:
+        """Return how many channels of a head are turned."""
+        return int(head_dim * self.share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +146,21 @@ class Norm:
     Gemma, or behind it, as in Llama (transformers#29402)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Experts:
+    """A mixture: of ``count`` feed-forward networks each token passes the ``chosen`` best.
+
+    A router scores them (Shazeer et al. 2017, section 2; Jiang et al. 2024, section 2.1).
+    """
+
+    count: int
+    chosen: int
+    softmax_first: bool = True
+    """Whether shares are those of the softmax over all experts, or over the chosen alone."""
+    renormalise: bool = True
+    """Whether the shares of the chosen are divided by their sum (``norm_topk_prob``)."""
+
+
 Activation = Literal["silu", "gelu_tanh", "gelu", "relu"]
 
 
@@ -137,6 +176,8 @@ class Mlp:
     """Whether a gate multiplies the units; without, it is that of Vaswani et al. 2017, eq. 2."""
     bias: bool = False
     """Whether its projections have biases."""
+    experts: Experts | None = None
+    """Of how many such networks each token passes a few; None for one that all pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +251,7 @@ def validate(config: ModelConfig) -> None:
         "has to be even",
     )
     _validate_windows(attention, config.layers)
+    _validate_experts(config.mlp.experts)
     for name, number in (
         ("attention.query_scalar", attention.query_scalar),
         ("attention.softcap", attention.softcap),
@@ -228,7 +270,14 @@ def validate(config: ModelConfig) -> None:
     )
     for name, rope in (("rope", config.rope), ("local_rope", config.local_rope)):
         if rope is not None:
-            _validate_rope(rope, name)
+            _validate_rope(rope, name, attention.head_dim)
+
+
+def _validate_experts(experts: Experts | None) -> None:
+    _require(
+        experts is None or 1 <= experts.chosen <= experts.count,
+        f"mlp.experts is {experts}; at least one and at most all of them are chosen",
+    )
 
 
 def _validate_windows(attention: Attention, layers: int) -> None:
@@ -251,10 +300,16 @@ def _validate_windows(attention: Attention, layers: int) -> None:
     )
 
 
-def _validate_rope(rope: Rope, name: str) -> None:
+def _validate_rope(rope: Rope, name: str, head_dim: int) -> None:
     theta, scaling = rope.theta, rope.scaling
     _require(
         _positive(theta) and theta > 1, f"{name}.theta is {theta}; it has to be finite and above 1"
+    )
+    dims = rope.dims(head_dim)
+    _require(
+        0 < rope.share <= 1 and dims >= 2 and dims % 2 == 0,
+        f"{name}.share is {rope.share}, which turns {dims} of {head_dim} channels; it has to be at "
+        "most 1, and to turn pairs",
     )
     if scaling is None:
         return
@@ -271,12 +326,34 @@ def _validate_rope(rope: Rope, name: str) -> None:
         )
     if isinstance(scaling, Yarn):
         _validate_yarn(scaling, name)
-    if isinstance(scaling, Llama3 | Yarn):
+    if isinstance(scaling, LongRope):
+        _validate_longrope(scaling, name, dims // 2)
+    if isinstance(scaling, Llama3 | Yarn | LongRope):
         positions = scaling.original_max_positions
         _require(
             positions >= 1,
             f"{name}.scaling.original_max_positions is {positions}; it has to be at least 1",
         )
+
+
+def _validate_longrope(scaling: LongRope, name: str, pairs: int) -> None:
+    for kind, factors in (("short", scaling.short), ("long", scaling.long)):
+        _require(
+            len(factors) == pairs and all(_positive(one) for one in factors),
+            f"{name}.scaling.{kind} has {len(factors)} factors, {factors}; it has to have a "
+            f"positive one for each of {pairs} pairs",
+        )
+    given = scaling.attention_factor
+    _require(
+        given is None or _positive(given),
+        f"{name}.scaling.attention_factor is {given}; it has to be positive",
+    )
+    # Its root divides by the logarithm of the length.
+    _require(
+        scaling.original_max_positions > 1,
+        f"{name}.scaling.original_max_positions is {scaling.original_max_positions}; it has to be "
+        "at least 2",
+    )
 
 
 def _validate_yarn(scaling: Yarn, name: str) -> None:

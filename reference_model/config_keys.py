@@ -118,6 +118,7 @@ ROPE_KEYS: Mapping[str, tuple[str, ...]] = {
         "original_max_position_embeddings",
     ),
     "yarn": ("factor", "original_max_position_embeddings"),
+    "longrope": ("short_factor", "long_factor"),
 }
 """The rope types that the reference model computes, with the parameters that each demands."""
 
@@ -130,5 +131,6 @@ ROPE_OPTIONS: Mapping[str, tuple[str, ...]] = {
         "mscale",
         "mscale_all_dim",
     ),
+    "longrope": ("factor", "attention_factor", "original_max_position_embeddings"),
 }
 """Parameters that may be absent: the paper, or the type's authors, say what is then meant."""

@@ -11,19 +11,31 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from reference_model import json_values
-from reference_model.config import Mlp, Norm
+from reference_model import json_values, mixtral
+from reference_model.config import Attention, Experts, LongRope, Mlp, Norm, Rope
 from reference_model.errors import ConfigError
-from reference_model.rope_keys import FULL, SLIDING, read_rope, read_ropes
+from reference_model.rope_keys import (
+    FULL,
+    SLIDING,
+    read_phi3_rope,
+    read_rope,
+    read_ropes,
+)
+from reference_model.window_keys import (
+    WINDOWS,
+    check_kinds,
+    read_window,
+    read_windows,
+    write_window,
+    write_windows,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from reference_model.config import Attention, ModelConfig, Rope
+    from reference_model.config import ModelConfig
 
     Document = Mapping[str, Any]
-
-_WINDOWS = ("use_sliding_window", "sliding_window", "max_window_layers", "layer_types")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +61,12 @@ class Family:
     """Returns the fields of ``Attention`` that its keys say."""
     read_model: Callable[[Document], dict[str, Any]] = lambda _: {}
     """Returns the fields of ``ModelConfig`` that its name and its keys say."""
+    read_mlp: Callable[[Document], dict[str, Any]] = lambda _: {}
+    """Returns the fields of ``Mlp`` that its keys say."""
     read_rope: Callable[[Document], dict[str, Any]] = read_rope
     """Returns the rotary fields of ``ModelConfig``."""
+    fused: bool = False
+    """Whether its checkpoints hold queries, keys and values in one tensor, and gate and up."""
     tied: bool | None = None
     """What an absent ``tie_word_embeddings`` means, where the family's own releases lack it."""
     write: Callable[[ModelConfig], dict[str, Any]] = lambda _: {}
@@ -81,6 +97,11 @@ def family_of(config: ModelConfig) -> Family:
     raise ValueError(f"no family of {', '.join(FAMILIES)} has such attention: {attention}")
 
 
+def is_fused(config: ModelConfig) -> bool:
+    """Return whether a decoder's checkpoints are written with projections joined."""
+    return config.rope is not None and family_of(config).fused
+
+
 def _plain(config: ModelConfig) -> ModelConfig:
     """Return a config without what only Gemma has."""
     return replace(
@@ -93,7 +114,13 @@ def _plain(config: ModelConfig) -> ModelConfig:
         embedding_scale=1.0,
         logit_softcap=None,
         local_rope=None,
+        rope=Rope(config.rope.theta) if config.rope and _is_long(config.rope) else config.rope,
     )
+
+
+def _is_long(rope: Rope) -> bool:
+    """Return whether queries and keys are turned as only Phi-3's are."""
+    return rope.share != 1 or isinstance(rope.scaling, LongRope)
 
 
 def _gemma(config: ModelConfig, attention: Attention, local_rope: Rope | None) -> ModelConfig:
@@ -121,6 +148,40 @@ def _is_gemma3(config: ModelConfig) -> bool:
     own = replace(attention, qkv_bias=False, qk_norm=True, softcap=None)
     wanted = _gemma(config, own, local and replace(local, scaling=None))
     return config == wanted and None not in (attention.query_scalar, attention.window, local)
+
+
+def _is_mixtral(config: ModelConfig) -> bool:
+    attention, experts = config.attention, config.mlp.experts
+    own = replace(attention, qkv_bias=False, qk_norm=False, full_layers=frozenset())
+    wanted = replace(_plain(config), mlp=Mlp(config.mlp.hidden, experts=experts))
+    decided = experts is not None and experts == Experts(experts.count, experts.chosen)
+    return decided and config == wanted and _plain(config).attention == own
+
+
+def _is_phi3(config: ModelConfig) -> bool:
+    """Return whether only a Phi-3 can say what a config says; others are a Llama or a Mistral."""
+    attention, rope = config.attention, config.rope
+    if rope is None:
+        return False
+    plain = replace(
+        _plain(config),
+        attention=Attention(
+            attention.heads, attention.kv_heads, attention.head_dim, attention.window
+        ),
+    )
+    shared = attention.heads * attention.head_dim == config.dim
+    known = isinstance(rope.scaling, LongRope | None)
+    return _is_long(rope) and shared and known and config == replace(plain, rope=rope)
+
+
+def _read_phi3(document: Document) -> dict[str, Any]:
+    """Read Phi-3's window, which all layers have; absent or null, there is none."""
+    return read_window({"sliding_window": None, **document})
+
+
+def _write_phi3(config: ModelConfig) -> dict[str, Any]:
+    # Without it transformers would take 32000, and has no row of that number.
+    return {**write_window(config), "pad_token_id": None}
 
 
 def _read_gemma2(document: Document) -> dict[str, Any]:
@@ -155,7 +216,7 @@ def _read_gemma3(document: Document) -> dict[str, Any]:
 
 
 def _gemma_attention(document: Document, kinds: Any) -> dict[str, Any]:
-    _check_kinds(kinds, json_values.integer(document, "num_hidden_layers"), (SLIDING, FULL))
+    check_kinds(kinds, json_values.integer(document, "num_hidden_layers"), (SLIDING, FULL))
     return {
         "query_scalar": json_values.integer(document, "query_pre_attn_scalar"),
         "window": json_values.integer(document, "sliding_window"),
@@ -195,57 +256,6 @@ def _write_gemma(config: ModelConfig) -> dict[str, Any]:
     }
 
 
-def _read_window(document: Document) -> dict[str, Any]:
-    """Read Mistral's window, which all layers have; null is none, absent would be 4096."""
-    if "sliding_window" not in document:
-        raise ConfigError("config.json: sliding_window is missing (no default is assumed)")
-    if document["sliding_window"] is None:
-        return {}
-    return {"window": json_values.integer(document, "sliding_window")}
-
-
-def _write_window(config: ModelConfig) -> dict[str, Any]:
-    return {"sliding_window": config.attention.window}
-
-
-def _read_windows(document: Document) -> dict[str, Any]:
-    """Read Qwen's windows: by ``layer_types``, or else in all layers from a number on."""
-    layers = json_values.integer(document, "num_hidden_layers")
-    kinds = document.get("layer_types")
-    if not json_values.boolean(document, "use_sliding_window"):
-        _check_kinds(kinds, layers, (FULL,))
-        return {}
-    window = json_values.integer(document, "sliding_window")
-    if kinds is None:
-        full = frozenset(range(min(layers, json_values.integer(document, "max_window_layers"))))
-    else:
-        _check_kinds(kinds, layers, (SLIDING, FULL))
-        full = frozenset(i for i, kind in enumerate(kinds) if kind == FULL)
-    return {} if len(full) == layers else {"window": window, "full_layers": full}
-
-
-def _check_kinds(kinds: Any, layers: int, allowed: tuple[str, ...]) -> None:
-    if kinds is None:
-        return
-    good = isinstance(kinds, list) and len(kinds) == layers and all(k in allowed for k in kinds)
-    if not good:
-        raise ConfigError(
-            f"config.json: layer_types is {kinds!r}; it has to be a list of {layers}, each of "
-            f"{' or '.join(map(repr, allowed))}"
-        )
-
-
-def _write_windows(config: ModelConfig) -> dict[str, Any]:
-    attention, layers = config.attention, range(config.layers)
-    sliding = [attention.window_of(layer) is not None for layer in layers]
-    return {
-        "use_sliding_window": any(sliding),
-        "sliding_window": attention.window,
-        "max_window_layers": sliding.index(True) if any(sliding) else config.layers,
-        "layer_types": [SLIDING if one else FULL for one in sliding],
-    }
-
-
 _GEMMA_NORM: Mapping[str, Any] = MappingProxyType({"offset": 1.0, "wide": True})
 _GEMMA_VALUES: Mapping[str, tuple[Any, ...]] = {
     "hidden_act": ("gelu_pytorch_tanh",),
@@ -268,27 +278,54 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
                 "mistral",
                 "MistralForCausalLM",
                 keys=("sliding_window",),
-                read=_read_window,
-                write=_write_window,
+                read=read_window,
+                write=write_window,
+            ),
+            Family(
+                "mixtral",
+                "MixtralForCausalLM",
+                keys=(
+                    *("sliding_window", "num_local_experts", "num_experts_per_tok"),
+                    *("output_router_logits", "router_aux_loss_coef"),
+                ),
+                values={"router_jitter_noise": (0.0,)},
+                read=read_window,
+                read_mlp=mixtral.read_experts,
+                write=lambda config: {**write_window(config), **mixtral.write_experts(config)},
             ),
             Family(
                 "qwen2",
                 "Qwen2ForCausalLM",
-                keys=_WINDOWS,
+                keys=WINDOWS,
                 # It has biases whatever this key says, and transformers does not look at it.
                 values={"attention_bias": (True,)},
                 features={"qkv_bias": True},
-                read=_read_windows,
-                write=_write_windows,
+                read=read_windows,
+                write=write_windows,
             ),
             Family(
                 "qwen3",
                 "Qwen3ForCausalLM",
-                keys=_WINDOWS,
+                keys=WINDOWS,
                 demanded=("head_dim",),  # absent it is 128, and not a head's share of the width
                 features={"qk_norm": True},
-                read=_read_windows,
-                write=_write_windows,
+                read=read_windows,
+                write=write_windows,
+            ),
+            Family(
+                "phi3",
+                "Phi3ForCausalLM",
+                keys=(
+                    "sliding_window",
+                    "original_max_position_embeddings",
+                    "partial_rotary_factor",
+                    "embd_pdrop",
+                    "resid_pdrop",
+                ),
+                fused=True,
+                read=_read_phi3,
+                read_rope=read_phi3_rope,
+                write=_write_phi3,
             ),
             Family(
                 "gemma2",
@@ -332,7 +369,12 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
 )
 """Every family that is understood, by its ``model_type``."""
 _BY_CONFIG: Mapping[str, Callable[[ModelConfig], bool]] = MappingProxyType(
-    {"gemma2": _is_gemma2, "gemma3_text": _is_gemma3}
+    {
+        "gemma2": _is_gemma2,
+        "gemma3_text": _is_gemma3,
+        "mixtral": _is_mixtral,
+        "phi3": _is_phi3,
+    }
 )
 """Families that compute what no other does, and whether a config says just that."""
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from reference_model.config import ModelConfig
+
     Tensors = Mapping[str, NDArray[Any]]
     Shapes = Mapping[str, tuple[int, ...]]
 
@@ -36,6 +38,24 @@ class Place:
 
 Form = dict[str, Place]
 """The places of tensors by their canonical names; a tensor without one is what it is called."""
+
+
+def fused_form(config: ModelConfig) -> Form:
+    """Return Phi-3's form: queries before keys before values, and the gate before what it gates."""
+    attention = config.attention
+    queries, keys = (n * attention.head_dim for n in (attention.heads, attention.kv_heads))
+    rows = {
+        "self_attn.qkv_proj": {"q_proj": 0, "k_proj": queries, "v_proj": queries + keys},
+        "mlp.gate_up_proj": {"gate_proj": 0, "up_proj": config.mlp.hidden},
+    }
+    return {
+        f"model.layers.{layer}.{source.split('.')[0]}.{part}.weight": Place(
+            f"model.layers.{layer}.{source}.weight", first
+        )
+        for layer in range(config.layers)
+        for source, parts in rows.items()
+        for part, first in parts.items()
+    }
 
 
 def gathered(found: Tensors, form: Form, shapes: Shapes) -> dict[str, NDArray[Any]]:

@@ -157,4 +157,6 @@ def turned(x_BHTK: Tensor, phases: tuple[Tensor, Tensor]) -> Tensor:
         return x_BHTK
     cos_BTI, sin_BTI = (phase_B1TI.squeeze(1) for phase_B1TI in phases)
     wide_BHTK = at_least_float32(x_BHTK)
-    return torch.onnx.ops.rotary_embedding(wide_BHTK, cos_BTI, sin_BTI).to(x_BHTK.dtype)
+    part = 2 * cos_BTI.shape[-1]
+    of_it = {} if part == x_BHTK.shape[-1] else {"rotary_embedding_dim": part}
+    return torch.onnx.ops.rotary_embedding(wide_BHTK, cos_BTI, sin_BTI, **of_it).to(x_BHTK.dtype)

@@ -58,7 +58,11 @@ def read_config(document: Mapping[str, Any]) -> ModelConfig:
         ),
         **family.read_rope(document),
         norm=Norm(json_values.number(document, "rms_norm_eps"), **family.norm),
-        mlp=Mlp(json_values.integer(document, "intermediate_size"), family.activation[2]),
+        mlp=Mlp(
+            json_values.integer(document, "intermediate_size"),
+            family.activation[2],
+            **family.read_mlp(document),
+        ),
         tied=_tied(document, family),
         max_positions=json_values.integer(document, "max_position_embeddings"),
         **family.read_model(document),
@@ -134,8 +138,10 @@ def open_folder(path: Path) -> tuple[ModelConfig, dict[str, NDArray[Any]]]:
         ConfigError: a file is missing or not understood, or the tensors are not the config's.
     """
     folder = Path(path)
-    config = read_config(json_values.load(folder / "config.json"))
-    return config, read_tensors(folder, config)
+    document = json_values.load(folder / "config.json")
+    config, family = read_config(document), FAMILIES.get(document["model_type"])
+    fused = family is not None and family.fused
+    return config, read_tensors(folder, config, fused=fused)
 
 
 def _family(document: Mapping[str, Any]) -> Family:
@@ -160,6 +166,7 @@ def _check_keys(document: Mapping[str, Any], family: Family) -> None:
     activation, computed, _ = family.activation
     check_value(activation, json_values.get(document, activation), (computed,))
     neutral = {**keys.NEUTRAL, **family.values}
+    neutral = {key: values for key, values in neutral.items() if key not in family.keys}
     known = {"model_type", "architectures", activation, *keys.READ, *keys.BOOKKEEPING}
     for key, value in document.items():
         if key in neutral:

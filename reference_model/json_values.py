@@ -67,6 +67,15 @@ def number(document: Mapping[str, Any], key: str, place: str = "") -> float:
     return float(value)
 
 
+def numbers(document: Mapping[str, Any], key: str, place: str = "") -> list[float]:
+    """Return a list of finite numbers."""
+    values = get(document, key, place)
+    if not isinstance(values, list):
+        raise ConfigError(f"config.json: {_path(key, place)} is {values!r}; it has to be a list")
+    items = {str(i): value for i, value in enumerate(values)}
+    return [number(items, i, _path(key, place)) for i in items]
+
+
 def boolean(document: Mapping[str, Any], key: str, place: str = "") -> bool:
     """Return true or false; 0 and 1 are neither."""
     value = get(document, key, place)

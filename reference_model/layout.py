@@ -42,12 +42,22 @@ def _layer_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     if config.post_norms:
         for name in _POST_NORMS:
             shapes |= _norm_shapes(config, name)
-    return shapes | {f"mlp.{name}": shape for name, shape in _mlp_shapes(config).items()}
+    return shapes | {f"mlp.{name}": shape for name, shape in _feed_forward_shapes(config).items()}
 
 
 def _norm_shapes(config: ModelConfig, name: str) -> dict[str, tuple[int, ...]]:
     kinds = ("weight", "bias") if config.norm.centred else ("weight",)
     return {f"{name}.{kind}": (config.dim,) for kind in kinds}
+
+
+def _feed_forward_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    each, experts = _mlp_shapes(config), config.mlp.experts
+    if experts is None:
+        return each
+    shapes: dict[str, tuple[int, ...]] = {"gate.weight": (experts.count, config.dim)}
+    for e in range(experts.count):
+        shapes |= {f"experts.{e}.{name}": shape for name, shape in each.items()}
+    return shapes
 
 
 def _mlp_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:

@@ -25,11 +25,11 @@ import torch
 from torch import Tensor, nn
 
 from reference_model.answers import Cache, LayerCache, Output
-from reference_model.config import Linear, Llama3, ModelConfig, Rope, Yarn, validate
+from reference_model.config import ModelConfig, validate
 from reference_model.huggingface import open_folder
-from reference_model.mlp import Mlp
+from reference_model.moe import feed_forward
 from reference_model.norms import at_least_float32, block_norm, head_norm
-from reference_model.scaling import attention_factor, yarn_frequencies
+from reference_model.rotary import Rotary, Unturned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,93 +39,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from reference_model.config import Attention as AttentionShape
-
-
-def inverse_frequencies(rope: Rope, head_dim: int) -> tuple[float, ...]:
-    """Return the rotation per position of each of the K/2 pairs, in radians, as float64 numbers.
-
-    theta ** (-2 i / K) (Su et al. 2021, section 3.2.2), then the scaling, if there is one.
-    """
-    # LOGITS-001: scaling changes the frequencies, once and for all; it does not look at the length.
-    scaling = rope.scaling
-    if isinstance(scaling, Yarn):
-        return yarn_frequencies(rope, scaling, head_dim)
-    plain = (rope.theta ** (-2 * i / head_dim) for i in range(head_dim // 2))
-    return tuple(scaled_frequency(frequency, scaling) for frequency in plain)
-
-
-def scaled_frequency(frequency: float, scaling: Linear | Llama3 | None) -> float:
-    """Return one frequency after scaling (see ``Linear`` and ``Llama3`` for the sources)."""
-    if scaling is None:
-        return frequency
-    slowed = frequency / scaling.factor
-    if isinstance(scaling, Linear):
-        return slowed
-    turns = scaling.original_max_positions * frequency / (2 * math.pi)
-    low, high = scaling.low_freq_factor, scaling.high_freq_factor
-    # 0 up to `low` turns within the original context, 1 from `high` turns on, a ramp between.
-    kept = min(1.0, max(0.0, (turns - low) / (high - low)))
-    return (1 - kept) * slowed + kept * frequency
-
-
-class Rotary(nn.Module):
-    """Rotary position embedding: each pair of a head's entries turns with the position.
-
-    The frequencies are Python numbers, not a buffer: a float32 buffer would keep its rounding
-    when the decoder becomes float64.
-    """
-
-    def __init__(self, rope: Rope, head_dim: int) -> None:
-        super().__init__()
-        self.inverse_frequencies = inverse_frequencies(rope, head_dim)
-        self.factor = attention_factor(rope)
-
-    def phases(self, position_ids_BT: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Return cosine and sine of every pair's angle, each (B, 1, T, I).
-
-        In at least float32: in bfloat16, positions 256 and 257 are the same number.
-        """
-        wide = torch.promote_types(dtype, torch.float32)
-        frequency_I = torch.tensor(
-            self.inverse_frequencies, dtype=wide, device=position_ids_BT.device
-        )
-        # ROPE-002, ROPE-003: the angle comes from the given position ids, not from the place in the
-        # batch.
-        angle_BTI = position_ids_BT.to(wide).unsqueeze(-1) * frequency_I
-        cos_B1TI, sin_B1TI = angle_BTI.cos().unsqueeze(1), angle_BTI.sin().unsqueeze(1)
-        if self.factor == 1:
-            return cos_B1TI, sin_B1TI
-        # ROPE-012: in queries and in keys, not once more at the scores.
-        return self.factor * cos_B1TI, self.factor * sin_B1TI
-
-    def forward(self, x_BHTK: Tensor, phases: tuple[Tensor, Tensor]) -> Tensor:
-        """Turn queries or keys, (B, H, T, K), by the phases of their positions."""
-        cos_B1TI, sin_B1TI = phases
-        # ROPE-001: the pairs are (i, i + K/2): first half and second half, not neighbours.
-        first_BHTI, second_BHTI = at_least_float32(x_BHTK).chunk(2, dim=-1)
-        # ROPE-001: the rotation is by plus theta: (a cos - b sin, b cos + a sin).
-        turned_BHTK = torch.cat(
-            (
-                first_BHTI * cos_B1TI - second_BHTI * sin_B1TI,
-                second_BHTI * cos_B1TI + first_BHTI * sin_B1TI,
-            ),
-            dim=-1,
-        )
-        return turned_BHTK.to(x_BHTK.dtype)
-
-
-class Unturned(nn.Module):
-    """What stands in for ``Rotary`` where positions are learned: heads stay as they are."""
-
-    def phases(self, position_ids_BT: Tensor, dtype: torch.dtype) -> tuple[Tensor, ...]:
-        """Return no phases."""
-        del position_ids_BT, dtype
-        return ()
-
-    def forward(self, x_BHTK: Tensor, phases: tuple[Tensor, ...]) -> Tensor:
-        """Return queries or keys, (B, H, T, K)."""
-        del phases
-        return x_BHTK
+    from reference_model.config import Rope
 
 
 class Attention(nn.Module):
@@ -249,7 +163,7 @@ class Block(nn.Module):
         if self.sandwich:
             self.pre_feedforward_layernorm = block_norm(config)
             self.post_feedforward_layernorm = block_norm(config)
-        self.mlp = Mlp(config.dim, config.mlp)
+        self.mlp = feed_forward(config.dim, config.mlp)
 
     def forward(
         self,

@@ -10,6 +10,7 @@ from safetensors.numpy import save_file
 from reference_model.checkpoint import SINGLE, form_of
 from reference_model.config import ModelConfig
 from reference_model.encoder import huggingface as encoders
+from reference_model.families import is_fused
 from reference_model.forms import scattered
 from reference_model.huggingface import open_folder, write_config
 
@@ -59,6 +60,8 @@ def write_package(model: Writable, folder: Path) -> None:
     (folder / "config.json").write_text(config_text(model), encoding="utf-8", newline="\n")
     # transformers refuses a file that does not say which framework's layout it has.
     config = model.config
-    form = form_of(config) if isinstance(config, ModelConfig) else {}
+    form = {}
+    if isinstance(config, ModelConfig):
+        form = form_of(config, fused=is_fused(config))
     written = scattered(model.weights(), form)
     save_file(written, folder / SINGLE, metadata={"format": "pt"})

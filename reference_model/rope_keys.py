@@ -6,15 +6,16 @@ both in it. Nothing here imports torch.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from reference_model import config_keys as keys
 from reference_model import json_values
-from reference_model.config import Linear, Llama3, Rope, Yarn
+from reference_model.config import Linear, Llama3, LongRope, Rope, Yarn
 from reference_model.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from reference_model.config import ModelConfig, Scaling
 
@@ -33,7 +34,7 @@ def read_rope(document: Mapping[str, Any]) -> dict[str, Any]:
         ConfigError: they do not, or one is missing, unknown or of a value that is not understood.
     """
     parts = {place: document.get(place) for place in ("rope_scaling", "rope_parameters")}
-    return {"rope": _read(document, "rope_theta", parts)}
+    return {"rope": _of_any_length(_read(document, "rope_theta", parts))}
 
 
 def read_ropes(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,25 +59,103 @@ def read_ropes(document: Mapping[str, Any]) -> dict[str, Any]:
     full = {"rope_scaling": document.get("rope_scaling"), _place(FULL): by_kind[FULL]}
     local = {_place(SLIDING): by_kind[SLIDING]}
     return {
-        "rope": _read(document, "rope_theta", full),
-        "local_rope": _read(document, "rope_local_base_freq", local),
+        "rope": _of_any_length(_read(document, "rope_theta", full)),
+        "local_rope": _of_any_length(_read(document, "rope_local_base_freq", local)),
     }
+
+
+def _of_any_length(rope: Rope) -> Rope:
+    if isinstance(rope.scaling, LongRope):
+        raise ConfigError("config.json: rope type 'longrope' is computed here for a phi3 alone")
+    return rope
+
+
+def read_phi3_rope(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Read Phi-3's: the share of a head that is turned, and LongRoPE, of a length beside it.
+
+    transformers 4 keeps the share and the length at the top alone, transformers 5 in
+    ``rope_parameters``, too. Where no factor is given it is how much longer contexts became.
+
+    Raises:
+        ConfigError: as for ``read_rope``.
+    """
+    parts = {place: document.get(place) for place in ("rope_scaling", "rope_parameters")}
+    rope = _read(document, "rope_theta", {place: _bare(part) for place, part in parts.items()})
+    shares, lengths = (
+        _told(document, parts, key, read)
+        for key, read in (
+            ("partial_rotary_factor", json_values.number),
+            ("original_max_position_embeddings", json_values.integer),
+        )
+    )
+    scaling = rope.scaling
+    if isinstance(scaling, LongRope):
+        if "original_max_position_embeddings" not in lengths:
+            raise ConfigError(
+                "config.json: original_max_position_embeddings is missing (no default is assumed)"
+            )
+        length = int(lengths["original_max_position_embeddings"])
+        extended = json_values.integer(document, "max_position_embeddings") / max(1, length)
+        scaling = replace(scaling, factor=scaling.factor or extended, original_max_positions=length)
+    elif scaling is not None:
+        raise ConfigError(f"config.json: a phi3 has rope type 'default' or 'longrope': {scaling}")
+    return {"rope": Rope(rope.theta, scaling, next(iter(shares.values()), 1.0))}
+
+
+def _bare(part: Any) -> Any:
+    """Return a rope object without what is read from every place that has it."""
+    if not isinstance(part, dict):
+        return part
+    apart = ("partial_rotary_factor", "original_max_position_embeddings")
+    return {key: value for key, value in part.items() if key not in apart}
+
+
+def _told(
+    document: Mapping[str, Any],
+    parts: Mapping[str, Any],
+    key: str,
+    read: Callable[..., float],
+) -> dict[str, float]:
+    """Return a number from every place that has it; they have to agree."""
+    places = {"": document, **{place: part for place, part in parts.items() if part is not None}}
+    found = {
+        f"{place}.{key}" if place else key: read(part, key, place)
+        for place, part in places.items()
+        if part.get(key) is not None
+    }
+    _agree(found)
+    return found
 
 
 def write_rope(config: ModelConfig, dialect: int | None) -> dict[str, Any]:
     """Return the rotary keys of a dialect, 4 or 5, or of both."""
-    rope, local = config.rope, config.local_rope
+    rope, local, beside = config.rope, config.local_rope, _beside(config)
     assert rope is not None, "a family without a rotation has none of these keys"
-    document: dict[str, Any] = {}
+    document: dict[str, Any] = {**beside}
     if dialect != 5:
-        document |= {"rope_theta": rope.theta, "rope_scaling": _written(rope) or None}
+        scaling = _written(config, rope)
+        if isinstance(rope.scaling, LongRope):  # by the older spelling, which alone is allowed
+            scaling["type"] = scaling.pop("rope_type")
+        document |= {"rope_theta": rope.theta, "rope_scaling": scaling or None}
         if local is not None:
             document["rope_local_base_freq"] = local.theta
     if dialect != 4:
-        parameters = _parameters(rope)
+        parameters = _parameters(config, rope) | beside
         if local is not None:
-            parameters = {FULL: parameters, SLIDING: _parameters(local)}
+            parameters = {FULL: parameters, SLIDING: _parameters(config, local)}
         document["rope_parameters"] = parameters
+    return document
+
+
+def _beside(config: ModelConfig) -> dict[str, Any]:
+    """Return Phi-3's keys that stand at the top in every dialect, and in transformers 5 twice."""
+    rope = config.rope
+    document: dict[str, Any] = {}
+    assert rope is not None, "a family without a rotation has none of these keys"
+    if rope.share != 1:
+        document["partial_rotary_factor"] = rope.share
+    if isinstance(rope.scaling, LongRope):
+        document["original_max_position_embeddings"] = rope.scaling.original_max_positions
     return document
 
 
@@ -84,8 +163,8 @@ def _place(kind: str) -> str:
     return f"rope_parameters.{kind}"
 
 
-def _parameters(rope: Rope) -> dict[str, Any]:
-    return (_written(rope) or {"rope_type": "default"}) | {"rope_theta": rope.theta}
+def _parameters(config: ModelConfig, rope: Rope) -> dict[str, Any]:
+    return (_written(config, rope) or {"rope_type": "default"}) | {"rope_theta": rope.theta}
 
 
 def _read(document: Mapping[str, Any], base: str, parts: Mapping[str, Any]) -> Rope:
@@ -112,7 +191,7 @@ def _read(document: Mapping[str, Any], base: str, parts: Mapping[str, Any]) -> R
     return Rope(next(iter(thetas.values())), next(iter(scalings.values()), None))
 
 
-def _written(rope: Rope) -> dict[str, Any]:
+def _written(config: ModelConfig, rope: Rope) -> dict[str, Any]:
     """Return the keys of a scaling, its type among them; none where there is no scaling."""
     scaling = rope.scaling
     match scaling:
@@ -133,6 +212,16 @@ def _written(rope: Rope) -> dict[str, Any]:
                 "original_max_position_embeddings": scaling.original_max_positions,
                 **{key: value for key, value in options.items() if value is not None},
             }
+        case LongRope(short, long, factor, length, given):
+            # transformers 4 allows no other key without need.
+            extended = config.max_positions / length
+            options = {"factor": None if factor == extended else factor, "attention_factor": given}
+            return {
+                "rope_type": "longrope",
+                "short_factor": list(short),
+                "long_factor": list(long),
+                **{key: value for key, value in options.items() if value is not None},
+            }
 
 
 def _agree(places: Mapping[str, object]) -> None:
@@ -149,6 +238,8 @@ def _scaling(part: Mapping[str, Any], place: str) -> Scaling | None:
     )
     if kind == "default":
         return None
+    if kind == "longrope":
+        return _longrope(part, place)
     factor = json_values.number(part, "factor", place)
     if kind == "linear":
         return Linear(factor)
@@ -171,6 +262,19 @@ def _yarn(part: Mapping[str, Any], place: str, factor: float) -> Yarn:
     if "truncate" in given:
         options["truncate"] = json_values.boolean(part, "truncate", place)
     return Yarn(factor, positions, **options)
+
+
+def _longrope(part: Mapping[str, Any], place: str) -> LongRope:
+    """Read factors; of what follows from other keys, 0 stands for what is not given."""
+    given = {
+        key: json_values.number(part, key, place)
+        for key in ("factor", "attention_factor")
+        if part.get(key) is not None
+    }
+    short, long = (
+        tuple(json_values.numbers(part, key, place)) for key in ("short_factor", "long_factor")
+    )
+    return LongRope(short, long, given.pop("factor", 0.0), 0, **given)
 
 
 def _check_names(part: Mapping[str, Any], place: str, kind: str) -> None:

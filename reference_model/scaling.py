@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from reference_model.config import Yarn
+from reference_model.config import LongRope, Yarn
 
 if TYPE_CHECKING:
     from reference_model.config import Rope
@@ -39,13 +39,22 @@ def yarn_ramp(theta: float, scaling: Yarn, dim: int) -> tuple[float, float]:
     return start, (end if end != start else start + 0.001)  # then a step in place of a ramp
 
 
+def longrope_frequencies(rope: Rope, factors: tuple[float, ...], dim: int) -> tuple[float, ...]:
+    """Return the rotation per position of each of the ``dim`` / 2 pairs, in radians."""
+    # ROPE-013: each pair has a factor of its own.
+    return tuple(rope.theta ** (-2 * i / dim) / factor for i, factor in enumerate(factors))
+
+
 def attention_factor(rope: Rope) -> float:
     """Return what all cosines and sines are multiplied by."""
     scaling = rope.scaling
-    if not isinstance(scaling, Yarn):
+    if not isinstance(scaling, Yarn | LongRope):
         return 1.0
     if scaling.attention_factor is not None:
         return scaling.attention_factor
+    if isinstance(scaling, LongRope):
+        # ROPE-013: the longer the context became, the more sharply it is attended to.
+        return math.sqrt(1 + math.log(scaling.factor) / math.log(scaling.original_max_positions))
     # ROPE-012: longer contexts are attended to more sharply: scores grow by the factor's square.
     log = math.log(scaling.factor)
     if scaling.mscale is None or scaling.mscale_all_dim is None:

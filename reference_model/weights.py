@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from reference_model import layout
+from reference_model import layout, routed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,6 +88,9 @@ def make_weights(
             weights[name] = gain - np.float32(config.norm.offset) if config.norm.offset else gain
         else:
             weights[name] = _normal(_stream(seed, name), shape, deviations[kind])
+    if config.mlp.experts is not None:
+        draws_V = _stream(seed, "the experts of each token").random_raw(config.vocab)
+        routed.decide(weights, config, draws_V)
     if design.ladder:
         weights[layout.HEAD] = _ladder(weights[layout.HEAD])
     return weights
@@ -148,6 +151,7 @@ def _deviations(config: ModelConfig, design: Design) -> dict[str, float]:
         "post_attention_layernorm": added if config.post_norms else 1.0,
         "pre_feedforward_layernorm": 1.0,
         "post_feedforward_layernorm": added,
+        "gate": 1.0 / inputs,
         "gate_proj": design.gate / inputs,
         "up_proj": unit / inputs,
         "down_proj": design.block / (mean * design.gate * math.sqrt(config.mlp.hidden)),

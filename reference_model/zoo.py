@@ -13,7 +13,18 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from reference_model import planted, trained
-from reference_model.config import Attention, Linear, Llama3, Mlp, ModelConfig, Norm, Rope, Yarn
+from reference_model.config import (
+    Attention,
+    Experts,
+    Linear,
+    Llama3,
+    LongRope,
+    Mlp,
+    ModelConfig,
+    Norm,
+    Rope,
+    Yarn,
+)
 from reference_model.encoder.zoo import ENCODERS
 from reference_model.weights import Design, make_weights
 
@@ -235,6 +246,34 @@ _GEMMA3 = SuiteModel(
     design=Design(embedding=0.005, block=0.1),
 )
 
+_PHI3 = SuiteModel(
+    name="phi3-longrope",
+    summary="three quarters of a head are turned, by LongRoPE beyond 1024 positions; a window",
+    config=ModelConfig(
+        vocab=512,
+        dim=96,
+        layers=2,
+        attention=Attention(heads=3, kv_heads=1, head_dim=32, window=37),
+        rope=Rope(
+            theta=10000.0,
+            scaling=LongRope(
+                short=(1.0, 1.0, 1.05, 1.1, 1.15, 1.2, 1.3, 1.4, 1.6, 1.8, 2.0, 2.0),
+                long=(1.0, 1.1, 1.25, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.0, 4.5, 5.0),
+                factor=4.0,
+                original_max_positions=1024,
+            ),
+            share=0.75,
+        ),
+        norm=Norm(eps=1e-5),
+        mlp=Mlp(hidden=256),
+        tied=False,
+        max_positions=4096,
+    ),
+    seed=10,
+    digest="194cd2106676d31550af763d79537c4a4cb6ea5949dbe4c7a82d5d55b73aa668",
+    design=Design(),
+)
+
 _YARN = SuiteModel(
     name="llama-yarn",
     summary="frequencies and scores scaled by YaRN to sixteen times an original 64 positions",
@@ -273,6 +312,25 @@ _GPT2 = SuiteModel(
     seed=9,
     digest="3253cb2d663265f1df0dd2ac1bea8c906697162099fb3f5c6d5ca984e8eb92c3",
     design=Design(embedding=0.05, block=0.25),
+)
+
+_MIXTRAL = SuiteModel(
+    name="mixtral-routed",
+    summary="each token by two of six experts, which no rounding can choose otherwise",
+    config=ModelConfig(
+        vocab=512,
+        dim=96,
+        layers=3,
+        attention=Attention(heads=6, kv_heads=2, head_dim=16),
+        rope=Rope(theta=1000000.0),
+        norm=Norm(eps=1e-5),
+        mlp=Mlp(hidden=64, experts=Experts(count=6, chosen=2)),
+        tied=False,
+        max_positions=4096,
+    ),
+    seed=10,
+    digest="31dd997d52ce79def450a42e21df7458c5fcdaca6143b9bc548cb82fb78c83f7",
+    design=Design(),
 )
 
 _LONG = SuiteModel(
@@ -325,8 +383,10 @@ MODELS: Mapping[str, SuiteModel] = MappingProxyType(
             _QWEN3,
             _GEMMA2,
             _GEMMA3,
+            _PHI3,
             _YARN,
             _GPT2,
+            _MIXTRAL,
             _LONG,
             _LONGEST,
         )

@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 
-from conformance import judge
+from conformance import counterexamples, judge
 from conformance.candidate import open_candidate
 from conformance.checked import CheckedTokenizer
 from conformance.errors import CandidateRaised, FormatError, MalformedOutput, Nonconformity
@@ -267,3 +267,9 @@ def test_classes_are_those_of_unicode_and_not_pythons():
     assert unicode_pattern.compiled(r"\s+").findall("a\x1c\x85\u3000b") == ["\x85\u3000"]
     assert unicode_pattern.compiled(r"[^\S\n]+").findall("a \n\t") == [" ", "\t"]
     assert unicode_pattern.compiled(r"\p{Lu}|\P{L}").findall("aB1") == ["B", "1"]
+
+
+def test_inputs_are_told_so_that_they_can_be_read_and_are_not_endless():
+    told = counterexamples.summary({"texts": ["e\u0301\u202e\x00", "x" * 500], "ids": [[1], []]})
+    assert told.startswith(r"texts ['e\u0301\u202e\x00', 'xxx")
+    assert "x' and 440 more characters], ids [[1], []]" in told

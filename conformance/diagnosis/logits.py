@@ -42,6 +42,10 @@ _MOST = 0.35
 squared error. Between the suite's mutants, no wrong one leaves less than 0.8."""
 _AS_WELL = 1.1
 """Factor within which two faults explain as much."""
+_LARGEST = 100_000_000
+"""Parameters of a model on which faults are tried: in hundreds of passes, weights in memory."""
+_ANSWERS = 16 << 30
+"""Bytes that all the faults' answers may take."""
 _PROBE = 1e-4
 """Relative change of a parameter that shows the direction of its effect."""
 
@@ -70,6 +74,8 @@ def diagnose(model: CheckedModel, case: CaseResult) -> Diagnosis | None:
         return _told(case, (), math.nan, symptoms.not_finite(model.answer_BTV, corpus))
     if scene.distance(scene.exact_NV) <= limit:
         return None
+    if too_large := _too_large(model, scene):
+        return _told(case, (), math.nan, symptoms.of_logits(scene, corpus, {}, too_large))
     exact = models.rounded(model.package, model.contract.weight)
     laboratory = Laboratory(exact, corpus)
     known = measured(scene, laboratory.effects())
@@ -79,6 +85,20 @@ def diagnose(model: CheckedModel, case: CaseResult) -> Diagnosis | None:
         or _two_faults(scene, laboratory, known, case)
         or _mostly_one(scene, known, case)
         or _told(case, (), math.nan, symptoms.of_logits(scene, corpus, model.type_noise))
+    )
+
+
+def _too_large(model: CheckedModel, scene: Scene) -> str:
+    """Return why known faults are not tried on a model; empty where they are."""
+    parameters = sum(array.size for array in model.package.weights().values())
+    count = sum(mutant.operator is None for mutant in all_mutants().values())
+    answers = count * scene.exact_NV.nbytes
+    if parameters <= _LARGEST and answers <= _ANSWERS:
+        return ""
+    return (
+        f"known faults were not tried, since the model is large ({parameters:.3g} parameters, "
+        f"{answers / 1e9:.3g} GB of answers): PKG-002 and PKG-003 compare an ONNX build with the "
+        "package directly"
     )
 
 

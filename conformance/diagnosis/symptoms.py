@@ -38,8 +38,14 @@ def not_finite(answer_BTV: Array, corpus: Corpus) -> str:
     return f"no known fault fits; {share:.1%} of the logits are not finite, {where}{hint}"
 
 
-def of_logits(scene: Scene, corpus: Corpus, type_noise: Mapping[str, float]) -> str:
-    """Return what is known of an error, in one sentence."""
+NOTHING = "no known fault fits"
+"""How a sentence begins where every known fault was tried."""
+
+
+def of_logits(
+    scene: Scene, corpus: Corpus, type_noise: Mapping[str, float], tried: str = NOTHING
+) -> str:
+    """Return what is known of an error, in one sentence that begins with what was tried."""
     error_NV = scene.observed_NV - scene.exact_NV
     found = [
         *_scaled(scene),
@@ -49,7 +55,7 @@ def of_logits(scene: Scene, corpus: Corpus, type_noise: Mapping[str, float]) -> 
     ]
     told = "; ".join(found) if found else "it is spread evenly over rows, tokens and vocabulary"
     size = scene.distance(scene.exact_NV)
-    return f"no known fault fits; the error of {size:.3g} noise units: {told}"
+    return f"{tried}; the error of {size:.3g} noise units: {told}"
 
 
 def _scaled(scene: Scene) -> Iterator[str]:

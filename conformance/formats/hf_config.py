@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from conformance import schema
 from conformance.errors import FormatError
 from conformance.formats import _gpt2_config as gpt2_config
+from conformance.formats._hf_rope import SLIDES, agree, check_rope
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,8 +39,24 @@ _WINDOWS = ("use_sliding_window", "sliding_window", "max_window_layers", "layer_
 _FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "llama": ("LlamaForCausalLM", ()),
     "mistral": ("MistralForCausalLM", ("sliding_window",)),
+    "mixtral": (
+        "MixtralForCausalLM",
+        (
+            *("sliding_window", "num_local_experts", "num_experts_per_tok"),
+            *("output_router_logits", "router_aux_loss_coef", "router_jitter_noise"),
+        ),
+    ),
     "qwen2": ("Qwen2ForCausalLM", _WINDOWS),
     "qwen3": ("Qwen3ForCausalLM", _WINDOWS),
+    "phi3": (
+        "Phi3ForCausalLM",
+        (
+            "sliding_window",
+            "original_max_position_embeddings",
+            "embd_pdrop",
+            "resid_pdrop",
+        ),
+    ),
     "gemma2": (
         "Gemma2ForCausalLM",
         (
@@ -75,6 +92,8 @@ _OWN_KEYS = tuple(dict.fromkeys(key for _, keys in _FAMILIES.values() for key in
 _NEEDED: Mapping[str, tuple[str, ...]] = {
     "llama": ("hidden_act",),
     "mistral": ("hidden_act", "sliding_window"),
+    "mixtral": ("hidden_act", "sliding_window", "num_local_experts", "num_experts_per_tok"),
+    "phi3": ("hidden_act",),
     "qwen2": ("hidden_act", "use_sliding_window"),
     "qwen3": ("hidden_act", "use_sliding_window", "head_dim"),
     "gemma2": (
@@ -95,30 +114,12 @@ _NEEDED: Mapping[str, tuple[str, ...]] = {
 """By type of model: keys for which readers would assume a value of their own."""
 _NULL_IS_NONE: Mapping[str, tuple[str, ...]] = {
     "mistral": ("sliding_window",),
+    "mixtral": ("sliding_window",),
     "gemma2": ("attn_logit_softcapping", "final_logit_softcapping"),
 }
 """By type of model: needed keys that may be null, which then means that there is none."""
-_SLIDES, _FULL = "sliding_attention", "full_attention"
 _GEMMAS = ("gemma2", "gemma3_text")
 _GELU = "gelu_pytorch_tanh"
-_LLAMA3 = {
-    "factor",
-    "low_freq_factor",
-    "high_freq_factor",
-    "original_max_position_embeddings",
-}
-_NO_SCALING = {"type", "rope_type", "rope_theta"}
-"""Keys of a rope object that are no parameters of its scaling."""
-_DEMANDED: Mapping[str, set[str]] = {
-    "default": set(),
-    "linear": {"factor"},
-    "dynamic": {"factor"},
-    # Without the original length readers take max_position_embeddings, which is the longer one.
-    "yarn": {"factor", "original_max_position_embeddings"},
-    "longrope": {"short_factor", "long_factor"},
-    "llama3": _LLAMA3,
-}
-"""Keys without which a rope type means nothing (transformers, ``modeling_rope_utils``)."""
 
 
 def check(document: Any) -> None:
@@ -135,8 +136,9 @@ def check(document: Any) -> None:
         return
     _check_family(document)
     _check_windows(document)
+    _check_experts(document)
     _check_heads(document)
-    _check_rope(document)
+    check_rope(document, head_dim(document))
     check_types(document)
     check_token_ids(document)
 
@@ -177,7 +179,7 @@ def window_of(document: Mapping[str, Any], layer: int) -> int | None:
     if document.get("use_sliding_window") is False:
         return None
     if kinds is not None:
-        return window if kinds[layer] == _SLIDES else None
+        return window if kinds[layer] == SLIDES else None
     if kind in ("qwen2", "qwen3"):
         return window if layer >= document["max_window_layers"] else None
     every = document["sliding_window_pattern"] if kind == "gemma3_text" else 2
@@ -218,8 +220,8 @@ def _check_windows(document: Mapping[str, Any]) -> None:
     kinds, used = document.get("layer_types"), document.get("use_sliding_window")
     _check_kinds(kinds, document["num_hidden_layers"], slides=used is not False)
     kind = document["model_type"]
-    if kind in _GEMMAS and kinds is not None and _SLIDES not in kinds:
-        detail = f"names no layer {_SLIDES}; a {kind} is understood with some"
+    if kind in _GEMMAS and kinds is not None and SLIDES not in kinds:
+        detail = f"names no layer {SLIDES}; a {kind} is understood with some"
         raise FormatError("L3-LAYER-TYPES", detail, "/layer_types")
     if kind == "gemma3_text" and kinds is None:
         _check_pattern(document.get("sliding_window_pattern"))
@@ -235,8 +237,15 @@ def _check_pattern(pattern: int | None) -> None:
         detail = "has neither layer_types nor sliding_window_pattern; readers would assume 6"
         raise FormatError("L3-WINDOW-MISSING", detail)
     if pattern == 1:
-        detail = f"is 1, so that no layer is {_SLIDES}; a gemma3_text is understood with some"
+        detail = f"is 1, so that no layer is {SLIDES}; a gemma3_text is understood with some"
         raise FormatError("L3-LAYER-TYPES", detail, "/sliding_window_pattern")
+
+
+def _check_experts(document: Mapping[str, Any]) -> None:
+    chosen, count = (document.get(f"num_{one}") for one in ("experts_per_tok", "local_experts"))
+    if chosen is not None and count is not None and chosen > count:
+        detail = f"is {chosen}, and there are {count} num_local_experts"
+        raise FormatError("L3-EXPERTS", detail, "/num_experts_per_tok")
 
 
 def _check_kinds(kinds: list[str] | None, layers: int, *, slides: bool) -> None:
@@ -245,9 +254,9 @@ def _check_kinds(kinds: list[str] | None, layers: int, *, slides: bool) -> None:
     if len(kinds) != layers:
         detail = f"names {len(kinds)} layers of {layers}"
         raise FormatError("L3-LAYER-TYPES", detail, "/layer_types")
-    if _SLIDES in kinds and not slides:
-        detail = f"is {_SLIDES}, but use_sliding_window is false"
-        raise FormatError("L3-LAYER-TYPES", detail, f"/layer_types/{kinds.index(_SLIDES)}")
+    if SLIDES in kinds and not slides:
+        detail = f"is {SLIDES}, but use_sliding_window is false"
+        raise FormatError("L3-LAYER-TYPES", detail, f"/layer_types/{kinds.index(SLIDES)}")
 
 
 def head_dim(document: Mapping[str, Any]) -> int:
@@ -274,89 +283,11 @@ def _check_heads(document: Mapping[str, Any]) -> None:
         raise FormatError("L3-HEAD-DIM", f"{detail} width", place)
 
 
-def _check_rope(document: Mapping[str, Any]) -> None:
-    parts = {f"/{key}": document.get(key) for key in ("rope_scaling", "rope_parameters")}
-    nested = [key for key in (_FULL, _SLIDES) if key in (parts["/rope_parameters"] or {})]
-    if document["model_type"] != "gemma3_text":
-        if nested:
-            detail = "tells kinds of layers apart, which a gemma3_text alone does"
-            raise FormatError("L3-ROPE-KEYS", detail, f"/rope_parameters/{nested[0]}")
-        _check_base(document, "rope_theta", parts)
-        return
-    parameters = parts.pop("/rope_parameters")
-    if parameters is not None and set(parameters) != {_FULL, _SLIDES}:
-        detail = f"has {', '.join(parameters)}; of a gemma3_text it has {_FULL} and {_SLIDES}"
-        raise FormatError("L3-ROPE-KEYS", detail, "/rope_parameters")
-    full, local = ((parameters or {}).get(kind) for kind in (_FULL, _SLIDES))
-    _check_base(document, "rope_theta", {**parts, f"/rope_parameters/{_FULL}": full})
-    _check_base(document, "rope_local_base_freq", {f"/rope_parameters/{_SLIDES}": local})
-
-
-def _check_base(
-    document: Mapping[str, Any], base: str, parts: Mapping[str, Mapping[str, Any] | None]
-) -> None:
-    """Demand one base, at the top or in a part, and one scaling, in one part or in all alike."""
-    thetas, scalings = {}, {}
-    if document.get(base) is not None:
-        thetas[f"/{base}"] = document[base]
-    for place, part in parts.items():
-        if part is None:
-            continue
-        if "rope_theta" in part:
-            thetas[f"{place}/rope_theta"] = part["rope_theta"]
-        scalings[place] = _scaling(part, place)
-    if not thetas:
-        detail = (
-            f"has no {base}, neither at the top nor in rope_parameters; readers would assume "
-            "10000. Write the base with which the model was trained"
-        )
-        raise FormatError("L3-ROPE-THETA-MISSING", detail)
-    _agree(thetas, "L3-ROPE-CONFLICT")
-    _agree(scalings, "L3-ROPE-CONFLICT")
-
-
-def _scaling(part: Mapping[str, Any], place: str) -> dict[str, Any]:
-    """Return a rope object without its base, by the newer spelling of its type."""
-    kinds = {f"{place}/{key}": part[key] for key in ("rope_type", "type") if key in part}
-    if not kinds:
-        raise FormatError("L3-ROPE-TYPE-MISSING", "has no rope_type", place)
-    _agree(kinds, "L3-ROPE-CONFLICT")
-    kind = next(iter(kinds.values()))
-    lacking = sorted(_DEMANDED[kind] - set(part))
-    if lacking:
-        detail = f"lacks {', '.join(lacking)}, which rope type {kind!r} needs"
-        raise FormatError("L3-ROPE-KEYS", detail, place)
-    if kind == "llama3" and not part["low_freq_factor"] < part["high_freq_factor"]:
-        seen = f"is {part['low_freq_factor']}, not below {part['high_freq_factor']}"
-        raise FormatError(
-            "L3-ROPE-BANDS", f"{seen}, the high_freq_factor", f"{place}/low_freq_factor"
-        )
-    fast, slow = (part.get(key) or usual for key, usual in (("beta_fast", 32), ("beta_slow", 1)))
-    if kind == "yarn" and not slow < fast:
-        seen = f"is {slow}, not below {fast}, the beta_fast"
-        raise FormatError("L3-ROPE-BANDS", seen, f"{place}/beta_slow")
-    other = {
-        key: value for key, value in part.items() if key not in _NO_SCALING and value is not None
-    }
-    if kind == "default":
-        other = {}  # keys of a scaling that is switched off say nothing
-    return {"rope_type": kind, **other}
-
-
 def check_types(document: Mapping[str, Any]) -> None:
     """Demand that the two spellings of the weights' type agree."""
     keys = ("dtype", "torch_dtype")
     given = {f"/{key}": document[key] for key in keys if document.get(key) is not None}
-    _agree(given, "L3-DTYPE-CONFLICT")
-
-
-def _agree(places: Mapping[str, Any], code: str) -> None:
-    """Refuse two places that say different things; the pointer is the second's."""
-    (first, expected), *others = places.items() or [("", None)]
-    for place, value in others:
-        if value != expected:
-            detail = f"is {value!r}, but {first} is {expected!r}; readers take either: remove one"
-            raise FormatError(code, detail, place)
+    agree(given, "L3-DTYPE-CONFLICT")
 
 
 def check_token_ids(document: Mapping[str, Any]) -> None:

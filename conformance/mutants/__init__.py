@@ -9,18 +9,19 @@ gets the honest thing first, then the arguments of what it replaces::
         q_BHTK = q_BHTK * math.sqrt(q_BHTK.shape[-1])
         return honest(q_BHTK, k_BHSK, v_BHSK, allowed_B1TS, shape)
 
-What can be replaced: a function or method of ``reference_model.model`` or ``mlp`` by its name
-(``attend``, ``RMSNorm.forward``, ``build_decoder`` for the weights); ``config``, the model's
-configuration; ``graph``, the exported ONNX graph, which then runs in ONNX Runtime; ``operator
-<Name>``, an operator of the standard; ``logits``, a whole answer of the model; ``start``, which
-begins a session, and the session's ``append``, ``copy``, ``crop`` and ``reorder``; ``generate``,
-the answer to a request, and ``generation.<name>``, a function of ``reference_model.generation``;
-``encode_tokens``, an encoder's answer, and ``encoder.<name>``, a function or method of
-``reference_model.encoder.model``; ``process`` and ``draw``, the shares of tokens and the draw from
-them; ``encode``, ``decode``, ``token_bytes`` and ``stream``, a tokenizer's answers,
-``tokenizer.<name>``, a function or method of ``reference_model.tokenizer``, and ``facts``, what is
-declared of it; ``load``, the loading of a package; and ``info``, what the candidate says of itself.
-``config``, ``graph``, ``facts`` and ``info`` are values, and the fault gets the value alone.
+What can be replaced: a function or method of ``reference_model.model``, ``norms``, ``mlp`` or
+``moe`` by its name (``attend``, ``RMSNorm.forward``, ``build_decoder`` for the weights);
+``config``, the model's configuration; ``graph``, the exported ONNX graph, which then runs in ONNX
+Runtime; ``operator <Name>``, an operator of the standard; ``logits``, a whole answer of the model;
+``start``, which begins a session, and the session's ``append``, ``copy``, ``crop`` and ``reorder``;
+``generate``, the answer to a request, and ``generation.<name>``, a function of
+``reference_model.generation``; ``encode_tokens``, an encoder's answer, and ``encoder.<name>``, a
+function or method of ``reference_model.encoder.model``; ``process`` and ``draw``, the shares of
+tokens and the draw from them; ``encode``, ``decode``, ``token_bytes`` and ``stream``, a tokenizer's
+answers, ``tokenizer.<name>``, a function or method of ``reference_model.tokenizer``, and ``facts``,
+what is declared of it; ``load``, the loading of a package; and ``info``, what the candidate says of
+itself. ``config``, ``graph``, ``facts`` and ``info`` are values, and the fault gets the value
+alone.
 
 A mutant that changes nothing by mathematics says so in ``equivalent``, kills nothing, and has to
 pass every check: a check that fails it is wrong. ``equivalent_at`` says the same of one precision,

@@ -160,10 +160,16 @@ def positions_divided_by_powers(honest: Honest, self: Any, position_ids_BT: Any,
     """Positions are divided by the powers of the base, not multiplied by their reciprocals."""
     del honest
     wide = at_least_float32(dtype)
-    power_I = position_ids_BT.new_tensor([1 / f for f in self.inverse_frequencies], dtype=wide)
+    power_I = (1 / self.frequencies(position_ids_BT, _float64())).to(wide)
     angle_BTI = position_ids_BT.to(wide).unsqueeze(-1) / power_I
     cos_B1TI, sin_B1TI = angle_BTI.cos().unsqueeze(1), angle_BTI.sin().unsqueeze(1)
     return self.factor * cos_B1TI, self.factor * sin_B1TI
+
+
+def _float64() -> Any:
+    import torch  # noqa: PLC0415  # this module is imported where torch is not
+
+    return torch.float64
 
 
 @mutant(

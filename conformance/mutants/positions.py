@@ -85,7 +85,7 @@ def rope_base_of_another_family(config: Any) -> Any:
 )
 def rope_exponent_halved(honest: Honest, rope: Any, head_dim: int) -> Any:
     """Pair i turns with the base to the power of -i / K, where -2 i / K is meant."""
-    return honest(rope, 2 * head_dim)[: head_dim // 2]
+    return honest(dataclasses.replace(rope, theta=rope.theta**0.5), head_dim)
 
 
 @mutant(

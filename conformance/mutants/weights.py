@@ -21,6 +21,13 @@ HEAD = "lm_head.weight"
 EMBEDDING = "model.embed_tokens.weight"
 
 
+def _of_layer(weights: Any, layer: int, name: str) -> str:
+    """Return the full name of a layer's product in its feed-forward, or in its first expert."""
+    prefix = f"{LAYER.format(layer)}mlp."
+    alone = f"{prefix}{name}.weight"
+    return alone if alone in weights else f"{prefix}experts.0.{name}.weight"
+
+
 def _swapped(weights: Any, one: str, other: str) -> dict[str, Any]:
     """Return the weights with two parts of names, such as ``gate`` and ``up``, exchanged.
 
@@ -75,7 +82,8 @@ def last_layer_skipped(honest: Honest, config: Any, weights: Any, **named: Any) 
     """The last layer is left out."""
     decoder = honest(config, weights, **named)
     last = decoder.model.layers[-1]
-    for projection in (last.self_attn.o_proj, last.mlp.down_proj):
+    ways_back = [m for name, m in last.mlp.named_modules() if name.endswith("down_proj")]
+    for projection in (last.self_attn.o_proj, *ways_back):
         projection.weight.zero_()
     return decoder
 
@@ -106,7 +114,7 @@ def weights_permuted_for_neighbours(honest: Honest, config: Any, weights: Any, *
 @mutant("build_decoder", kills=("LOGITS-001", "LOGITS-002"), bug="generic")
 def tensor_left_unloaded(honest: Honest, config: Any, weights: Any, **named: Any) -> Any:
     """The last layer's up projection is not found and stays as it was initialised."""
-    name = f"{LAYER.format(config.layers - 1)}mlp.up_proj.weight"
+    name = _of_layer(weights, config.layers - 1, "up_proj")
     random = np.random.Generator(np.random.Philox(0)).standard_normal(weights[name].shape)
     fresh = (0.02 * random).astype(weights[name].dtype)
     return honest(config, {**weights, name: fresh}, **named)
@@ -124,6 +132,6 @@ def one_row_of_the_head_stale(honest: Honest, config: Any, weights: Any, **named
 @mutant("build_decoder", kills=("LOGITS-001", "LOGITS-002"), bug="vllm-project/vllm#38966")
 def weights_off_by_a_step(honest: Honest, config: Any, weights: Any, **named: Any) -> Any:
     """All weights of one projection are too large by a 256th of the largest, a zero point off."""
-    name = f"{LAYER.format(0)}mlp.down_proj.weight"
+    name = _of_layer(weights, 0, "down_proj")
     step = np.abs(weights[name]).max() / 256
     return honest(config, {**weights, name: weights[name] + step}, **named)

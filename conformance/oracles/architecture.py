@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from conformance.errors import PackageError
 from conformance.oracles import gpt2
 from conformance.oracles.rope import need as _need
-from conformance.oracles.rope import read_rope
+from conformance.oracles.rope import read_phi3_rope, read_rope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -56,6 +56,10 @@ class Architecture:
     """What embedded tokens are multiplied by, once it is rounded to a weight's type."""
     activation: str = "silu"
     """Of the gate, or of the units: ``silu``, ``gelu_tanh``, ``gelu`` or ``relu``."""
+    experts: int = 0
+    """Of how many feed-forwards each token passes a few; 0 where there is one for all."""
+    chosen: int = 0
+    """How many of the experts a token passes."""
     gated: bool = True
     """Whether the feed-forward's units are multiplied by a gate."""
     score_scale: float | None = None
@@ -101,7 +105,9 @@ class Architecture:
             hidden=int(_need(config, "intermediate_size")),
             epsilon=float(_need(config, "rms_norm_eps")),
             tied=bool(config.get("tie_word_embeddings", config["model_type"] in _TIED)),
-            rope=read_rope(_of_kind(config, "full_attention")),
+            rope=_ROTATIONS.get(config["model_type"], read_rope)(
+                _of_kind(config, "full_attention")
+            ),
             max_positions=int(_need(config, "max_position_embeddings")),
             **_FAMILIES[config["model_type"]](config),
         )
@@ -115,6 +121,16 @@ def _mistral(config: Mapping[str, Any]) -> dict[str, Any]:
     return {} if window is None else {"windows": (int(window),) * int(config["num_hidden_layers"])}
 
 
+def _mixtral(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the mixture of arXiv:2401.04088, section 2.1, and the window that a Mistral has."""
+    experts, chosen = (
+        int(_need(config, key)) for key in ("num_local_experts", "num_experts_per_tok")
+    )
+    if not 1 <= chosen <= experts:
+        raise PackageError(f"num_experts_per_tok is {chosen}; there are {experts} experts")
+    return {**_mistral(config), "experts": experts, "chosen": chosen}
+
+
 def _qwen2(config: Mapping[str, Any]) -> dict[str, Any]:
     """Read what arXiv:2407.10671, section 2.2.1, has: biases, and windows in some layers."""
     return {"biased": True, **_windows_by_layer(config)}
@@ -124,6 +140,11 @@ def _qwen3(config: Mapping[str, Any]) -> dict[str, Any]:
     """Read what arXiv:2505.09388, section 2, has: normalised queries and keys, and no biases."""
     _need(config, "head_dim")  # absent it would be 128, and not a head's share of the width
     return {"head_norms": True, **_windows_by_layer(config)}
+
+
+def _phi3(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the window of arXiv:2404.14219, section 2, which all layers have; absent, none has."""
+    return _mistral({"sliding_window": None, **config})
 
 
 def _gemma2(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -208,8 +229,10 @@ def _windows_by_layer(config: Mapping[str, Any]) -> dict[str, Any]:
 _FAMILIES: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "llama": lambda _: {},
     "mistral": _mistral,
+    "mixtral": _mixtral,
     "qwen2": _qwen2,
     "qwen3": _qwen3,
+    "phi3": _phi3,
     "gemma2": _gemma2,
     "gemma3_text": _gemma3,
 }
@@ -219,6 +242,8 @@ _ACTIVATIONS: Mapping[str, tuple[str, str]] = {
     "gemma3_text": ("hidden_activation", "gelu_pytorch_tanh"),
 }
 """Where a type of model does not have SiLU: the key of its activation, and what is computed."""
+_ROTATIONS: Mapping[str, Callable[[Mapping[str, Any]], Rope]] = {"phi3": read_phi3_rope}
+"""Types of models that keep some keys of their rotation elsewhere."""
 _TIED = ("gemma2", "gemma3_text")
 """Types of models whose head is the embedding where nothing is said; their releases say nothing."""
 _ONLY: Mapping[str, tuple[Any, ...]] = {

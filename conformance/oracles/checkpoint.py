@@ -8,11 +8,12 @@ is copied, and what is written into a view stands in the whole.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from conformance.oracles import gpt2
+from conformance.oracles import gpt2, mixture
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,7 +50,30 @@ class _Views(Mapping[str, "Array"]):
 
 def _parts(config: Mapping[str, Any], stored: Mapping[str, Array]) -> dict[str, Part]:
     """Return where the weights stand that are not stored under their names."""
-    return gpt2.parts(config, stored) if config["model_type"] == "gpt2" else {}
+    known = {"gpt2": gpt2.parts, "mixtral": mixture.parts, "phi3": _joined}
+    read = known.get(config["model_type"])
+    return {} if read is None else read(config, stored)
+
+
+def _joined(config: Mapping[str, Any], _: Mapping[str, Array]) -> dict[str, Part]:
+    """Return the rows of Phi-3's joined projections: queries, keys, values; gate, up."""
+    dim, heads = int(config["hidden_size"]), int(config["num_attention_heads"])
+    size, hidden = int(config.get("head_dim") or dim // heads), int(config["intermediate_size"])
+    keys = int(config.get("num_key_value_heads") or heads) * size
+    attention = {"q": heads * size, "k": keys, "v": keys}
+    found: dict[str, Part] = {}
+    for i in range(int(config["num_hidden_layers"])):
+        for whole, rows in (
+            ("self_attn.qkv_proj", attention),
+            ("mlp.gate_up_proj", {"gate": hidden, "up": hidden}),
+        ):
+            first = 0
+            for name, count in rows.items():
+                part = f"{whole.split('.')[0]}.{name}_proj.weight"
+                source = f"model.layers.{i}.{whole}.weight"
+                found[f"model.layers.{i}.{part}"] = source, itemgetter(slice(first, first + count))
+                first += count
+    return found
 
 
 def weights_of(config: Mapping[str, Any], stored: Mapping[str, Array]) -> Mapping[str, Array]:

@@ -18,8 +18,17 @@ import numpy as np
 
 from conformance import precision
 from conformance.errors import PackageError
+from conformance.oracles import mixture
 from conformance.oracles.arithmetic import FP64, Arithmetic
-from conformance.oracles.operators import activations, attention, linear, norms, rotary, softmax
+from conformance.oracles.operators import (
+    activations,
+    attention,
+    linear,
+    norms,
+    rotary,
+    routing,
+    softmax,
+)
 from conformance.oracles.rope import rope_frequencies
 from conformance.oracles.shapes import QKV, weight_shapes
 
@@ -156,7 +165,8 @@ class Decoder:
                 before, behind = "pre_feedforward_layernorm", "post_feedforward_layernorm"
                 attended = self._norm(f"{prefix}post_attention_layernorm", attended)
             x_BTD = self.arithmetic.store(x_BTD[:, asked_T] + attended)
-            added = self._mlp(f"{prefix}mlp.", self._norm(f"{prefix}{before}", x_BTD))
+            normed = self._norm(f"{prefix}{before}", x_BTD)
+            added = self._feed_forward(f"{prefix}mlp.", normed, mask_BT[:, asked_T])
             if behind is not None:
                 added = self._norm(f"{prefix}{behind}", added)
             x_BTD = self.arithmetic.store(x_BTD + added)
@@ -204,6 +214,27 @@ class Decoder:
         activated = self.arithmetic.between("mlp", activated)
         return self._linear(f"{prefix}down_proj", self.arithmetic.store(activated * up))
 
+    def _feed_forward(self, prefix: str, x_BTD: Array, mask_BT: Ints) -> Array:
+        if self.architecture.experts:
+            return self._mixture(prefix, x_BTD, mask_BT)
+        return self._mlp(prefix, x_BTD)
+
+    def _mixture(self, prefix: str, x_BTD: Array, mask_BT: Ints) -> Array:
+        way, a = self.arithmetic, self.architecture
+        x_ND = x_BTD.reshape(-1, x_BTD.shape[-1])
+        scores_NE = self._linear(f"{prefix}gate", x_ND)
+        if way.compute == FP64.compute:
+            mixture.check_decided(scores_NE[mask_BT.ravel() != 0], a.chosen)
+        none_E = np.zeros(a.experts, scores_NE.dtype)
+        how = routing.Routing(a.chosen, softmax_first=True, renormalise=True)
+        weights_NC, chosen_NC = routing.route(scores_NE, none_E, how)
+
+        def expert(e: int, x_MD: Array) -> Array:
+            return self._mlp(f"{prefix}experts.{e}.", x_MD)
+
+        y_ND = mixture.mix(x_ND, way.between("mlp", weights_NC), chosen_NC, expert)
+        return way.store(y_ND).reshape(x_BTD.shape)
+
     def _position(self, position_ids_BT: Ints) -> Array:
         """Return the learned vectors of positions, (B, T, D)."""
         table = self._matrix("model.embed_positions")
@@ -212,7 +243,9 @@ class Decoder:
     def _rotation(self, rope: Rope, position_ids_BT: Ints) -> tuple[Array, Array]:
         """Return cosine and sine of each pair's angle, (B, T, R), times the attention factor."""
         way = self.arithmetic
-        each_R = rope_frequencies(rope, self.architecture.head_dim, way.phase, way.frequencies)
+        beyond = int(position_ids_BT.max(initial=0)) + 1 > rope.original_positions
+        size = self.architecture.head_dim
+        each_R = rope_frequencies(rope, size, way.phase, way.frequencies, beyond=beyond)
         angle_BTR = position_ids_BT[..., None].astype(way.phase) * each_R
         factor = each_R.dtype.type(rope.attention_factor)
         cos, sin = ((factor * turn(angle_BTR)).astype(way.compute) for turn in (np.cos, np.sin))

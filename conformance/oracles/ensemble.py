@@ -275,8 +275,22 @@ def _orders(architecture: Architecture, generator: np.random.Generator) -> dict[
             "mlp.up_proj.weight": _Order(units, channels),
             "mlp.down_proj.weight": _Order(channels, units),
         }
+        layer |= _expert_orders(architecture, channels, generator)
         orders |= {f"model.layers.{i}.{name}": order for name, order in layer.items()}
     return {name: orders[name] for name in weight_shapes(architecture)}
+
+
+def _expert_orders(
+    architecture: Architecture, channels: Order, generator: np.random.Generator
+) -> dict[str, _Order]:
+    """Draw an order of each expert's units; the experts keep their numbers."""
+    orders = {"mlp.gate.weight": _Order(columns=channels)}
+    for e in range(architecture.experts):
+        units, prefix = generator.permutation(architecture.hidden), f"mlp.experts.{e}."
+        for name in ("gate_proj", "up_proj"):
+            orders[f"{prefix}{name}.weight"] = _Order(units, channels)
+        orders[f"{prefix}down_proj.weight"] = _Order(channels, units)
+    return orders
 
 
 def _head_orders(

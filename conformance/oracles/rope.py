@@ -28,7 +28,7 @@ class Rope:
 
     theta: float
     kind: str = "default"
-    """``default``, ``linear``, ``llama3`` or ``yarn``."""
+    """``default``, ``linear``, ``llama3``, ``yarn`` or ``longrope``."""
     factor: float = 1.0
     low: float = 1.0
     """Turns within ``original_positions`` below which a pair is slowed by ``factor``."""
@@ -39,13 +39,36 @@ class Rope:
     """Whether the borders of YaRN's ramp are whole pairs."""
     attention_factor: float = 1.0
     """What cosines and sines are multiplied by."""
+    short: tuple[float, ...] = ()
+    """By pair, what LongRoPE divides its frequency by, in batches of the original length."""
+    long: tuple[float, ...] = ()
+    """The same in batches that go beyond it."""
+    share: float = 1.0
+    """How much of each head is turned, its first channels."""
 
 
 def rope_frequencies(
-    rope: Rope, head_dim: int, dtype: str = "float64", form: str = "power"
+    rope: Rope,
+    head_dim: int,
+    dtype: str = "float64",
+    form: str = "power",
+    *,
+    beyond: bool = False,
 ) -> Array:
-    """Return the rotation per position of each pair after scaling, (R,)."""
+    """Return the rotation per position of each pair after scaling, (R,).
+
+    Args:
+        rope: what the config says.
+        head_dim: channels of a head, those that are not turned among them.
+        dtype: the type of the arithmetic.
+        form: see ``rotary.frequencies``.
+        beyond: whether any position of the batch lies beyond the original length.
+    """
+    head_dim = int(head_dim * rope.share)
     plain = rotary.frequencies(rope.theta, head_dim, dtype, form)
+    if rope.kind == "longrope":
+        stretched: Array = plain / np.array(rope.long if beyond else rope.short, plain.dtype)
+        return stretched
     if rope.kind == "llama3":
         return rotary.llama3_frequencies(
             plain, rope.factor, rope.low, rope.high, rope.original_positions
@@ -87,6 +110,42 @@ def need(config: Mapping[str, Any], key: str, place: str = "") -> Any:
     if config.get(key) is None:
         raise PackageError(f"{place}{key} is missing.{did_you_mean(key, config)}")
     return config[key]
+
+
+def read_phi3_rope(config: Mapping[str, Any]) -> Rope:
+    """Read Phi-3's: a share of each head, and LongRoPE of a length that stands beside it.
+
+    Source:
+        LongRoPE (arXiv:2402.13753) and its code, of the attention factor and of the switch to the
+        long factors; the factor by which contexts grew is the quotient of the two lengths.
+
+    Raises:
+        PackageError: as for ``read_rope``.
+    """
+    places = config, config.get("rope_scaling") or {}, config.get("rope_parameters") or {}
+    given = {key: value for place in places for key, value in place.items() if value is not None}
+    theta, share = float(need(given, "rope_theta")), float(given.get("partial_rotary_factor", 1.0))
+    kind = given.get("rope_type") or given.get("type") or "default"
+    if kind == "default":
+        return Rope(theta, share=share)
+    if kind != "longrope":
+        raise PackageError(f"rope_type is {kind!r}; the oracle scales a phi3 by longrope alone")
+    length = int(need(given, "original_max_position_embeddings"))
+    grown = float(given.get("factor", need(given, "max_position_embeddings") / length))
+    root = math.sqrt(1 + math.log(grown) / math.log(length)) if grown > 1 else 1.0
+    short, long = (
+        tuple(float(one) for one in need(given, key)) for key in ("short_factor", "long_factor")
+    )
+    return Rope(
+        theta,
+        kind,
+        grown,
+        original_positions=length,
+        attention_factor=float(given.get("attention_factor", root)),
+        short=short,
+        long=long,
+        share=share,
+    )
 
 
 def read_rope(config: Mapping[str, Any]) -> Rope:

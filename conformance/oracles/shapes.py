@@ -33,7 +33,7 @@ def weight_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
 
 def _layer_shapes(a: Architecture) -> dict[str, tuple[int, ...]]:
     queries, keys = a.heads * a.head_dim, a.kv_heads * a.head_dim
-    products = {
+    products: dict[str, tuple[int, int]] = {
         "self_attn.q_proj": (queries, a.dim),
         "self_attn.k_proj": (keys, a.dim),
         "self_attn.v_proj": (keys, a.dim),
@@ -44,6 +44,11 @@ def _layer_shapes(a: Architecture) -> dict[str, tuple[int, ...]]:
     }
     if not a.gated:
         del products["mlp.gate_proj"]
+    if a.experts:
+        units = {name: products.pop(name) for name in [*products] if name.startswith("mlp.")}
+        products["mlp.gate"] = (a.experts, a.dim)
+        for e in range(a.experts):
+            products |= {n.replace("mlp.", f"mlp.experts.{e}."): s for n, s in units.items()}
     layer: dict[str, tuple[int, ...]] = {}
     for name, shape in products.items():
         layer[f"{name}.weight"] = shape

@@ -128,3 +128,24 @@ def test_what_is_not_finite_is_placed(bench):
     told = symptoms.not_finite(answer, corpus)
     assert "in rows 2 of the batch" in told
     assert "padded" in told
+
+
+def test_on_a_large_model_no_fault_is_tried_and_the_error_is_described(bench, monkeypatch):
+    _, corpus, exact_NV, rms = bench
+    exact_BTV = np.zeros((*corpus.judged_BT.shape, exact_NV.shape[1]))
+    exact_BTV[corpus.judged_BT] = exact_NV
+    model = SimpleNamespace(
+        corpus=corpus,
+        contract=FP32,
+        exact_BTV=exact_BTV,
+        answer_BTV=exact_BTV * 1.02,
+        noise=SimpleNamespace(rms=rms),
+        package=models.suite_package("llama-mqa-tied"),
+    )
+    monkeypatch.setattr(logits, "_LARGEST", 1000)
+    monkeypatch.setattr(logits, "Laboratory", None)  # nobody may ask it
+    found = logits.diagnose(model, CASE)
+    assert found.causes == ()
+    assert found.text.startswith("known faults were not tried, since the model is large (")
+    assert "PKG-002 and PKG-003 compare an ONNX build" in found.text
+    assert "the exact ones times 1.02" in found.text

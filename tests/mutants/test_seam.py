@@ -18,6 +18,7 @@ from conformance.errors import CandidateUnavailable
 from conformance.records import OperatorCall
 from reference_model import generation, tokenizer
 from reference_model.encoder import model as encoder
+from reference_model.zoo import MODELS
 
 KNOWN = mutants.all_mutants()
 VALUES = {
@@ -87,6 +88,13 @@ def test_a_mutant_tells_its_fault_in_one_sentence(mutant):
 def test_a_mutant_names_where_its_bug_was_seen(mutant):
     owner, slash, _ = mutant.bug.partition("/")
     assert mutant.bug == "generic" or (owner and slash)
+
+
+@pytest.mark.parametrize("name", [m.name for m in KNOWN.values() if m.replaces == "config"])
+def test_a_fault_of_the_configuration_raises_on_no_model(name):
+    """A model without what it changes is left alone: it would be killed for raising."""
+    for model in MODELS.values():
+        KNOWN[name].fault(model.config)
 
 
 def test_names_are_unique_and_there_are_enough_mutants():

@@ -162,6 +162,29 @@ def test_a_gemma3_turns_its_kinds_of_layers_by_bases_of_their_own():
     assert (four.score_scale, four.score_cap, four.logit_cap) == (0.2, None, None)
 
 
+PHI3 = {
+    "model_type": "phi3",
+    "partial_rotary_factor": 0.5,
+    "original_max_position_embeddings": 1024,
+    "rope_theta": 1e4,
+    "rope_scaling": {"type": "longrope", "short_factor": [1] * 4, "long_factor": [2] * 4},
+}
+
+
+def test_a_phi3_reads_its_length_and_its_share_beside_the_factors():
+    rope = read(**PHI3).rope
+    assert (rope.kind, rope.factor, rope.original_positions) == ("longrope", 4.0, 1024)
+    assert (rope.share, rope.short, rope.long) == (0.5, (1.0,) * 4, (2.0,) * 4)
+    assert rope.attention_factor == pytest.approx(math.sqrt(1 + math.log(4) / math.log(1024)))
+    newer = {"rope_type": "longrope", "rope_theta": 1e4, "partial_rotary_factor": 0.5}
+    five = read(
+        **{**PHI3, "rope_theta": None, "rope_scaling": None, "partial_rotary_factor": None},
+        rope_parameters={**PHI3["rope_scaling"], **newer},
+    )
+    assert five.rope == rope
+    assert read(model_type="phi3", rope_theta=1e4).windows == ()
+
+
 def test_a_gemma_is_tied_where_nothing_is_said():
     assert read(**GEMMA).tied
     assert read(**GEMMA3).tied
@@ -172,6 +195,8 @@ def test_a_gemma_is_tied_where_nothing_is_said():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({**PHI3, "original_max_position_embeddings": None}, "original_max_position_embeddings"),
+        ({**PHI3, "rope_scaling": {"type": "yarn"}}, "scales a phi3 by longrope alone"),
         ({**GEMMA3, "attn_logit_softcapping": 50.0}, "does not cap its scores"),
         ({**GEMMA3, "sliding_window_pattern": None}, "sliding_window_pattern is missing"),
         ({**GEMMA3, "rope_local_base_freq": None}, "rope_local_base_freq is missing"),

@@ -10,8 +10,10 @@ import torch
 
 from reference_model.config import (
     Attention,
+    Experts,
     Linear,
     Llama3,
+    LongRope,
     Mlp,
     ModelConfig,
     Norm,
@@ -48,6 +50,19 @@ VARIANTS = {
     ),
     "yarn-of-a-factor": dataclasses.replace(
         SMALL, rope=Rope(10000.0, Yarn(8.0, 32, attention_factor=1.25))
+    ),
+    "part-of-a-head": dataclasses.replace(
+        SMALL, attention=Attention(4, 2, 6, window=9), rope=Rope(10000.0, share=0.67)
+    ),
+    "longrope": dataclasses.replace(
+        SMALL,
+        attention=Attention(4, 2, 6),
+        rope=Rope(10000.0, LongRope((1.0, 1.5, 2.0), (1.0, 2.0, 4.0), 8.0, 32)),
+    ),
+    "longrope-given": dataclasses.replace(
+        SMALL,
+        attention=Attention(4, 2, 6),
+        rope=Rope(1e4, LongRope((1.0, 1.5), (1.0, 2.0), 3.0, 32, attention_factor=1.2), share=0.67),
     ),
     "eps": dataclasses.replace(SMALL, norm=Norm(1e-3)),
     "hidden": dataclasses.replace(SMALL, mlp=Mlp(20)),
@@ -106,6 +121,11 @@ VARIANTS = {
         post_norms=True,
         embedding_scale=math.sqrt(24),
         local_rope=Rope(1e4),
+    ),
+    "mixture": dataclasses.replace(SMALL, mlp=Mlp(12, experts=Experts(6, 2))),
+    "mixture-of-four-and-three": dataclasses.replace(SMALL, mlp=Mlp(20, experts=Experts(4, 3))),
+    "mixture-windowed": dataclasses.replace(
+        SMALL, attention=Attention(4, 2, 8, window=5), mlp=Mlp(12, experts=Experts(5, 1))
     ),
     "normalised-heads": dataclasses.replace(SMALL, attention=Attention(4, 2, 8, qk_norm=True)),
 }

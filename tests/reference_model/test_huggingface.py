@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from conformance.formats import hf_config
-from reference_model.config import Attention, Linear, Llama3, Mlp, Norm, Rope, Yarn
+from reference_model.config import Attention, Linear, Llama3, LongRope, Mlp, Norm, Rope, Yarn
 from reference_model.huggingface import ConfigError, read_config, write_config
 
 LLAMA3 = {
@@ -444,6 +444,57 @@ def test_rotations_by_kind_of_layer_are_a_gemma3s_alone(document):
         read_config(changed(document, {"rope_parameters": ROPES}))
 
 
+PHI3 = {
+    "head_dim": 6,
+    "sliding_window": 9,
+    "partial_rotary_factor": 0.67,
+    "original_max_position_embeddings": 64,
+    "rope_scaling": {"type": "longrope", "short_factor": [1, 1.5], "long_factor": [1, 3]},
+}
+LONG = {**PHI3["rope_scaling"], "rope_theta": 10000.0}
+BOTH = {**LONG, "partial_rotary_factor": 0.67, "original_max_position_embeddings": 64}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{}, {"rope_theta": ABSENT, "rope_scaling": ABSENT, "rope_parameters": BOTH}],
+    ids=["4", "5"],
+)
+def test_a_phi3_is_read_in_both_dialects(document, change):
+    read = read_config(of_family(document, "phi3", {**PHI3, **change}))
+    assert read.rope == Rope(10000.0, LongRope((1.0, 1.5), (1.0, 3.0), 4.0, 64), share=0.67)
+    assert read.attention == Attention(4, 2, 6, window=9)
+
+
+def test_a_phi3_of_one_length_is_read_without_a_window(document):
+    change = {"head_dim": 6, "original_max_position_embeddings": 4096, "embd_pdrop": 0.0}
+    read = read_config(of_family(document, "phi3", change))
+    assert (read.rope, read.attention) == (Rope(10000.0), Attention(4, 2, 6))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"original_max_position_embeddings": ABSENT}, "original_max_position_embeddings is miss"),
+        ({"partial_rotary_factor": 1.0}, "short has 2 factors, .* for each of 3 pairs"),
+        ({"partial_rotary_factor": 0.5}, "turns 3 of 6 channels"),
+        ({"rope_scaling": {**LONG, "long_factor": [1, -3]}}, "long has 2 factors"),
+        ({"rope_scaling": {**LONG, "long_factor": 2}}, "long_factor is 2; it has to be a list"),
+        ({"rope_scaling": {**LONG, "long_factor": [1, "3"]}}, "long_factor.1 is '3'; it has to"),
+        ({"rope_scaling": {"type": "linear", "factor": 2.0}}, "'default' or 'longrope': Linear"),
+        ({"rope_parameters": {**BOTH, "partial_rotary_factor": 0.5}}, "they have to agree"),
+    ],
+)
+def test_a_phi3_that_leaves_something_open_is_refused(document, change, told):
+    with pytest.raises(ConfigError, match=told):
+        read_config(of_family(document, "phi3", {**PHI3, **change}))
+
+
+def test_longrope_is_a_phi3s_alone(document):
+    with pytest.raises(ConfigError, match="'longrope' is computed here for a phi3 alone"):
+        read_config(changed(document, {"rope_scaling": BOTH | {"partial_rotary_factor": 1.0}}))
+
+
 def test_a_decoder_of_no_family_is_not_written(small):
     both = dataclasses.replace(small.attention, qkv_bias=True, qk_norm=True)
     capped = dataclasses.replace(small.attention, softcap=3.0)
@@ -451,5 +502,5 @@ def test_a_decoder_of_no_family_is_not_written(small):
     local = dataclasses.replace(small, attention=windowed, local_rope=Rope(100.0))
     several = [dataclasses.replace(small, attention=one) for one in (both, capped)]
     for config in (*several, local):
-        with pytest.raises(ValueError, match="no family of llama, mistral, qwen2, qwen3, gemma2"):
+        with pytest.raises(ValueError, match="no family of llama, mistral, qwen2, qwen3, phi3"):
             write_config(config)

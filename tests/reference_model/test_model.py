@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from conformance import spec
-from reference_model import mlp, norms
+from reference_model import mlp, norms, rotary
 from reference_model import model as m
 from reference_model.config import Linear, Llama3, Rope
 from reference_model.layout import tensor_shapes
@@ -177,8 +177,8 @@ def test_taps_are_the_residual_streams_parts(small):
 
 
 def test_frequencies_fall_from_one_by_equal_factors():
-    assert m.inverse_frequencies(Rope(10000.0), 8) == pytest.approx((1.0, 0.1, 0.01, 0.001))
-    linear = m.inverse_frequencies(Rope(10000.0, Linear(4.0)), 8)
+    assert rotary.inverse_frequencies(Rope(10000.0), 8) == pytest.approx((1.0, 0.1, 0.01, 0.001))
+    linear = rotary.inverse_frequencies(Rope(10000.0, Linear(4.0)), 8)
     assert linear == pytest.approx((0.25, 0.025, 0.0025, 0.00025))
 
 
@@ -187,14 +187,14 @@ def test_frequencies_fall_from_one_by_equal_factors():
 )
 def test_llama3_scaling_keeps_short_waves_and_stretches_long_ones(wavelength, factor):
     frequency = 2 * math.pi / wavelength
-    scaled = m.scaled_frequency(frequency, Llama3(8.0, 1.0, 4.0, 32))
+    scaled = rotary.scaled_frequency(frequency, Llama3(8.0, 1.0, 4.0, 32))
     assert scaled == pytest.approx(factor * frequency, rel=1e-12)
 
 
 def test_rotation_turns_half_pairs_by_plus_the_angle():
-    rotary = m.Rotary(Rope(10000.0), 4)
-    phases = rotary.phases(torch.tensor([[3]]), torch.float64)
-    turned = rotary(
+    turning = rotary.Rotary(Rope(10000.0), 4)
+    phases = turning.phases(torch.tensor([[3]]), torch.float64)
+    turned = turning(
         torch.tensor([1.0, 0.0, 0.0, 2.0], dtype=torch.float64).view(1, 1, 1, 4), phases
     )
     expected = [math.cos(3), -2 * math.sin(0.03), math.sin(3), 2 * math.cos(0.03)]
@@ -202,7 +202,7 @@ def test_rotation_turns_half_pairs_by_plus_the_angle():
 
 
 def test_bfloat16_positions_stay_apart():
-    cos, _ = m.Rotary(Rope(10000.0), 4).phases(torch.tensor([[256, 257]]), torch.bfloat16)
+    cos, _ = rotary.Rotary(Rope(10000.0), 4).phases(torch.tensor([[256, 257]]), torch.bfloat16)
     assert cos.dtype == torch.float32
     assert cos[0, 0, 0, 0] != cos[0, 0, 1, 0]
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from reference_model import mlp
 from reference_model import model as m
 from reference_model.config import Rope
 from reference_model.zoo import MODELS
@@ -67,7 +68,7 @@ CODE = {
     "scale": (m, "attend", unscaled),
     "pairs": (m.Rotary, "forward", neighbours),
     "sign": (m.Rotary, "forward", backwards),
-    "activation": (m.Mlp, "forward", gelu),
+    "activation": (mlp.Mlp, "forward", gelu),
     "heads": (torch.Tensor, "repeat_interleave", tiled),
 }
 

@@ -56,6 +56,7 @@ GEMMA2 = {
     "sliding_window": 6,
     "tie_word_embeddings": True,
 }
+MIXTRAL = {"num_local_experts": 5, "num_experts_per_tok": 2, "sliding_window": None}
 GPT2 = {"n_embd": 24, "n_layer": 2, "n_head": 4, "n_inner": 32, "n_positions": 256}
 GEMMA3 = {
     "head_dim": 8,
@@ -66,6 +67,21 @@ GEMMA3 = {
     "rope_parameters": {
         "sliding_attention": {"rope_type": "default", "rope_theta": 100.0},
         "full_attention": {"rope_type": "linear", "factor": 4.0, "rope_theta": 10000.0},
+    },
+}
+PHI3 = {
+    "hidden_size": 32,
+    "original_max_position_embeddings": 64,
+    "sliding_window": 12,
+    "pad_token_id": 0,
+    "bos_token_id": None,
+    "eos_token_id": None,
+    "rope_parameters": {
+        "rope_type": "longrope",
+        "rope_theta": 10000.0,
+        "partial_rotary_factor": 0.75,
+        "short_factor": [1.0, 1.25, 1.5],
+        "long_factor": [1.0, 2.5, 4.0],
     },
 }
 FAMILIES = {
@@ -84,6 +100,12 @@ FAMILIES = {
         {**GEMMA2, "attn_logit_softcapping": None, "final_logit_softcapping": None},
     ),
     "gemma2 windowed by layer": ("gemma2", {**GEMMA2, "layer_types": MIXED["layer_types"][::-1]}),
+    "mixtral": ("mixtral", MIXTRAL),
+    "mixtral of one expert, windowed": (
+        "mixtral",
+        {**MIXTRAL, "num_experts_per_tok": 1, "sliding_window": 6},
+    ),
+    "mixtral of all its experts": ("mixtral", {**MIXTRAL, "num_experts_per_tok": 5}),
     "gpt2": ("gpt2", GPT2),
     "gpt2 untied": ("gpt2", {**GPT2, "tie_word_embeddings": False, "n_inner": None}),
     "gpt2 of other activations": ("gpt2", {**GPT2, "activation_function": "gelu"}),
@@ -100,6 +122,26 @@ FAMILIES = {
                 **GEMMA3["rope_parameters"],
                 "full_attention": {"rope_type": "default", "rope_theta": 10000.0},
             },
+        },
+    ),
+    "phi3": ("phi3", PHI3),
+    "phi3 of a part of each head": (
+        "phi3",
+        {
+            **PHI3,
+            "rope_parameters": {
+                "rope_type": "default",
+                "rope_theta": 1000.0,
+                "partial_rotary_factor": 0.5,
+            },
+        },
+    ),
+    "phi3 of whole heads, without a window": (
+        "phi3",
+        {
+            **PHI3,
+            "sliding_window": None,
+            "rope_parameters": {"rope_type": "default", "rope_theta": 1000.0},
         },
     ),
     "qwen3 large eps": ("qwen3", {"head_dim": 8, "rms_norm_eps": 1e-2}),
@@ -120,7 +162,10 @@ def float64_inside():
 def theirs(folder):
     """Return transformers' decoder, its frequencies made anew in float64."""
     model = transformers.AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch.float64, attn_implementation="eager"
+        folder,
+        dtype=torch.float64,
+        attn_implementation="eager",
+        experts_implementation="eager",  # the default multiplies in float32 at most
     )
     if model.config.model_type == "gpt2":  # which has no constants of its own
         return model.eval()
@@ -194,6 +239,21 @@ def test_logits_of_every_family_agree(tmp_path, name, pad):
     assert_agree(tmp_path, 50, pad)
 
 
+@pytest.mark.parametrize("last", [63, 64, 255])
+def test_longrope_agrees_on_both_sides_of_the_original_length(tmp_path, last):
+    save(tmp_path, PHI3, "phi3", max_shard_size="10KB")
+    ids, mask, position = batch(50, tokens=40, pad=9)
+    position = position + last - position.max()
+    model = theirs(tmp_path)
+    with torch.no_grad(), float64_inside():
+        now = {"input_ids": ids, "attention_mask": mask, "position_ids": position}
+        expected = model(**now).logits
+    with torch.no_grad():
+        observed = load_decoder(tmp_path, torch.float64)(ids, mask, position).logits_BTV
+    real = mask.bool()
+    torch.testing.assert_close(observed[real], expected[real], rtol=0, atol=1e-10)
+
+
 def test_a_sharded_folder_agrees(tmp_path):
     save(tmp_path, {}, max_shard_size="10KB")
     assert len(list(tmp_path.glob("model-*.safetensors"))) > 1
@@ -216,6 +276,9 @@ def test_transformers_reads_every_dialect_alike(tmp_path, name):
         config = transformers.AutoConfig.from_pretrained(tmp_path).to_dict()
         windows = config.get("sliding_window"), config.get("layer_types")
         rope = config.get("rope_parameters")
+        # Phi-3 of transformers 4 has this spelling alone, and 5 adds its own.
+        if rope and "type" in rope:
+            assert rope.pop("type") == rope["rope_type"]
         read.append((config["dtype"], config["eos_token_id"], rope, windows))
     assert read[0] == read[1] == read[2]
 
@@ -229,10 +292,15 @@ def test_transformers_reads_every_dialect_alike(tmp_path, name):
         ("qwen3", MIXED),
         ("gemma2", GEMMA2),
         ("gemma3_text", GEMMA3),
+        ("phi3", PHI3),
         ("llama", VARIANTS["yarn"]),
         ("gpt2", GPT2),
+        ("mixtral", MIXTRAL),
     ],
-    ids=["llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3", "yarn", "gpt2"],
+    ids=[
+        *("llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3", "phi3"),
+        *("yarn", "gpt2", "mixtral"),
+    ],
 )
 def test_a_cache_agrees_step_by_step(tmp_path, family, options):
     save(tmp_path, options, family)

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from reference_model.config import Linear, Llama3, Yarn, validate
+from reference_model.config import Linear, Llama3, LongRope, Yarn, validate
 from reference_model.zoo import MODELS
 
 HEAVY = {"torch", "onnx", "onnxruntime", "transformers", "conformance"}
@@ -24,11 +24,11 @@ def test_the_models_use_every_mechanism():
     groups = {
         (c.attention.kv_heads == 1, c.attention.kv_heads == c.attention.heads) for c in configs
     }
-    assert groups == {(False, False), (True, False), (False, True)}
+    assert groups >= {(False, False), (True, False), (False, True)}
     assert {c.tied for c in configs} == {False, True}
     assert any(c.attention.heads * c.attention.head_dim != c.dim for c in configs)
     scalings = {type(c.rope.scaling) for c in configs if c.rope}
-    assert scalings == {type(None), Linear, Llama3, Yarn}
+    assert scalings == {type(None), Linear, Llama3, LongRope, Yarn}
     assert any(c.local_rope for c in configs)
     assert len({c.norm.eps for c in configs}) > 1
     assert any(model.design.outliers for model in MODELS.values())
@@ -41,6 +41,7 @@ def test_the_models_use_every_mechanism():
     assert any(c.logit_softcap and c.embedding_scale != 1 for c in configs)
     assert {c.mlp.activation for c in configs} == {"silu", "gelu_tanh"}
     assert any(c.learned_positions and c.norm.centred and not c.mlp.gated for c in configs)
+    assert any(c.mlp.experts for c in configs)
     assert any(c.attention.out_bias and c.mlp.bias for c in configs)
 
 

@@ -1,0 +1,69 @@
+"""Weights of a mixture's model whose routers decide, whatever rounds: no token is near a tie.
+
+Where the last expert that is chosen and the first that is not have almost the same score, honest
+implementations choose differently, and their logits differ by far more than noise: such a model
+would tell nothing of who is right. So the router reads channels of its own, one for each expert.
+The embedding writes each token's ranking of the experts there, in levels that are equally far
+apart; no layer writes to them, and a norm scales all of them alike. A score is then level / rms:
+the last chosen and the first left out differ by a level, at any token, in any context, and with six
+experts each of the two scores would have to err by a fifth of the largest to change places. The
+shares depend on the context by the rms, and the experts' answers by everything.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from reference_model.config import ModelConfig
+
+    Weights = dict[str, NDArray[np.float32]]
+
+LEVEL = 2.0**-3
+"""Half the distance between two levels in the stream, in whose size it is."""
+GAIN = 0.625
+"""Of the router: what turns channels of a normalised stream into scores."""
+
+
+def decide(weights: Weights, config: ModelConfig, draws_V: NDArray[np.uint64]) -> None:
+    """Make the routers of a mixture decide, in place.
+
+    Args:
+        weights: the tensors of a decoder, float32.
+        config: the decoder, a mixture.
+        draws_V: a random number for each token, which orders the experts.
+    """
+    experts = config.mlp.experts
+    assert experts is not None
+    count = experts.count
+    levels = LEVEL * (count - 1 - 2 * np.arange(count))
+    for token, draw in enumerate(draws_V):
+        weights["model.embed_tokens.weight"][token, :count] = levels[_order(int(draw), count)]
+    for layer in range(config.layers):
+        prefix = f"model.layers.{layer}."
+        weights[f"{prefix}post_attention_layernorm.weight"][:count] = 1
+        for name in (f"{prefix}self_attn.o_proj.weight", *_ways_back(prefix, count)):
+            weights[name][:count] = 0
+        router = weights[f"{prefix}mlp.gate.weight"]
+        router[:] = 0
+        # Each layer ranks by other experts: expert e reads channel e + layer, around.
+        router[np.arange(count), (np.arange(count) + layer) % count] = GAIN
+
+
+def _ways_back(prefix: str, count: int) -> Iterator[str]:
+    return (f"{prefix}mlp.experts.{e}.down_proj.weight" for e in range(count))
+
+
+def _order(draw: int, count: int) -> list[int]:
+    """Return one of the orders of ``count`` things, by a number's remainders (Lehmer)."""
+    left, found = list(range(count)), []
+    for size in range(count, 0, -1):
+        draw, place = divmod(draw, size)
+        found.append(left.pop(place))
+    return found
