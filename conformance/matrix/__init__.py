@@ -64,6 +64,8 @@ _SEEN_BY: Mapping[str, set[str]] = {
     "generation": {"generation"},
     "encoder": {"encoder"},
     "encode": {"encoder"},
+    "packed_logits": {"packed"},
+    "within_documents": {"packed"},
     "process": _SAMPLING,
     "draw": {"sampling"},
 }
