@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _SHOWN = 12
 """Numbers of an array that a message shows."""
+_CHARACTERS = 60
+"""Characters of a text that a message shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,4 +108,10 @@ def _brief(value: Any) -> str:
     if isinstance(value, np.ndarray):
         small = value.size <= _SHOWN
         return str(value.tolist()) if small else f"{value.dtype}{list(value.shape)}"
+    if isinstance(value, list) and any(isinstance(one, str) for one in value):
+        return f"[{', '.join(map(_brief, value))}]"
+    if isinstance(value, str):
+        left_out = len(value) - _CHARACTERS
+        told = ascii(value[:_CHARACTERS])  # what looks alike or cannot be seen is told apart
+        return told if left_out <= 0 else f"{told} and {left_out} more characters"
     return repr(value)

@@ -11,6 +11,7 @@ from conformance import catalogue, mutants, proof
 from conformance.oracles.closed_form import FORMS
 from conformance.records import Oracle
 from conformance.records.sampling import SEEN, STEPS, TIES
+from conformance.records.tokenizer import NORMALISATIONS, PREFIX_SPACES, UNITS
 from conformance.report._text import wrapped
 from conformance.tolerances import TOLERANCES, Tolerance
 
@@ -39,6 +40,17 @@ POLICIES = (
     ("`last_tokens`", "0, or a number", "how many of the last of them; 0 for all"),
 )
 """What a candidate declares of its sampling, its values, and what it means."""
+FACTS = (
+    ("`size`", "a number", "ids are from 0 to one less"),
+    ("`special`", "spellings with their ids", "the tokens that steer a model"),
+    ("`bos`, `eos`", "an id, or none", "what is put before a text and behind it, where asked"),
+    ("`normalisation`", ", ".join(NORMALISATIONS), "what is done to text before it is cut"),
+    ("`prefix_space`", ", ".join(PREFIX_SPACES), "whether a text gets a space before it"),
+    ("`offsets`", ", ".join(UNITS), "what offsets count"),
+    ("`trims_offsets`", "false, true", "whether an offset may leave out the spaces of its id"),
+    ("`file`", "a path, or none", "the tokenizer.json that says what the ids are"),
+)
+"""What a candidate declares of its tokenizer, its values, and what it means."""
 
 
 def tolerances(requirement: str) -> dict[str, Tolerance]:

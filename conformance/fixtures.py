@@ -9,7 +9,12 @@ import pytest
 from conformance.subject import Subject
 
 if TYPE_CHECKING:
-    from conformance.checked import CheckedModel, CheckedOperators, CheckedSampler
+    from conformance.checked import (
+        CheckedModel,
+        CheckedOperators,
+        CheckedSampler,
+        CheckedTokenizer,
+    )
     from conformance.package import ModelPackage
     from conformance.records import CandidateInfo
 
@@ -76,3 +81,9 @@ def operators(subject: Subject) -> CheckedOperators:
 def sampler(subject: Subject) -> CheckedSampler:
     """The candidate's sampling."""
     return subject.sampler
+
+
+@pytest.fixture(scope="session")
+def tokenizer(subject: Subject) -> CheckedTokenizer:
+    """The candidate's tokenizer."""
+    return subject.tokenizer

@@ -34,7 +34,7 @@ _FIXTURES = "conformance.fixtures"
 _OURS = frozenset(
     {
         *("subject", "candidate", "model", "other_model", "package"),
-        *("operators", "other_operators", "sampler"),
+        *("operators", "other_operators", "sampler", "tokenizer"),
     }
 )
 

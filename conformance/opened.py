@@ -23,7 +23,7 @@ from conformance.errors import (
     UsageError,
 )
 from conformance.raised import clean, error_text
-from conformance.records import CandidateInfo, Claims, SamplingPolicy
+from conformance.records import CandidateInfo, Claims, SamplingPolicy, TokenizerFacts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,7 +92,7 @@ def _misdescribed(candidate: Candidate) -> CandidateFault | None:
             f"the candidate claims the contract {info.claims.contract!r}; wanted a mapping from "
             "terms, such as {'score': 'bfloat16'}"
         )
-    return _misdeclared(info.claims.sampling)
+    return _misdeclared(info.claims.sampling) or _misdescribed_text(info.claims.tokenizer)
 
 
 def _misdeclared(policy: Any) -> CandidateFault | None:
@@ -106,6 +106,22 @@ def _misdeclared(policy: Any) -> CandidateFault | None:
     return MalformedOutput(
         f"the candidate claims sampling {policy!r}; wanted a conformance.records.SamplingPolicy "
         "of words and a number, or None"
+    )
+
+
+def _misdescribed_text(facts: Any) -> CandidateFault | None:
+    """Return what is wrong with the form of a tokenizer's facts; the plan knows its words."""
+    if facts is None:
+        return None
+    if isinstance(facts, TokenizerFacts) and isinstance(facts.special, Mapping):
+        words = facts.normalisation, facts.prefix_space, facts.offsets, facts.file, *facts.special
+        ends = (one for one in (facts.bos, facts.eos) if one is not None)
+        ids = facts.size, *facts.special.values(), *ends
+        if all(isinstance(word, str) for word in words) and all(type(one) is int for one in ids):
+            return None
+    return MalformedOutput(
+        f"the candidate claims the tokenizer {facts!r}; wanted a "
+        "conformance.records.TokenizerFacts of words and numbers, or None"
     )
 
 
@@ -160,4 +176,4 @@ class Unopened:
     def _refuse(self, *_: Any) -> NoReturn:
         raise self.fault
 
-    load = operator = process = sample = _refuse
+    load = operator = process = sample = encode = decode = token_bytes = stream = _refuse

@@ -10,13 +10,14 @@ from tabulate import tabulate
 from conformance.errors import UsageError, did_you_mean
 from conformance.records import SamplingPolicy, Verdict
 from conformance.records.sampling import SEEN, STEPS, TIES
+from conformance.records.tokenizer import NORMALISATIONS, PREFIX_SPACES, UNITS
 from conformance.verdicts import NOT_SELECTED
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from conformance.catalogue import Check
-    from conformance.records import Claims, Profile, Requirement, Spec
+    from conformance.records import Claims, Profile, Requirement, Spec, TokenizerFacts
 
 
 ALONE = "it is about two candidates, and --against names no second one"
@@ -89,6 +90,24 @@ def _check_claims(claims: Claims, spec: Spec, profile: Profile) -> None:
         raise UsageError(
             f"the candidate claims the sampling steps {', '.join(policy.order)} over the last "
             f"{policy.last_tokens} tokens; wanted each step once, and a number from 0"
+        )
+
+    if claims.tokenizer is not None:
+        _check_facts(claims.tokenizer)
+
+
+def _check_facts(facts: TokenizerFacts) -> None:
+    """Refuse what nobody defined of a tokenizer, and special tokens outside its ids."""
+    _check_known("normalisation", [facts.normalisation], NORMALISATIONS)
+    _check_known("policy of the prefix space", [facts.prefix_space], PREFIX_SPACES)
+    _check_known("unit of offsets", [facts.offsets], UNITS)
+    ends = {one for one in (facts.bos, facts.eos) if one is not None}
+    special = set(facts.special.values())
+    if not ends <= special or not all(0 <= one < facts.size for one in special):
+        raise UsageError(
+            f"the candidate claims a tokenizer of {facts.size} ids, the special tokens "
+            f"{sorted(special)} and the ends {sorted(ends)}; wanted special tokens among the ids, "
+            "and ends among the special tokens"
         )
 
 

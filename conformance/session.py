@@ -31,6 +31,7 @@ from conformance import (
     items,
     jobs,
     kept,
+    preflight,
     proof,
     spec,
 )
@@ -148,6 +149,8 @@ class ConformanceSession:
         self.ledger = ledger
         if self.controller:
             self.folder.begin(self.report(UNFINISHED))
+            for name, found in self.subject.preflights.items():
+                print(preflight.told(name, found), file=sys.stderr)  # noqa: T201  # the same
             self.progress = Progress(list(ledger.expected), self.folder.earlier_durations())
         if self.job is not None and self.job.leads:
             self.others = Others(self.job, self.selection.jobs, self.folder.path, self._hear)

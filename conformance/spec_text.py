@@ -186,7 +186,7 @@ def _profiles(standard: Spec) -> str:
         "A requirement that needs a capability which is not claimed is not applicable; one that "
         "the profile demands has to be claimed, and fails where it is not."
     )
-    body = f"{profiles}\n\n{note}\n\n{capabilities}\n\n{_policies()}"
+    body = f"{profiles}\n\n{note}\n\n{capabilities}\n\n{_policies()}\n\n{_facts()}"
     return _section("Profiles and capabilities", body)
 
 
@@ -200,6 +200,11 @@ def _policies() -> str:
         "applicable."
     )
     return f"{note}\n\n{policies}"
+
+
+def _facts() -> str:
+    facts = _table(("fact", "declared as", "meaning"), explanation.FACTS)
+    return f"A candidate that claims `tokenizer` declares facts and is judged by them.\n\n{facts}"
 
 
 def _closed_forms() -> str:

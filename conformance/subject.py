@@ -5,16 +5,17 @@ from __future__ import annotations
 import dataclasses
 import functools
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from conformance import encoders, models, schema, spec
+from conformance import encoders, models, preflight, schema, spec
 from conformance.checked import (
     CheckedEncoder,
     CheckedModel,
     CheckedOperators,
     CheckedSampler,
+    CheckedTokenizer,
     RememberedOracle,
 )
 from conformance.errors import (
@@ -33,7 +34,9 @@ from conformance.records import (
     ModelRecord,
     NoiseUnit,
     Oracle,
+    Preflight,
     SamplingPolicy,
+    TokenizerFacts,
 )
 from reference_model.builds import BUILDS
 
@@ -59,10 +62,13 @@ class Subject:
     models: Mapping[str, CheckedModel | CheckedEncoder]
     operators: CheckedOperators
     sampler: CheckedSampler
+    tokenizer: CheckedTokenizer
     fault: CandidateFault | None = None
     """Why it could not be opened, where it could not: then it has not described itself either."""
     against: Subject | None = None
     """The second candidate, where the run has two."""
+    preflights: Mapping[str, Preflight] = field(default_factory=dict)
+    """What each release was estimated to take; of the suite's own models nothing is said."""
 
     def model_records(self) -> tuple[ModelRecord, ...]:
         """Return the models as they were used; units that nobody asked for stay unmeasured."""
@@ -73,6 +79,7 @@ class Subject:
                 build=_build(model.package.built),
                 noise=model.__dict__.get("noise"),
                 answer=model.kept,
+                preflight=self.preflights.get(name),
             )
             for name, model in self.models.items()
         )
@@ -151,10 +158,16 @@ def open_subject(selection: Selection, standard: Spec, profile: Profile) -> Iter
                 models={p.name: _checked(candidate, p, contract, oracles, who) for p in packages},
                 operators=CheckedOperators(candidate, contract, who=who),
                 sampler=CheckedSampler(candidate, info.claims.sampling),
+                tokenizer=CheckedTokenizer(candidate, info.claims),
                 fault=candidate.fault if isinstance(candidate, Unopened) else None,
             )
 
         subject = subject_of(selection.candidate, claims)
+        if selection.model:
+            asked = selection.only or profile.requirements
+            decoders = [one for one in packages if not encoders.is_encoder(one.config)]
+            found = preflight.of_releases(decoders, subject.contract, asked)
+            subject = dataclasses.replace(subject, preflights=found)
         if selection.against:
             subject = dataclasses.replace(subject, against=subject_of(selection.against, None))
         yield subject
@@ -242,14 +255,15 @@ def _checked(
     key = package.name, contract.weight  # two candidates of one type are held against one truth
     if key not in oracles:
         oracles[key] = RememberedOracle(models.oracle(package, contract))
+    exact = oracles[key].outputs
     return CheckedModel(
         load=candidate.load,
         package=package,
         oracle=oracles[key],
         contract=contract,
         who=who,
-        measure_noise=functools.partial(models.noise, package, contract),
-        measure_types=functools.partial(models.type_noise, package, contract),
+        measure_noise=functools.partial(models.noise, package, contract, exact=exact),
+        measure_types=functools.partial(models.type_noise, package, contract, exact=exact),
     )
 
 
@@ -270,4 +284,5 @@ def _claims(selection: Selection) -> Claims | None:
         document.get("contract", {}),
         frozenset(document["operators"]) if "operators" in document else None,
         SamplingPolicy.of(document.get("sampling")),
+        TokenizerFacts.of(document.get("tokenizer")),
     )

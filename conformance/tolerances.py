@@ -199,6 +199,16 @@ TOLERANCES = {
         "that it allows, any.",
         "The logits are those of equals_closed_form: where they are exact, their order is.",
     ),
+    "same_texts": Tolerance("The same texts, character for character.", _EXACT),
+    "same_ids": Tolerance("The same ids, one by one.", _EXACT),
+    "ids_exist": Tolerance("Every id from 0 to the declared size less 1.", _EXACT),
+    "none_special": Tolerance("No id of a special token.", _EXACT),
+    "offsets_in_place": Tolerance(
+        "No start before the one before, no end behind the text, no character left out.", _EXACT
+    ),
+    "same_offsets": Tolerance("The place of its bytes, for each id.", _EXACT),
+    "same_facts": Tolerance("The same ids, special tokens, ends and rules.", _EXACT),
+    "fits_model": Tolerance("No contradiction between tokenizer and config.json.", _EXACT),
     "all_zero": Tolerance(
         "Zero exactly.", "What is masked gets exp(-inf), which IEEE 754 defines as zero."
     ),
@@ -206,6 +216,18 @@ TOLERANCES = {
         "No NaN and no infinity.", "The exact values are finite and far from overflow."
     ),
     "follows_schema": Tolerance("The document follows its schema.", _EXACT),
+    "same_tensors": Tolerance(
+        "Each constant of the build that is one of the package's tensors has the same numbers, "
+        "rounded once at most to the claimed weight type or to its own.",
+        "One rounding to nearest moves a number by no more than the unit roundoff of itself.",
+    ),
+    "same_frequencies": Tolerance(
+        "Each rotary frequency is the exact one but for 2 ln(base) + 8 (1 + factor) roundings of "
+        "the type of phases.",
+        "An exponent rounded by u of itself moves a power by u ln(base) of itself, and its "
+        "quotient by as much again; the rest is eight roundings, and eight of the weight by which "
+        "Llama 3's scaling mixes a frequency with its factor-th part.",
+    ),
     "accepted": Tolerance("The format's own rules accept it.", _EXACT),
     "unchanged": Tolerance("The digest is the same before and after.", _EXACT),
 }

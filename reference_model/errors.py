@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class ConfigError(ValueError):
-    """A model folder is no decoder that the reference model understands completely."""
+    """A file of a model folder is none that the reference model understands completely."""
 
 
 class RequestError(ValueError):

@@ -52,7 +52,7 @@ class Answering:
     def __init__(self, package, edit):
         self._exact, self._edit = encoders.oracle(package, FP32), edit
 
-    def encode(self, *inputs):
+    def encode_tokens(self, *inputs):
         exact = self._exact.encode(*inputs)
         return self._edit({name: x.astype(np.float32) for name, x in exact.items()})
 
@@ -108,7 +108,7 @@ def test_a_config_that_computes_something_else_is_refused(folder):
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (lambda _: [], "encode answered list; wanted a dict with last_hidden_state"),
+        (lambda _: [], "encode_tokens answered list; wanted a dict with last_hidden_state"),
         (
             lambda a: {n: a[n] for n in a if n != "logits"},
             "wanted a dict .* which the model's tensors",
@@ -132,7 +132,7 @@ def test_types_are_zero_and_nothing_is_hidden_unless_it_is_said(package):
 def test_an_encoder_answers_the_same_in_a_process_of_its_own(package):
     ones = np.ones_like(IDS)
     with candidates.open_candidate("reference") as here, isolated("reference") as there:
-        one, other = (c.load(package).encode(IDS, ones, ones) for c in (here, there))
+        one, other = (c.load(package).encode_tokens(IDS, ones, ones) for c in (here, there))
     assert list(one) == list(other)
     assert all(np.array_equal(one[name], other[name]) for name in one)
 
@@ -168,7 +168,7 @@ def test_a_graph_is_matched_by_the_names_of_exporters():
         return [np.array([len(feed)])] * len(names)
 
     graph = GraphEncoder(run, ["input_ids", "attention_mask"], ["logits", "last_hidden_state"])
-    assert graph.encode(IDS, IDS, IDS) == {"last_hidden_state": [2], "logits": [2]}
+    assert graph.encode_tokens(IDS, IDS, IDS) == {"last_hidden_state": [2], "logits": [2]}
     with pytest.raises(Unsupported, match="position_ids"):
         GraphEncoder(run, ["position_ids"], ["logits"])
     with pytest.raises(Unsupported, match="none of the outputs"):

@@ -211,7 +211,7 @@ def test_a_graph_that_is_not_valid_is_not_kept(cache, monkeypatch):
 def test_kept_noise_that_cannot_be_right_is_measured_again(cache, monkeypatch, edit):
     package = models.suite_package(NAME)
     measured = []
-    monkeypatch.setattr(ensemble, "noise", lambda *_: measured.append(1) or NOISE)
+    monkeypatch.setattr(ensemble, "noise", lambda *_, **__: measured.append(1) or NOISE)
     assert models.noise(package, CONTRACT) == NOISE
     assert models.noise(package, CONTRACT) == NOISE
     assert len(measured) == 1
@@ -249,7 +249,9 @@ def test_the_units_of_a_model_are_what_was_measured(cache, name):
 def test_noise_belongs_to_the_corpus_that_it_was_measured_on(cache, monkeypatch):
     package = models.suite_package(NAME)
     measured = []
-    monkeypatch.setattr(ensemble, "noise", lambda _, corpus, __: measured.append(corpus) or NOISE)
+    monkeypatch.setattr(
+        ensemble, "noise", lambda _, corpus, *__, **___: measured.append(corpus) or NOISE
+    )
     for name in CORPORA:
         models.noise(package, CONTRACT, name)
     assert len(measured) == len(list((cache / "noise").iterdir())) == len(CORPORA)
@@ -259,7 +261,7 @@ def test_noise_belongs_to_the_corpus_that_it_was_measured_on(cache, monkeypatch)
 def test_noise_belongs_to_the_contract_that_it_was_measured_under(cache, monkeypatch):
     package = models.suite_package(NAME)
     measured = []
-    monkeypatch.setattr(ensemble, "noise", lambda *_: measured.append(1) or NOISE)
+    monkeypatch.setattr(ensemble, "noise", lambda *_, **__: measured.append(1) or NOISE)
     models.noise(package, CONTRACT)
     models.noise(package, dataclasses.replace(CONTRACT, accumulation="float16"))
     assert cache.is_dir()

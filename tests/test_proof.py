@@ -10,8 +10,7 @@ from conformance import explanation, mutants, proof, spec
 
 SPEC = spec.load()
 STALE = (
-    "the kept kill matrix is of another suite: run `make matrix`, which takes a while, then `make "
-    "docs`"
+    "the kept kill matrix lacks what is new: run `llm-conformance selftest --new`, then `make docs`"
 )
 PARTS = {part["precision"]: part for part in proof.kept()["precisions"]}
 

@@ -35,7 +35,7 @@ SELECTION = {
 }
 VERBS = {
     "completion": set(),
-    "selftest": {"--matrix", "--out"},
+    "selftest": {"--matrix", "--new", "--out"},
     "diff": set(),
     "explain": set(),
     "export": {"--format", "--opset", "--dtype", "--external-data"},
@@ -79,6 +79,7 @@ def test_the_fixtures_that_checks_are_written_against():
         "package",
         "sampler",
         "subject",
+        "tokenizer",
     }
 
 
@@ -92,6 +93,7 @@ def test_the_adapters():
         "pytorch",
         "reference",
         "tensorflow",
+        "tokenizers",
         "transformers",
     }
 

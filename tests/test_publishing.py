@@ -90,7 +90,7 @@ def ledger(tmp_path, monkeypatch):
     (folder / publishing.PRODUCTS).write_text(json.dumps(listed))
     monkeypatch.chdir(tmp_path)
 
-    def ends(code=0, stderr="", **changes):
+    def ends(code=0, stderr="", *, further=False, **changes):
         def run(command, **_):
             ends.commands.append(command)
             out = Path(command[-1].removeprefix("--out="))
@@ -99,7 +99,7 @@ def ledger(tmp_path, monkeypatch):
             return subprocess.CompletedProcess(command, code, "", stderr)
 
         monkeypatch.setattr(publishing.subprocess, "run", run)
-        publishing.publish(folder, [])
+        publishing.publish(folder, [], further=further)
         return folder / spec.VERSION
 
     ends.commands = []
@@ -137,6 +137,44 @@ def test_the_index_names_some_of_many_failures_and_counts_the_others(ledger):
     entry["profiles"][0]["failed"] = [f"ATTN-{n:03d}" for n in range(1, 16)]
     file.write_text(json.dumps(entry))
     assert "ATTN-012 and 3 more" in index.render(folder)
+
+
+@pytest.fixture
+def three_seeds(ledger, tmp_path):
+    """The same ledger, with two further seeds."""
+    file = tmp_path / "reports" / publishing.PRODUCTS
+    file.write_text(json.dumps({**json.loads(file.read_text()), "further_seeds": [8, 9]}))
+    return ledger
+
+
+def test_further_seeds_are_run_and_the_index_says_that_they_found_the_same(three_seeds):
+    folder = three_seeds()
+    (row,) = index.entries(folder)[0]["profiles"]
+    assert [one["seed"] for one in row["further"]] == [8, 9]
+    seeds = [word for command in three_seeds.commands for word in command if "--seed" in word]
+    assert seeds == ["--seed=7", "--seed=8", "--seed=9"]
+    assert "; the same with 2 further seeds" in (folder / "README.md").read_text()
+
+
+def test_a_further_seed_that_fails_is_told_beside_the_published_report(three_seeds):
+    folder = three_seeds()
+    report = folder / "acme-fp32" / "decoder" / "report.json"
+    published = report.read_bytes()
+    failing = json.loads((EXAMPLES / "report" / "valid" / "nonconformant.json").read_text())
+    three_seeds(1, further=True, **failing)
+    (row,) = index.entries(folder)[0]["profiles"]
+    (failed,) = {tuple(one["failed"]) for one in row["further"]}
+    assert failed
+    assert report.read_bytes() == published
+    told = (folder / "README.md").read_text()
+    assert f"; with seed 9 nonconformant, failed: {', '.join(failed)}" in told
+    assert "further seeds" not in told
+
+
+def test_further_seeds_of_a_product_that_runs_no_more_end_with_the_reason(three_seeds):
+    three_seeds()
+    with pytest.raises(UsageError, match="does not with 8: there is no such device"):
+        three_seeds(4, "error: there is no such device\n", further=True)
 
 
 def test_a_product_that_is_not_listed_is_refused(ledger, tmp_path):

@@ -41,7 +41,7 @@ class GraphEncoder:
                 f"inputs {', '.join(_INPUTS)}"
             )
 
-    def encode(
+    def encode_tokens(
         self, input_ids_BT: Ints, attention_mask_BT: Ints, token_type_ids_BT: Ints
     ) -> dict[str, Array]:
         """Return (B, T, D), (B, D) and (B, T, V), of those that the graph has."""

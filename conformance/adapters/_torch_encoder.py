@@ -33,7 +33,7 @@ class TorchEncoder:
         self._where = where
         self._forward = _torch.compiled(encoder) if compiled else encoder
 
-    def encode(
+    def encode_tokens(
         self, input_ids_BT: Ints, attention_mask_BT: Ints, token_type_ids_BT: Ints
     ) -> dict[str, Array]:
         """Return what it answers by the names of the reference model's exports."""

@@ -46,7 +46,7 @@ class Encoder:
     def __init__(self, trunk: Any, whole: Any) -> None:
         self._trunk, self._whole = trunk, whole
 
-    def encode(
+    def encode_tokens(
         self, input_ids_BT: Ints, attention_mask_BT: Ints, token_type_ids_BT: Ints
     ) -> dict[str, Array]:
         """Return (B, T, D), (B, D) and (B, T, V), of those that there are."""

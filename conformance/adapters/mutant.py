@@ -9,16 +9,22 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from unittest import mock
 
 from conformance import mutants, spec
-from conformance.adapters import _sampling, onnxruntime, pytorch
+from conformance.adapters import _sampling, _tokenizer, onnxruntime, pytorch
 from conformance.adapters._one_by_one import PROMISES
+from conformance.adapters._replacing import (
+    ENCODER,
+    GENERATION,
+    TOKENIZER,
+    is_in_decoder,
+    replaced_in,
+    replaced_in_model,
+)
 from conformance.candidate import choose
 from conformance.errors import CandidateUnavailable, did_you_mean
 from conformance.records import SamplingPolicy
@@ -30,11 +36,6 @@ if TYPE_CHECKING:
     from conformance.mutants import Mutant
     from conformance.package import ModelPackage
     from conformance.records import GenerationRequest, OperatorCall, SamplingCall
-
-ENCODER = "encoder"
-"""What faults of ``reference_model.encoder.model`` have before the name of what they replace."""
-GENERATION = "generation"
-"""What faults of ``reference_model.generation`` have before the name of what they replace."""
 
 
 @contextmanager
@@ -59,7 +60,7 @@ def open(target: str, options: Mapping[str, str]) -> Iterator[Candidate]:  # noq
     if broken & PROMISES:  # only what keeps a promise can be seen to break it
         others = {**others, "invariant": "true"}
     with pytorch.open("cpu", others) as torch:
-        honest = _WithSampler(torch)
+        honest = _Extended(torch)
         yield _Candidate(honest, mutant, broken) if mutant else honest
 
 
@@ -87,18 +88,23 @@ def _graph(mutant: Mutant, options: Mapping[str, str]) -> Iterator[Candidate]:
         yield _GraphCandidate(honest, mutant, Path(folder))
 
 
-class _WithSampler:
-    """The honest candidate, which chooses tokens too: by the reference model's sampler."""
+class _Extended:
+    """The honest candidate, with the reference model's sampler and tokenizer."""
 
     def __init__(self, honest: Candidate) -> None:
         claims = dataclasses.replace(
             honest.info.claims,
-            capabilities=honest.info.claims.capabilities | _sampling.CAPABILITIES,
+            capabilities=honest.info.claims.capabilities
+            | _sampling.CAPABILITIES
+            | _tokenizer.CAPABILITIES,
             sampling=SamplingPolicy(),
+            tokenizer=_tokenizer.facts(),
         )
         self.info = dataclasses.replace(honest.info, claims=claims)
         self.load, self.operator = honest.load, honest.operator
         self.process = _sampling.process
+        self.encode, self.decode = _tokenizer.encode, _tokenizer.decode
+        self.token_bytes, self.stream = _tokenizer.token_bytes, _tokenizer.stream
 
     def sample(self, call: SamplingCall, seed: int, draws: int) -> Any:
         """Return tokens (B, N) of the call's distributions."""
@@ -108,10 +114,12 @@ class _WithSampler:
 class _Candidate:
     """The honest candidate with one thing replaced."""
 
-    def __init__(self, honest: _WithSampler, mutant: Mutant, promises: frozenset[str]) -> None:
+    def __init__(self, honest: _Extended, mutant: Mutant, promises: frozenset[str]) -> None:
         self._honest, self._mutant = honest, mutant
         claims = honest.info.claims
         claims = dataclasses.replace(claims, capabilities=claims.capabilities | promises)
+        if mutant.replaces == "facts":
+            claims = dataclasses.replace(claims, tokenizer=mutant.fault(claims.tokenizer))
         info = dataclasses.replace(honest.info, name=f"mutant {mutant.name}", claims=claims)
         self.info = mutant.fault(info) if mutant.replaces == "info" else info
 
@@ -123,7 +131,7 @@ class _Candidate:
 
     def load(self, package: ModelPackage) -> Model:
         """Load a package into the faulty decoder."""
-        with replaced_in_model(self._mutant), replaced_in_encoder(self._mutant):
+        with replaced_in_model(self._mutant), replaced_in(ENCODER, self._mutant):
             model = self._replaced("load", self._honest.load)(package)
         return _Model(model, self._mutant, self._replaced)
 
@@ -139,6 +147,37 @@ class _Candidate:
     def sample(self, call: SamplingCall, seed: int, draws: int) -> Any:
         """Return tokens (B, N) of the same distributions, with the fault if it is in the draw."""
         return self._replaced("draw", _sampling.draw)(self.process(call), seed, draws)
+
+    def encode(self, texts: Any, **asked: bool) -> Any:
+        """Return the ids and offsets of each text."""
+        with replaced_in(TOKENIZER, self._mutant):
+            return self._replaced("encode", _tokenizer.encode)(texts, **asked)
+
+    def decode(self, rows: Any, **asked: bool) -> Any:
+        """Return the text of each row of ids."""
+        with replaced_in(TOKENIZER, self._mutant):
+            return self._replaced("decode", _tokenizer.decode)(rows, **asked)
+
+    def token_bytes(self, ids: Any) -> Any:
+        """Return the bytes of each id."""
+        return self._replaced("token_bytes", _tokenizer.token_bytes)(ids)
+
+    def stream(self, **asked: bool) -> Any:
+        """Return an empty stream, with the fault if it is in streams."""
+        return _Stream(self._replaced("stream", _tokenizer.stream)(**asked), self._mutant)
+
+
+class _Stream:
+    def __init__(self, honest: Any, mutant: Mutant) -> None:
+        self._honest, self._mutant = honest, mutant
+
+    def add(self, token: int) -> Any:
+        with replaced_in(TOKENIZER, self._mutant):
+            return self._honest.add(token)
+
+    def finish(self) -> Any:
+        with replaced_in(TOKENIZER, self._mutant):
+            return self._honest.finish()
 
 
 class _Model:
@@ -157,12 +196,12 @@ class _Model:
         with replaced_in_model(self._mutant):
             return self._replaced("packed_logits", self._honest.packed_logits)(*inputs)
 
-    def encode(self, *inputs: Any) -> Any:
-        with replaced_in_encoder(self._mutant):
-            return self._replaced("encode", self._honest.encode)(*inputs)
+    def encode_tokens(self, *inputs: Any) -> Any:
+        with replaced_in(ENCODER, self._mutant):
+            return self._replaced("encode_tokens", self._honest.encode_tokens)(*inputs)
 
     def generate(self, request: GenerationRequest) -> Any:
-        with replaced_in_model(self._mutant), replaced_in_generation(self._mutant):
+        with replaced_in_model(self._mutant), replaced_in(GENERATION, self._mutant):
             return self._replaced("generate", self._honest.generate)(request)
 
     def start(self, batch: int) -> _Session:
@@ -211,90 +250,3 @@ class _Session:
 
     def reorder(self, rows: Any) -> None:
         self._replaced("reorder", self._honest.reorder)(rows)
-
-
-@contextmanager
-def replaced_in_model(mutant: Mutant) -> Iterator[None]:
-    """Put the fault into the reference decoder's modules for the time of the ``with`` block.
-
-    The oracle shares no code with them, and so stays right meanwhile.
-    """
-    if mutant.replaces == "config":
-        with mock.patch("reference_model.model.open_folder", _with_config(mutant)):
-            yield
-        return
-    place = _place_in_decoder(mutant)
-    if place is None:
-        yield
-        return
-    attribute = mutant.replaces.rpartition(".")[2]
-    with mock.patch.object(place, attribute, _faulty(mutant, getattr(place, attribute))):
-        yield
-
-
-@contextmanager
-def replaced_in_generation(mutant: Mutant) -> Iterator[None]:
-    """Put the fault into ``reference_model.generation``, where it is in there."""
-    from reference_model import generation  # noqa: PLC0415  # imports torch
-
-    owner, _, attribute = mutant.replaces.rpartition(".")
-    if owner != GENERATION:
-        yield
-        return
-    with mock.patch.object(generation, attribute, _faulty(mutant, getattr(generation, attribute))):
-        yield
-
-
-@contextmanager
-def replaced_in_encoder(mutant: Mutant) -> Iterator[None]:
-    """Put the fault into ``reference_model.encoder.model``, where it is in there."""
-    kind, _, path = mutant.replaces.partition(".")
-    if kind != ENCODER:
-        yield
-        return
-    from reference_model.encoder import model  # noqa: PLC0415  # imports torch
-
-    owner, _, attribute = path.rpartition(".")
-    place = getattr(model, owner) if owner else model
-    with mock.patch.object(place, attribute, _faulty(mutant, getattr(place, attribute))):
-        yield
-
-
-def is_in_decoder(mutant: Mutant) -> bool:
-    """Return whether a fault replaces something of the reference decoder."""
-    return mutant.replaces == "config" or _place_in_decoder(mutant) is not None
-
-
-DECODER = ("model", "norms", "mlp")
-"""The modules of the reference model that a fault is looked for in: each uses what it defines."""
-
-
-def _place_in_decoder(mutant: Mutant) -> Any:
-    """Return the module or the class that holds what a fault replaces; None if none does."""
-    owner, _, attribute = mutant.replaces.rpartition(".")
-    for name in DECODER:
-        module = importlib.import_module(f"reference_model.{name}")  # imports torch
-        place = getattr(module, owner, None) if owner else module
-        if hasattr(place, attribute):
-            return place
-    return None
-
-
-def _with_config(mutant: Mutant) -> Callable[..., Any]:
-    from reference_model import huggingface  # noqa: PLC0415  # the suite's own is not touched
-
-    def open_folder(folder: Any) -> tuple[Any, Any]:
-        config, weights = huggingface.open_folder(folder)
-        return mutant.fault(config), weights
-
-    return open_folder
-
-
-def _faulty(mutant: Mutant, honest: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a plain function, so that a method's fault is bound to its object like the method."""
-
-    @functools.wraps(honest)
-    def faulty(*arguments: Any, **named: Any) -> Any:
-        return mutant.fault(honest, *arguments, **named)
-
-    return faulty

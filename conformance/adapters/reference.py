@@ -15,6 +15,7 @@ import numpy as np
 
 import conformance
 from conformance import precision, spec
+from conformance.adapters import _file_tokenizer
 from conformance.candidate import choose
 from conformance.errors import (
     CandidateUnavailable,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from conformance.adapters._file_tokenizer import FileTokenizer
     from conformance.candidate import Candidate
     from conformance.package import ModelPackage
     from conformance.records import Contract, GenerationRequest, OperatorCall, SamplingCall
@@ -43,6 +45,7 @@ _CAPABILITIES = frozenset(
         *("encoder", "packed"),
         *("distributions", "sampling", "seeded", "seeded_rows"),
     }
+    | _file_tokenizer.CAPABILITIES
 )
 _TARGET = "numpy"
 _DRAFT = 64
@@ -59,15 +62,18 @@ def open(target: str, options: Mapping[str, str]) -> Iterator[Candidate]:  # noq
     choose(options, {})
     if target not in ("", _TARGET):
         raise CandidateUnavailable(f"unknown target {target!r}.{did_you_mean(target, [_TARGET])}")
-    claims = Claims(_CAPABILITIES, sampling=SamplingPolicy())
-    yield _Candidate(claims, spec.load().contracts[claims.precision])
+    tokenizer = _file_tokenizer.own()
+    claims = Claims(_CAPABILITIES, sampling=SamplingPolicy(), tokenizer=tokenizer.facts)
+    yield _Candidate(claims, tokenizer, spec.load().contracts[claims.precision])
 
 
 class _Candidate:
     """The oracle's operators, and its decoder."""
 
-    def __init__(self, claims: Claims, contract: Contract) -> None:
+    def __init__(self, claims: Claims, tokenizer: FileTokenizer, contract: Contract) -> None:
         self._contract = contract
+        self.encode, self.decode = tokenizer.encode, tokenizer.decode
+        self.token_bytes, self.stream = tokenizer.token_bytes, tokenizer.stream
         self.info = CandidateInfo(
             name="reference",
             version=conformance.__version__,
@@ -134,7 +140,7 @@ class _Encoder:
     def __init__(self, encoder: Any, dtype: np.dtype[Any]) -> None:
         self._encoder, self._dtype = encoder, dtype
 
-    def encode(
+    def encode_tokens(
         self, input_ids_BT: Ints, attention_mask_BT: Ints, token_type_ids_BT: Ints
     ) -> dict[str, Array]:
         """Return hidden states, and what else its parts answer, by name."""

@@ -27,6 +27,8 @@ from conformance.candidate.protocols import (
     Model,
     Sampler,
     Session,
+    TextStream,
+    Tokenizer,
     method_of,
 )
 
@@ -39,6 +41,8 @@ __all__ = [
     "Model",
     "Sampler",
     "Session",
+    "TextStream",
+    "Tokenizer",
     "adapter_module",
     "built_in_adapters",
     "choose",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from conformance.records import (
         CandidateInfo,
         Continuation,
+        Encoding,
         GenerationRequest,
         OperatorCall,
         SamplingCall,
@@ -76,7 +77,7 @@ class Model(Protocol):
 class Encoder(Protocol):
     """A loaded encoder (capability ``encoder``): what ``load`` returns for a package of one."""
 
-    def encode(
+    def encode_tokens(
         self, input_ids_BT: Ints, attention_mask_BT: Ints, token_type_ids_BT: Ints
     ) -> dict[str, Array]:
         """Return all that the package's tensors make, by name and in the native type.
@@ -183,15 +184,62 @@ class Sampler(Protocol):
         ...
 
 
+class TextStream(Protocol):
+    """Ids come one by one, and text goes out (capability ``text_streams``)."""
+
+    def add(self, token: int) -> str:
+        """Take one more id; return the text that can go out now, empty where there is none."""
+        ...
+
+    def finish(self) -> str:
+        """Return what is left; no more ids come."""
+        ...
+
+
+class Tokenizer(Protocol):
+    """What a candidate has too that claims ``tokenizer``; it needs no model.
+
+    Text has no lone surrogates, and ids are from 0 to the declared size less 1.
+    """
+
+    def encode(
+        self, texts: Sequence[str], *, add_special: bool, parse_special: bool
+    ) -> Sequence[Encoding]:
+        """Return the ids of each text, and their offsets where ``token_offsets`` is claimed.
+
+        Args:
+            texts: any texts, of any lengths.
+            add_special: whether the declared special tokens are put at the ends of each.
+            parse_special: whether a special token's spelling in a text stands for that token; it is
+                text like any other where not.
+        """
+        ...
+
+    def decode(self, rows: Sequence[Sequence[int]], *, skip_special: bool) -> Sequence[str]:
+        """Return the text of each row of ids, with special tokens spelled out or left out."""
+        ...
+
+    def token_bytes(self, ids: Sequence[int]) -> Sequence[bytes]:
+        """Return the bytes of each id (capability ``token_bytes``)."""
+        ...
+
+    def stream(self, *, skip_special: bool) -> TextStream:
+        """Return an empty stream; several may live (capability ``text_streams``)."""
+        ...
+
+
 _CAPABILITIES = {
     "operator": "operators",
     "logits": "logits",
     "hidden_states": "hidden_states",
-    "encode": "encoder",
+    "encode_tokens": "encoder",
     "packed_logits": "packed",
     "generate": "generation",
     "process": "distributions",
     "sample": "sampling",
+    **dict.fromkeys(("encode", "decode"), "tokenizer"),
+    "token_bytes": "token_bytes",
+    **dict.fromkeys(("stream", "add", "finish"), "text_streams"),
 }
 
 

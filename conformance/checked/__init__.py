@@ -10,6 +10,7 @@ from conformance.checked.form import MAY_LACK, formed, guarded
 from conformance.checked.model import CheckedModel, CheckedSession, RememberedOracle
 from conformance.checked.operators import CheckedOperators, RememberedTruths
 from conformance.checked.sampler import CheckedSampler
+from conformance.checked.tokenizer import CheckedTokenizer
 
 __all__ = [
     "MAY_LACK",
@@ -18,6 +19,7 @@ __all__ = [
     "CheckedOperators",
     "CheckedSampler",
     "CheckedSession",
+    "CheckedTokenizer",
     "RememberedOracle",
     "RememberedTruths",
     "formed",

@@ -144,8 +144,8 @@ class CheckedEncoder:
         """
         asked = _filled(tokens_BT, mask_BT, types_BT)
         inputs, encoder = [array.copy() for array in asked], self.candidate
-        what = self.named("encode")
-        answer = guarded(what, lambda: method_of(encoder, "encode")(*inputs))
+        what = self.named("encode_tokens")
+        answer = guarded(what, lambda: method_of(encoder, "encode_tokens")(*inputs))
         if not isinstance(answer, dict) or not set(self.outputs) <= set(answer):
             got = sorted(map(repr, answer)) if isinstance(answer, dict) else type(answer).__name__
             raise MalformedOutput(

@@ -17,6 +17,7 @@ from conformance.candidate import method_of
 from conformance.checked.form import MAY_LACK, formed, guarded
 from conformance.errors import (
     MalformedOutput,
+    NotInBuild,
 )
 from conformance.formats.hf_config import window_of
 from conformance.oracles.comparison import compare
@@ -25,6 +26,7 @@ from conformance.oracles.ensemble import unit_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 
 _KEPT_ANSWERS = 16
 """How many of the oracle's latest answers are kept: a check asks twice for one input at most."""
+_KEPT_BYTES = 1 << 30
+"""How large they may be together, but for the latest one: those of a large vocabulary are few."""
 _AXES = " (batch, tokens, vocabulary)"
 
 
@@ -54,18 +58,30 @@ class RememberedOracle:
 
     def __init__(self, oracle: Decoder, keep: int = _KEPT_ANSWERS) -> None:
         self._oracle, self._keep = oracle, keep
-        self._answers: OrderedDict[bytes, Array] = OrderedDict()
+        self._answers: OrderedDict[bytes, tuple[Array, dict[str, Array]]] = OrderedDict()
 
     def logits(self, *inputs: Ints) -> Array:
         """Return the logits (B, T, V) of token ids, mask and positions, each (B, T)."""
+        return self.outputs(*inputs)[0]
+
+    def hidden_states(self, *inputs: Ints) -> dict[str, Array]:
+        """Return the residual stream (B, T, D) after each layer."""
+        return self.outputs(*inputs)[1]
+
+    def outputs(self, *inputs: Ints) -> tuple[Array, dict[str, Array]]:
+        """Return both, of one pass."""
         shapes = repr([array.shape for array in inputs]).encode()
         key = hashlib.sha256(shapes + b"".join(array.tobytes() for array in inputs)).digest()
         if key not in self._answers:
             with evidence.time_of("oracle"):
-                self._answers[key] = self._oracle.logits(*inputs)
-            while len(self._answers) > self._keep:
+                self._answers[key] = self._oracle.outputs(*inputs)
+            while len(self._answers) > self._keep or self._too_large():
                 self._answers.popitem(last=False)
         return self._answers[key]
+
+    def _too_large(self) -> bool:
+        kept = [logits.nbytes + _size(taps) for logits, taps in self._answers.values()]
+        return len(kept) > 1 and sum(kept) > _KEPT_BYTES
 
     def logits_at(self, corpus: Corpus, places_N: Ints) -> Array:
         """Return the logits (B, N, V) of some tokens of a corpus alone; they are not kept."""
@@ -77,10 +93,9 @@ class RememberedOracle:
         with evidence.time_of("oracle"):
             return unit_at(self._oracle, corpus, places_N, contract)
 
-    def hidden_states(self, *inputs: Ints) -> dict[str, Array]:
-        """Return the residual stream (B, T, D) after each layer; it is not kept."""
-        with evidence.time_of("oracle"):
-            return self._oracle.hidden_states(*inputs)
+
+def _size(taps: Mapping[str, Array]) -> int:
+    return sum(tap.nbytes for tap in taps.values())
 
 
 class CheckedModel:
@@ -121,6 +136,21 @@ class CheckedModel:
     def load(self) -> None:
         """Let the candidate load the package, where it has not yet."""
         _ = self.candidate
+
+    @property
+    def graph_file(self) -> Path:
+        """The ONNX graph that the candidate has loaded.
+
+        Raises:
+            NotInBuild: it has loaded none, or shows none.
+        """
+        file: Path | None = getattr(self.candidate, "graph_file", None)
+        if file is None:
+            raise NotInBuild(
+                f"{self.named(self.package.name)}: the candidate shows no ONNX graph whose "
+                "constants could be read: it is judged by its answers alone"
+            )
+        return file
 
     @functools.cached_property
     def corpus(self) -> Corpus:

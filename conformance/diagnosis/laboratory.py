@@ -13,7 +13,7 @@ import numpy as np
 
 from conformance import candidate as candidates
 from conformance import faults
-from conformance.adapters.mutant import replaced_in_model
+from conformance.adapters._replacing import replaced_in_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

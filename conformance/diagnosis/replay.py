@@ -19,7 +19,13 @@ import numpy as np
 
 from conformance import candidate as candidates
 from conformance import catalogue, evidence, models, spec
-from conformance.checked import CheckedEncoder, CheckedModel, CheckedOperators, CheckedSampler
+from conformance.checked import (
+    CheckedEncoder,
+    CheckedModel,
+    CheckedOperators,
+    CheckedSampler,
+    CheckedTokenizer,
+)
 from conformance.errors import ConformanceError
 from conformance.explanation import mutants_killed
 from conformance.mutants import all_mutants
@@ -48,7 +54,7 @@ def diagnose(subject: Subject, case: CaseResult, inputs: Mapping[str, Any]) -> D
     seen = run(_fixtures(subject, case))
     if not seen or _distance(seen, _in_place(subject, case, "", run, _WIDE)) <= _WITHIN:
         return None
-    bounded = {"operators", "sampler"} & set(check.arguments())
+    bounded = {"operators", "sampler", "tokenizer"} & set(check.arguments())
     unit = "bounds" if bounded else "times the largest honest noise"
     for dtype in dict.fromkeys((_WIDE, subject.contract.output)):
         found = []
@@ -93,6 +99,7 @@ def _fixtures(subject: Subject, case: CaseResult) -> dict[str, Any]:
     named = {
         "operators": subject.operators,
         "sampler": subject.sampler,
+        "tokenizer": subject.tokenizer,
         "candidate": subject.info,
     }
     model = next((subject.models[p] for p in case.id.split("/") if p in subject.models), None)
@@ -113,6 +120,7 @@ def _in_place(
         own = _Widened(faulty) if dtype == _WIDE else faulty
         fixtures["operators"] = CheckedOperators(own, contract)
         fixtures["sampler"] = CheckedSampler(faulty, faulty.info.claims.sampling)
+        fixtures["tokenizer"] = CheckedTokenizer(faulty, faulty.info.claims)
         if "model" in fixtures:
             fixtures["model"] = _with(faulty, fixtures["model"], contract)
         return run(fixtures)

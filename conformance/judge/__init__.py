@@ -6,6 +6,7 @@ NaN fails. No judge takes a bare tolerance: limits come from a noise unit and a 
 or from a bound that the oracle derived for this very input.
 """
 
+from conformance.judge.constants import same_frequencies, same_tensors
 from conformance.judge.documents import accepted, follows_schema, unchanged
 from conformance.judge.end_to_end import (
     free_of_faults,
@@ -40,6 +41,16 @@ from conformance.judge.sampling import (
     over_seeds,
     same_shares,
 )
+from conformance.judge.text import (
+    fits_model,
+    ids_exist,
+    none_special,
+    offsets_in_place,
+    same_facts,
+    same_ids,
+    same_offsets,
+    same_texts,
+)
 from conformance.judge.trend import without_trend
 from conformance.judge.values import (
     all_finite,
@@ -63,25 +74,35 @@ __all__ = [
     "chosen_greedily",
     "ends_as_asked",
     "equals_closed_form",
+    "fits_model",
     "follows_schema",
     "free_of_faults",
+    "ids_exist",
     "in_its_type",
     "in_support",
     "independent_rows",
     "independent_seeds",
     "independent_steps",
     "max_within_noise",
+    "none_special",
+    "offsets_in_place",
     "over_seeds",
     "refused",
     "related",
     "same_decisions",
     "same_distribution",
+    "same_facts",
+    "same_frequencies",
     "same_gain",
+    "same_ids",
     "same_logprobs",
     "same_logprobs_of_text",
     "same_loss",
+    "same_offsets",
     "same_ranking",
     "same_shares",
+    "same_tensors",
+    "same_texts",
     "unchanged",
     "within_bounds",
     "within_noise",

@@ -58,16 +58,18 @@ EXPORTED = (
 _LAST = "FAULT-001"
 """Compares with every known fault, which takes longer than all else: asked where nothing failed."""
 _SAMPLING = {"distributions", "sampling"}
+_TEXT = {"tokenizer"}
 _SEEN_BY: Mapping[str, set[str]] = {
     **{name: {"cache"} for name in mutants.SESSION},
     "generate": {"generation"},
     "generation": {"generation"},
     "encoder": {"encoder"},
-    "encode": {"encoder"},
+    "encode_tokens": {"encoder"},
     "packed_logits": {"packed"},
     "within_documents": {"packed"},
     "process": _SAMPLING,
     "draw": {"sampling"},
+    **dict.fromkeys(("tokenizer", *mutants.TEXT), _TEXT),
 }
 """By what a mutant replaces: the capabilities that show it, where not all of a model's do."""
 
@@ -102,7 +104,8 @@ def rows(
         precision: the contract at which all compute and are judged.
         only: names of the mutants; None for all.
         honest: honest candidates; one whose runtime is not installed is left out.
-        declared: whether to try a mutant only on the requirements that it names.
+        declared: whether to try a mutant only on the requirements that it names, and an honest
+            candidate only on the models of the halves' own profiles.
         without: requirements that are left out.
         halves: which parts of the matrix; an honest candidate has a row in each.
         share: which of how many shares of the rows, which several processes may divide.
@@ -114,7 +117,8 @@ def rows(
     corpora = _Corpora(standard)
     for text in honest[first::step]:
         try:
-            yield Row(text, None, corpora.cells(text, requirements))
+            left_out = corpora.beyond if declared else ()
+            yield Row(text, None, corpora.cells(text, requirements, left_out))
         except CandidateUnavailable:
             continue
     for name, mutant in [*mutants.all_mutants().items()][first::step]:
@@ -152,12 +156,26 @@ class _Corpora:
         self._models = tuple(
             dict.fromkeys(name for p in standard.profiles.values() for name in p.models)
         )
+        own = {name for half in HALVES for name in standard.profiles[half].models}
+        self.beyond = tuple(name for name in self._models if name not in own)
         self._found: dict[Contract, Corpus] = {}
 
     def cells(
-        self, text: str, requirements: Sequence[Requirement], *, briefly: bool = False
+        self,
+        text: str,
+        requirements: Sequence[Requirement],
+        left_out: Collection[str] = (),
+        *,
+        briefly: bool = False,
     ) -> tuple[Cell, ...]:
-        """Judge a candidate by requirements, under the contract that it claims."""
+        """Judge a candidate by requirements, under the contract that it claims.
+
+        Args:
+            text: the candidate, as a command line has it.
+            requirements: those whose checks are run.
+            left_out: models that are not asked, beside those that the candidate does not build.
+            briefly: whether a check that has failed on one model is done with.
+        """
         with ExitStack() as stack:
             candidate = stack.enter_context(candidates.open_candidate(text))
             claims, against = candidate.info.claims, None
@@ -169,15 +187,23 @@ class _Corpora:
                 other = stack.enter_context(candidates.open_candidate(honest))
                 against = other, spec.contract_of(self._standard, other.info.claims)
             corpus = self._found[contract]
-            left_out = unbuilt(text)
-            return tuple(corpus.judge(candidate, requirements, against, left_out, briefly=briefly))
+            without = {*left_out, *unbuilt(text)}
+            return tuple(corpus.judge(candidate, requirements, against, without, briefly=briefly))
 
     def row(self, text: str, mutant: Mutant, requirements: Sequence[Requirement]) -> Row:
-        """Judge a mutant by requirements, the slow one only where it is named or none failed."""
-        late = [r for r in requirements if r.id == _LAST and r.id not in mutant.kills]
-        cells = self.cells(text, [r for r in requirements if r not in late], briefly=True)
+        """Judge a mutant by requirements, the slow one only where it is named or none failed.
+
+        What it does not name is asked on the models of the two halves' own profiles alone: there it
+        tells whom else a fault meets, and on each further model only the same once more.
+        """
+        named = [r for r in requirements if r.id in mutant.kills]
+        others = [r for r in requirements if r not in named and r.id != _LAST]
+        late = [r for r in requirements if r not in named and r.id == _LAST]
+        cells = self.cells(text, named, briefly=True) if named else ()
+        if others:
+            cells += self.cells(text, others, self.beyond, briefly=True)
         if late and not any(cell.verdict is Verdict.FAIL for cell in cells):
-            cells += self.cells(text, late, briefly=True)
+            cells += self.cells(text, late, self.beyond, briefly=True)
         if mutant.replaces == "load":  # it has changed files
             for corpus in self._found.values():
                 corpus.restore()
@@ -188,12 +214,12 @@ def reached(mutant: Mutant, requirements: Sequence[Requirement]) -> list[Require
     """Return the requirements whose checks can come upon a mutant's fault at all.
 
     A fault in one operator cannot be seen by a check of another, nor by one of the decoder, which
-    has operators of its own; a fault in sessions, in generation or in sampling is seen by checks of
-    these alone, and one of a model by none of sampling; other cells are not run. Nor are those of
-    two candidates, of closed forms and of the other profiles beside the two that the halves are
-    named for unless the mutant names them: beside an honest candidate, on models that are blind by
-    design, or in a second request, they fail what the others do, and little else. What is no fault
-    has to pass relations all the same.
+    has operators of its own; a fault in sessions, in generation, in sampling or in text is seen by
+    checks of these alone, and one of a model by none of sampling or text; other cells are not run.
+    Nor are those of two candidates, of closed forms and of the other profiles beside the two that
+    the halves are named for unless the mutant names them: beside an honest candidate, on models
+    that are blind by design, or in a second request, they fail what the others do, and little else.
+    What is no fault has to pass relations all the same.
     """
     requirements = [r for r in requirements if r.id in mutant.kills or _is_tried(mutant, r)]
     if mutant.operator is not None:
@@ -204,7 +230,7 @@ def reached(mutant: Mutant, requirements: Sequence[Requirement]) -> list[Require
     if seen_by is not None:
         return [r for r in requirements if seen_by & set(r.needs)]
     model = (r for r in requirements if r.operator is None and r.needs)
-    return [r for r in model if not _SAMPLING & set(r.needs)]
+    return [r for r in model if not (_SAMPLING | _TEXT) & set(r.needs)]
 
 
 def _is_tried(mutant: Mutant, requirement: Requirement) -> bool:

@@ -17,6 +17,7 @@ from conformance.checked import (
     CheckedModel,
     CheckedOperators,
     CheckedSampler,
+    CheckedTokenizer,
     RememberedOracle,
     RememberedTruths,
 )
@@ -130,7 +131,7 @@ class Corpus:
             return [
                 self._cell(requirement, fixtures, unbuilt, briefly=briefly)
                 for requirement in requirements
-                if not unclaimed(requirement, candidate.info.claims)
+                if self._is_asked(requirement, candidate, unbuilt)
             ]
 
     def restore(self) -> None:
@@ -145,11 +146,20 @@ class Corpus:
             "candidate": candidate.info,
             "operators": CheckedOperators(candidate, contract, truths, who),
             "sampler": CheckedSampler(candidate, candidate.info.claims.sampling),
+            "tokenizer": CheckedTokenizer(candidate, candidate.info.claims),
             "model": {
                 name: self._checked(candidate, package, contract, who)
                 for name, package in self._packages.items()
             },
         }
+
+    def _is_asked(
+        self, requirement: Requirement, candidate: Candidate, unbuilt: Collection[str]
+    ) -> bool:
+        """Return whether a candidate claims what is needed, and a model is left to ask it on."""
+        models = self._models_of(requirement.id)
+        anywhere = not models or any(name not in unbuilt for name in models)
+        return anywhere and not unclaimed(requirement, candidate.info.claims)
 
     def _cell(
         self,

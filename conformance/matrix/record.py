@@ -10,7 +10,7 @@ from conformance.matrix import known_faults, smallest_kill
 from conformance.records import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from conformance.matrix import Cell, Row
 
@@ -72,6 +72,23 @@ def false_alarms(rows: Sequence[Row], precision: str) -> list[str]:
         if row.mutant is None or row.mutant.proof(precision)
         for cell in row.cells
         if cell.verdict not in passed and cell.requirement not in known_faults(row.name)
+    ]
+
+
+def missed(row: Row, among: Collection[str] | None = None) -> list[str]:
+    """Return the requirements that a mutant is said to be killed by, and was not.
+
+    Args:
+        row: a row of the matrix.
+        among: the requirements that it was tried on; None for all.
+    """
+    if row.mutant is None:
+        return []
+    verdicts = {cell.requirement: cell.verdict for cell in row.cells}
+    return [
+        f"{row.name} by {name}"
+        for name in row.mutant.kills
+        if verdicts.get(name) is not Verdict.FAIL and (among is None or name in among)
     ]
 
 

@@ -244,13 +244,13 @@ def transform_left_out(_: Honest, self: Any, x_BTD: Any) -> Any:
     return x_BTD
 
 
-@mutant("encode", kills=_EVERYWHERE, bug="huggingface/setfit#338")
+@mutant("encode_tokens", kills=_EVERYWHERE, bug="huggingface/setfit#338")
 def mask_and_types_exchanged(honest: Honest, ids_BT: Any, mask_BT: Any, types_BT: Any) -> Any:
     """Attention mask and token types are taken for each other."""
     return honest(ids_BT, types_BT, mask_BT)
 
 
-@mutant("encode", kills=("ENC-005",), bug="generic")
+@mutant("encode_tokens", kills=("ENC-005",), bug="generic")
 def row_vectors_with_an_axis_of_tokens(honest: Honest, *inputs: Any) -> Any:
     """The vectors of rows are rows of one token each."""
     answer = honest(*inputs)

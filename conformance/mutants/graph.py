@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def _nodes(model: Any, kind: str) -> list[Any]:
+def nodes(model: Any, kind: str) -> list[Any]:
+    """Return the nodes of an operator, in the graph's order."""
     return [node for node in model.graph.node if node.op_type == kind]
 
 
@@ -26,7 +27,7 @@ def _reading(model: Any, value: str) -> list[Any]:
     return [node for node in model.graph.node if value in node.input]
 
 
-def _changed(model: Any, name: str, change: Callable[[Any], Any]) -> None:
+def changed(model: Any, name: str, change: Callable[[Any], Any]) -> None:
     """Replace an initializer by what ``change`` makes of it."""
     from onnx import numpy_helper  # noqa: PLC0415  # this module is imported where onnx is not
 
@@ -61,21 +62,21 @@ def _cast(model: Any, value: str, kind: str) -> None:
 
 
 def _head(model: Any) -> Any:
-    return _nodes(model, "MatMul")[-1]
+    return nodes(model, "MatMul")[-1]
 
 
 @mutant("graph", kills=("LOGITS-001",), bug="generic")
 def graph_epsilon_changed(model: Any) -> Any:
     """The constant epsilon is a tenth of what it was."""
-    mean = _nodes(model, "ReduceMean")[0].output[0]
-    _changed(model, _reading(model, mean)[0].input[1], lambda eps: eps / 10)
+    mean = nodes(model, "ReduceMean")[0].output[0]
+    changed(model, _reading(model, mean)[0].input[1], lambda eps: eps / 10)
     return model
 
 
 @mutant("graph", kills=("LOGITS-001", "LOGITS-002"), bug="generic")
 def graph_softmax_over_queries(model: Any) -> Any:
     """The attribute axis of every Softmax is that of the queries."""
-    for node in _nodes(model, "Softmax"):
+    for node in nodes(model, "Softmax"):
         node.attribute[0].i = -2
     return model
 
@@ -83,32 +84,32 @@ def graph_softmax_over_queries(model: Any) -> Any:
 @mutant("graph", kills=("LOGITS-001", "LOGITS-002"), bug="generic")
 def graph_scale_of_one_more(model: Any) -> Any:
     """The constant that scores are divided by is the root of the head dim plus one."""
-    scores = _nodes(model, "Where")[0].input[1]
-    scale = next(n for n in _nodes(model, "Div") if scores in n.output).input[1]
-    _changed(model, scale, lambda root: math.sqrt(float(root) ** 2 + 1))
+    scores = nodes(model, "Where")[0].input[1]
+    scale = next(n for n in nodes(model, "Div") if scores in n.output).input[1]
+    changed(model, scale, lambda root: math.sqrt(float(root) ** 2 + 1))
     return model
 
 
-@mutant("graph", kills=("LOGITS-001",), bug="ggml-org/llama.cpp#8650")
+@mutant("graph", kills=("PKG-003", "LOGITS-001"), bug="ggml-org/llama.cpp#8650")
 def graph_frequencies_of_the_default(model: Any) -> Any:
     """The frequencies are a stale initializer, of base 10000 and unscaled."""
-    angle = _nodes(model, "Cos")[0].input[0]
-    frequencies = next(n for n in _nodes(model, "Mul") if angle in n.output).input[1]
-    _changed(model, frequencies, lambda f: 1e4 ** (-np.arange(f.size) / f.size).reshape(f.shape))
+    angle = nodes(model, "Cos")[0].input[0]
+    frequencies = next(n for n in nodes(model, "Mul") if angle in n.output).input[1]
+    changed(model, frequencies, lambda f: 1e4 ** (-np.arange(f.size) / f.size).reshape(f.shape))
     return model
 
 
 @mutant("graph", kills=("LOGITS-001", "LOGITS-002"), bug="huggingface/transformers#29285")
 def graph_angle_through_float16(model: Any) -> Any:
     """A cast of the angles to float16 and back is left by a conversion."""
-    _cast(model, _nodes(model, "Cos")[0].input[0], "FLOAT16")
+    _cast(model, nodes(model, "Cos")[0].input[0], "FLOAT16")
     return model
 
 
 @mutant("graph", kills=("LOGITS-001", "LOGITS-002", "TAP-001"), bug="generic")
 def graph_scores_through_bfloat16(model: Any) -> Any:
     """A cast of the first layer's scores to bfloat16 and back is left by a conversion."""
-    _cast(model, _nodes(model, "Where")[0].input[1], "BFLOAT16")
+    _cast(model, nodes(model, "Where")[0].input[1], "BFLOAT16")
     return model
 
 
@@ -119,14 +120,14 @@ def graph_head_in_float16(model: Any) -> Any:
     return model
 
 
-@mutant("graph", kills=("LOGITS-001", "LOGITS-002"), bug="generic")
+@mutant("graph", kills=("PKG-002", "LOGITS-001", "LOGITS-002"), bug="generic")
 def graph_weight_transposed(model: Any) -> Any:
     """The first square weight is transposed, where a Transpose was folded twice."""
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
-    weights = [node.input[1] for node in _nodes(model, "MatMul") if node.input[1] in constants]
+    weights = [node.input[1] for node in nodes(model, "MatMul") if node.input[1] in constants]
     square = [name for name in weights if len({*constants[name].dims}) == 1]
     for name in square[:1]:
-        _changed(model, name, lambda weight: weight.T)
+        changed(model, name, lambda weight: weight.T)
     return model
 
 
@@ -134,7 +135,7 @@ def graph_weight_transposed(model: Any) -> Any:
 def graph_final_norm_without_weight(model: Any) -> Any:
     """The product with the final norm's weight is removed."""
     value = _head(model).input[0]
-    product = next(n for n in _nodes(model, "Mul") if value in n.output)
+    product = next(n for n in nodes(model, "Mul") if value in n.output)
     _redirected(model, value, product.input[0])
     return model
 
@@ -142,8 +143,8 @@ def graph_final_norm_without_weight(model: Any) -> Any:
 @mutant("graph", kills=("LOGITS-001", "LOGITS-002", "TAP-001"), bug="generic")
 def graph_residual_cut(model: Any) -> Any:
     """The first feed-forward is added to the stream as it was before attention."""
-    sums = [n for n in _nodes(model, "Add") if not n.input[1].startswith("val_")]
-    stream = _nodes(model, "Gather")[0].output[0]
+    sums = [n for n in nodes(model, "Add") if not n.input[1].startswith("val_")]
+    stream = nodes(model, "Gather")[0].output[0]
     after = next(n for n in sums if stream in n.input).output[0]
     mlp = next(n for n in sums if after in n.input)
     mlp.input[:] = [stream if name == after else name for name in mlp.input]
@@ -153,14 +154,14 @@ def graph_residual_cut(model: Any) -> Any:
 @mutant("graph", kills=("LOGITS-001", "LOGITS-002"), bug="generic")
 def graph_blind_to_itself(model: Any) -> Any:
     """The comparison of slots is Less, where LessOrEqual was meant."""
-    _nodes(model, "LessOrEqual")[0].op_type = "Less"
+    nodes(model, "LessOrEqual")[0].op_type = "Less"
     return model
 
 
 @mutant("graph", kills=("ATTN-004", "LOGITS-001", "LOGITS-002"), bug="generic")
 def graph_padding_mask_dropped(model: Any) -> Any:
     """The edge from the attention mask to the scores is cut."""
-    both = _nodes(model, "And")[0]
+    both = nodes(model, "And")[0]
     both.input[1] = both.input[0]
     return model
 
@@ -168,15 +169,15 @@ def graph_padding_mask_dropped(model: Any) -> Any:
 @mutant("graph", kills=("LOGITS-001", "LOGITS-002"), bug="generic")
 def graph_rotation_sign_flipped(model: Any) -> Any:
     """The first difference of a rotation is a sum."""
-    joined = {name for node in _nodes(model, "Concat") for name in node.input}
-    next(n for n in _nodes(model, "Sub") if n.output[0] in joined).op_type = "Add"
+    joined = {name for node in nodes(model, "Concat") for name in node.input}
+    next(n for n in nodes(model, "Sub") if n.output[0] in joined).op_type = "Add"
     return model
 
 
 @mutant("graph", kills=("LOGITS-001", "LOGITS-002"), bug="generic")
 def graph_sigmoid_piecewise(model: Any) -> Any:
     """Sigmoid is replaced by HardSigmoid, as quantisation tools do."""
-    for node in _nodes(model, "Sigmoid"):
+    for node in nodes(model, "Sigmoid"):
         node.op_type = "HardSigmoid"
     return model
 
@@ -184,7 +185,7 @@ def graph_sigmoid_piecewise(model: Any) -> Any:
 @mutant("graph", kills=("CACHE-001",), bug="generic")
 def graph_past_of_another_layer(model: Any) -> Any:
     """The first layer's values of the past are those of the second layer."""
-    joined = next(n for n in _nodes(model, "Concat") if "past_key_values.0.value" in n.input)
+    joined = next(n for n in nodes(model, "Concat") if "past_key_values.0.value" in n.input)
     joined.input[0] = "past_key_values.1.value"
     return model
 

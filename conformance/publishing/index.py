@@ -14,6 +14,7 @@ FILE = "README.md"
 ENTRY = "PRODUCT.json"
 _NAMED = 12
 """How many requirements that failed a row names; the report names all."""
+_SAME = ("outcome", "passed", "failed")
 _OPENING = (
     "Each outcome leads to its report. Requirements that failed are named; what was not evaluated "
     "says why, and never counts as passed; *not asked* means that the product is not run on that "
@@ -83,7 +84,19 @@ def _told(name: str, profile: Mapping[str, Any] | None) -> str:
     more = len(profile["failed"]) - len(listed)
     failed = f"; failed: {', '.join(listed)}" if listed else ""
     failed += f" and {more} more" if more else ""
-    return f"[{profile['outcome']}]({name}/{page}), {score}{failed}"
+    return f"[{profile['outcome']}]({name}/{page}), {score}{failed}{_again(profile)}"
+
+
+def _again(profile: Mapping[str, Any]) -> str:
+    """Return what further seeds said: that it was the same, or what was not."""
+    further = profile.get("further", [])
+    same = [one for one in further if all(one[key] == profile[key] for key in _SAME)]
+    seeds = "seed" if len(same) == 1 else "seeds"
+    told = f"; the same with {len(same)} further {seeds}" if same else ""
+    for one in (one for one in further if one not in same):
+        failed = ", ".join(one["failed"][:_NAMED]) or "nothing"
+        told += f"; with seed {one['seed']} {one['outcome']}, failed: {failed}"
+    return told
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -7,7 +7,15 @@ a *case* is one parametrisation of a check, a *verdict* belongs to a case or a r
 
 from conformance.records.candidates import OWN_DOMAIN, Array, CandidateInfo, Claims, OperatorCall
 from conformance.records.generation import FINISHES, Continuation, GenerationRequest
-from conformance.records.reports import Against, Distance, ModelRecord, Report, Run, SideBySide
+from conformance.records.reports import (
+    Against,
+    Distance,
+    ModelRecord,
+    Preflight,
+    Report,
+    Run,
+    SideBySide,
+)
 from conformance.records.results import (
     CaseResult,
     Diagnosis,
@@ -20,6 +28,7 @@ from conformance.records.results import (
 )
 from conformance.records.sampling import SamplingCall, SamplingParameters, SamplingPolicy
 from conformance.records.standard import Contract, Level, Oracle, Profile, Requirement, Spec, Term
+from conformance.records.tokenizer import Encoding, TokenizerFacts
 
 __all__ = [
     "FINISHES",
@@ -34,6 +43,7 @@ __all__ = [
     "Diagnosis",
     "Distance",
     "Divergence",
+    "Encoding",
     "GenerationRequest",
     "Level",
     "Measurement",
@@ -42,6 +52,7 @@ __all__ = [
     "OperatorCall",
     "Oracle",
     "Outcome",
+    "Preflight",
     "Profile",
     "Report",
     "Requirement",
@@ -53,5 +64,6 @@ __all__ = [
     "SideBySide",
     "Spec",
     "Term",
+    "TokenizerFacts",
     "Verdict",
 ]

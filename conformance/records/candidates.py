@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from conformance.records.sampling import SamplingPolicy
+from conformance.records.tokenizer import TokenizerFacts
 
 Array = Any
 """A NumPy array; this module imports the standard library alone, so the type has no name here."""
@@ -25,6 +26,8 @@ class Claims:
     """The operators that capability ``operators`` is claimed for; None for all of the standard."""
     sampling: SamplingPolicy | None = None
     """How tokens are chosen, where they are; None for the standard's own policy."""
+    tokenizer: TokenizerFacts | None = None
+    """What ids there are and what becomes of text; needed by whoever claims ``tokenizer``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,7 @@ class CandidateInfo:
     def document(self) -> dict[str, Any]:
         """Return the description as plain JSON values (schema ``candidate``)."""
         operators, policy = self.claims.operators, self.claims.sampling
+        facts = self.claims.tokenizer
         return {
             "name": self.name,
             "version": self.version,
@@ -53,6 +57,7 @@ class CandidateInfo:
                 "contract": dict(self.claims.contract),
                 **({} if operators is None else {"operators": sorted(operators)}),
                 **({} if policy is None else {"sampling": policy.document()}),
+                **({} if facts is None else {"tokenizer": facts.document()}),
             },
             "digests": dict(self.digests),
         }

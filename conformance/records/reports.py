@@ -11,6 +11,21 @@ from conformance.records.standard import Contract
 
 
 @dataclass(frozen=True, slots=True)
+class Preflight:
+    """What judging a release will take, estimated before anything heavy is done."""
+
+    parameters: int
+    layer_bytes: int
+    """The weights of its largest layer, as they are stored."""
+    peak_bytes: int
+    """Memory that the suite itself needs at most; the candidate's own comes on top."""
+    free_bytes: int | None
+    """Memory that could be had; None where that is not known."""
+    seconds: float
+    """Time of the oracle and of the honest ensemble, by the speed that was measured."""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelRecord:
     """A model package as it was used in a run."""
 
@@ -21,6 +36,8 @@ class ModelRecord:
     noise: NoiseUnit | None = None
     answer: str | None = None
     """SHA-256 of the kept logits of the frozen corpus; None where none were kept."""
+    preflight: Preflight | None = None
+    """None where the model is the suite's own, and small."""
 
 
 @dataclass(frozen=True, slots=True)

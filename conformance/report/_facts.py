@@ -60,21 +60,8 @@ def precision(report: Report) -> str:
 
 
 def _precision(contract: Contract, candidate: CandidateInfo) -> str:
-    weaker = [f"{_spoken(name)} {_spoken(v)}" for name, v in candidate.claims.contract.items()]
+    weaker = [f"{spoken(name)} {spoken(v)}" for name, v in candidate.claims.contract.items()]
     return f"{contract.name} with {', '.join(weaker)}" if weaker else contract.name
-
-
-def sampling(candidate: CandidateInfo) -> str:
-    """Return how a candidate chooses tokens, as it declares it; empty where it says nothing."""
-    policy = candidate.claims.sampling
-    if policy is None:
-        return ""
-    return (
-        f"{', '.join(map(_spoken, policy.order))}; ties at top-k: {_spoken(policy.top_k_ties)}; "
-        f"repetition sees {policy.repetition_sees} tokens, presence and frequency "
-        f"{policy.presence_sees} ones"
-        + (f", of the last {policy.last_tokens}" if policy.last_tokens else "")
-    )
 
 
 def contract(report: Report) -> list[tuple[str, str]]:
@@ -108,7 +95,7 @@ def terms(c: Contract) -> list[tuple[str, str]]:
     ]
 
 
-def _spoken(term: object) -> str:
+def spoken(term: object) -> str:
     return (
         str(term).lower().replace("_", " ")
         if isinstance(term, bool)

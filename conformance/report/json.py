@@ -20,11 +20,13 @@ from conformance.records import (
     NoiseUnit,
     Oracle,
     Outcome,
+    Preflight,
     Report,
     Requirement,
     RequirementResult,
     Run,
     SamplingPolicy,
+    TokenizerFacts,
     Verdict,
 )
 from conformance.verdicts import counts
@@ -68,7 +70,10 @@ def document(report: Report) -> dict[str, Any]:
 
 def _model_document(model: ModelRecord) -> dict[str, Any]:
     told = dataclasses.asdict(model)
-    return {name: value for name, value in told.items() if name != "answer" or value is not None}
+    optional = {"answer", "preflight"}
+    return {
+        name: value for name, value in told.items() if value is not None or name not in optional
+    }
 
 
 def _against_document(against: Against) -> dict[str, Any]:
@@ -146,6 +151,7 @@ def _candidate(read: Mapping[str, Any]) -> CandidateInfo:
         claims.get("contract", {}),
         None if operators is None else frozenset(operators),
         SamplingPolicy.of(claims.get("sampling")),
+        TokenizerFacts.of(claims.get("tokenizer")),
     )
     return CandidateInfo(**{**read, "claims": said})
 
@@ -172,8 +178,14 @@ def _diagnosis(read: Mapping[str, Any]) -> Diagnosis:
 
 
 def _model(read: Mapping[str, Any]) -> ModelRecord:
-    noise = read["noise"]
-    return ModelRecord(**{**read, "noise": None if noise is None else NoiseUnit(**noise)})
+    noise, before = read["noise"], read.get("preflight")
+    return ModelRecord(
+        **{
+            **read,
+            "noise": None if noise is None else NoiseUnit(**noise),
+            "preflight": before and Preflight(**before),
+        }
+    )
 
 
 def _result(read: Mapping[str, Any]) -> RequirementResult:

@@ -21,7 +21,7 @@ from conformance.candidate import method_of, open_candidate
 from conformance.errors import ConformanceError, MalformedOutput
 from conformance.raised import error_text
 from conformance.records import OperatorCall
-from conformance.worker import generation, sampling, wire
+from conformance.worker import generation, sampling, tokenizer, wire
 from conformance.worker.supervisor import TRAVELLING
 
 if TYPE_CHECKING:
@@ -141,6 +141,7 @@ class _Service:
         self._candidate = self._stack.enter_context(open_candidate(header["candidate"]))
         info = self._candidate.info
         operators, policy = info.claims.operators, info.claims.sampling
+        facts = info.claims.tokenizer
         return {
             "name": info.name,
             "version": info.version,
@@ -151,6 +152,7 @@ class _Service:
             "contract": dict(info.claims.contract),
             "operators": None if operators is None else sorted(operators),
             "sampling": None if policy is None else policy.document(),
+            "tokenizer": None if facts is None else facts.document(),
             "digests": dict(info.digests),
         }
 
@@ -175,9 +177,8 @@ class _Service:
             case "start" | "copy" | "showing" as verb:
                 given = [header[name] for name in _TAKES[verb]]
                 return self._kept(method_of(subject, verb)(*given))
-            case "generate":
-                request = generation.request_of(header, message.arrays)
-                return generation.answer(method_of(subject, "generate")(request))
+            case "generate" | "stream" | "encode" | "decode" | "token_bytes" | "add" | "finish":
+                return self._of_text(subject, message)
             case "crop":
                 method_of(subject, "crop")(header["length"])
             case "reorder":
@@ -185,6 +186,20 @@ class _Service:
             case _:
                 return wire.Message({}, self._computed(subject, header, message.arrays))
         return wire.Message({})
+
+    def _of_text(self, subject: Any, message: wire.Message) -> wire.Message:
+        """Return continuations, ids or text, or a stream of text."""
+        header = message.header
+        match header["verb"]:
+            case "generate":
+                request = generation.request_of(header, message.arrays)
+                return generation.answer(method_of(subject, "generate")(request))
+            case "stream":
+                make = method_of(self._candidate, "stream")
+                return self._kept(make(skip_special=header["skip_special"]))
+            case verb:
+                owner = subject if verb in tokenizer.OF_A_STREAM else self._candidate
+                return tokenizer.answer(method_of(owner, verb), message)
 
     def _computed(
         self, subject: Any, header: Mapping[str, Any], arrays: Mapping[str, Any]
@@ -198,7 +213,7 @@ class _Service:
             case "process" | "sample" as verb:
                 wanted = sampling.call_in(header["call"], arrays), *header["wanted"]
                 return {verb: method_of(self._candidate, verb)(*wanted)}
-            case "hidden_states" | "feed" | "encode" as verb:
+            case "hidden_states" | "feed" | "encode_tokens" as verb:
                 return _by_name(verb, method_of(subject, verb)(*arrays.values()))
             case "shown":
                 wanted = header["wanted"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from conformance.errors import CandidateCrashed, MalformedOutput, UsageError
-from conformance.worker import generation, sampling
+from conformance.worker import generation, sampling, tokenizer
 from conformance.worker.supervisor import Limits, Supervisor, built_in, handle_in
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from conformance.records import (
         CandidateInfo,
         Continuation,
+        Encoding,
         GenerationRequest,
         OperatorCall,
         SamplingCall,
@@ -94,6 +95,31 @@ class _Candidate:
     def sample(self, call: SamplingCall, seed: int, draws: int) -> Array:
         """Return drawn token ids (B, N)."""
         return self._of_sampling("sample", call, int(seed), int(draws))
+
+    def encode(
+        self, texts: Sequence[str], *, add_special: bool, parse_special: bool
+    ) -> list[Encoding]:
+        """Return the ids of each text, with their offsets where the candidate tells them."""
+        asked = {"add_special": add_special, "parse_special": parse_special}
+        return tokenizer.encodings_in(self._of_text("encode", tokenizer.texts_out(texts), **asked))
+
+    def decode(self, rows: Sequence[Sequence[int]], *, skip_special: bool) -> list[str]:
+        """Return the text of each row of ids."""
+        arrays = tokenizer.rows_out(rows)
+        return tokenizer.texts_in(self._of_text("decode", arrays, skip_special=skip_special))
+
+    def token_bytes(self, ids: Sequence[int]) -> list[bytes]:
+        """Return the bytes of each id."""
+        return tokenizer.pieces_in(self._of_text("token_bytes", tokenizer.rows_out([ids])))
+
+    def stream(self, *, skip_special: bool) -> _Stream:
+        """Return what turns ids into text as they come, in the child."""
+        answer = self._of_text("stream", {}, skip_special=skip_special)
+        return _Stream(self._supervisor, _Remote(self._supervisor, self._supervisor.life, answer))
+
+    def _of_text(self, verb: str, arrays: dict[str, Array], **fields: Any) -> Message:
+        self._supervisor.current_life()
+        return self._supervisor.ask(verb, arrays, self._supervisor.limits.call_s, **fields)
 
     def _of_sampling(self, verb: str, call: SamplingCall, *wanted: int) -> Array:
         self._supervisor.current_life()
@@ -166,7 +192,7 @@ class _Model:
         arrays = _tokens(input_ids_BT, attention_mask_BT, position_ids_BT)
         return dict(self._ask("hidden_states", arrays).arrays)
 
-    def encode(
+    def encode_tokens(
         self, input_ids_BT: Ints, attention_mask_BT: Ints, token_type_ids_BT: Ints
     ) -> dict[str, Array]:
         """Return what an encoder answers, by name."""
@@ -175,7 +201,7 @@ class _Model:
             "attention_mask": attention_mask_BT,
             "token_type_ids": token_type_ids_BT,
         }
-        return dict(self._ask("encode", arrays).arrays)
+        return dict(self._ask("encode_tokens", arrays).arrays)
 
     def feed(
         self, input_ids_BT: Ints, attention_mask_BT: Ints, position_ids_BT: Ints
@@ -223,6 +249,18 @@ class _Shown(_Held):
         """Return some of its outputs, in order, for token ids, mask and positions."""
         found = self._ask("shown", _tokens(*tokens), wanted=list(wanted)).arrays
         return [found[name] for name in wanted]
+
+
+class _Stream(_Held):
+    """A stream of text in the child."""
+
+    def add(self, token: int) -> str:
+        """Take one more id; return the text that it completes."""
+        return tokenizer.text_in(self._ask("add", token=int(token)))
+
+    def finish(self) -> str:
+        """Return what is left."""
+        return tokenizer.text_in(self._ask("finish"))
 
 
 class _Session(_Held):

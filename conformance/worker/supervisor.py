@@ -17,6 +17,7 @@ from conformance.records import CandidateInfo, Claims
 from conformance.worker import wire
 from conformance.worker.process import Process
 from conformance.worker.sampling import policy_in
+from conformance.worker.tokenizer import facts_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -227,6 +228,7 @@ def _info(header: Mapping[str, Any]) -> CandidateInfo:
                 "contract": dict(contract),
                 "operators": list() | None as operators,
                 "sampling": dict() | None as policy,
+                "tokenizer": dict() | None as facts,
                 "digests": dict(digests),
             }
         } if _are_words(capabilities, operators or (), contract, digests.values()):
@@ -237,7 +239,12 @@ def _info(header: Mapping[str, Any]) -> CandidateInfo:
                 runtime=clean(runtime, 500),
                 device=clean(device, 500),
                 claims=Claims(
-                    frozenset(capabilities), precision, contract, claimed, policy_in(policy)
+                    frozenset(capabilities),
+                    precision,
+                    contract,
+                    claimed,
+                    policy_in(policy),
+                    facts_in(facts),
                 ),
                 digests=digests,
             )

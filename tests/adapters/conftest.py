@@ -14,8 +14,8 @@ from reference_model.export import write_onnx
 from reference_model.package import write_package
 from reference_model.zoo import MODELS
 
-ADAPTERS = [name for name in built_in_adapters() if name != "mutant"]
-"""But the mutants, which are wrong on purpose."""
+ADAPTERS = [name for name in built_in_adapters() if name not in ("mutant", "tokenizers")]
+"""But the mutants, which are wrong on purpose, and what has no models."""
 OPTIONS = {"openvino": {"precision": "f32"}}
 """Where a runtime computes in float32 only when it is told to: on some CPUs it takes bfloat16."""
 

@@ -27,9 +27,11 @@ RUNTIMES = {
     "openvino": "openvino",
     "pytorch": "torch",
     "tensorflow": "tensorflow",
+    "tokenizers": "tokenizers",
     "transformers": "transformers",
 }
 """The module that an adapter is for; the others need nothing that the suite has not."""
+EVERY = [name for name in built_in_adapters() if name != "mutant"]
 ROOT = Path(conformance.__file__).parents[1]
 VOCABULARY = 512
 LENIENCE = 20
@@ -98,6 +100,7 @@ def test_the_adapters_are_those_that_are_documented():
         "pytorch",
         "reference",
         "tensorflow",
+        "tokenizers",
         "transformers",
     ]
 
@@ -202,6 +205,7 @@ def test_hidden_states_are_those_of_the_oracle_where_claimed(name, candidates, m
         near(state, expected[layer])
 
 
+@pytest.mark.parametrize("name", EVERY)
 def test_unknown_targets_and_options_are_unavailable(name):
     with (
         pytest.raises(CandidateUnavailable, match="nonesuch"),
@@ -241,6 +245,7 @@ def test_a_runtime_that_is_there_and_breaks_is_told_with_its_error(runtime, monk
         pass
 
 
+@pytest.mark.parametrize("name", EVERY)
 def test_importing_an_adapter_imports_no_runtime(name):
     code = (
         f"import sys; sys.path.append({str(ROOT)!r}); import conformance.adapters.{name}; "

@@ -12,7 +12,13 @@ import torch
 
 from conformance import catalogue, inputs, models, spec
 from conformance.candidate import open_candidate
-from conformance.checked import CheckedModel, CheckedOperators, CheckedSampler, RememberedOracle
+from conformance.checked import (
+    CheckedModel,
+    CheckedOperators,
+    CheckedSampler,
+    CheckedTokenizer,
+    RememberedOracle,
+)
 from conformance.diagnosis import replay
 from conformance.errors import ConformanceError
 from conformance.records import CaseResult, Verdict
@@ -59,6 +65,7 @@ def subject_of(truth):
                 models={NAME: model},
                 operators=CheckedOperators(candidate, contract),
                 sampler=CheckedSampler(candidate, candidate.info.claims.sampling),
+                tokenizer=CheckedTokenizer(candidate, candidate.info.claims),
             )
 
         yield opened
@@ -70,6 +77,7 @@ def failures(subject, requirement):
         "operators": subject.operators,
         "model": subject.models[NAME],
         "sampler": subject.sampler,
+        "tokenizer": subject.tokenizer,
     }
     for check in catalogue.deciding(requirement):
         ids = check.cases([NAME] if check.per_model else [""])
@@ -90,6 +98,7 @@ def failures(subject, requirement):
         ("softmax-without-maximum", "SOFTMAX-001", "bounds"),
         ("cache-puts-new-values-first", "CACHE-001", "times the largest honest noise"),
         ("top-p-before-top-k", "SAMPLE-012", "bounds"),
+        ("stream-repeats-a-character", "TOK-015", "bounds"),
     ],
 )
 def test_the_fault_of_a_failing_check_is_named_first(name, requirement, unit, subject_of):

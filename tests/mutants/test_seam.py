@@ -13,10 +13,10 @@ import pytest
 
 from conformance import candidate as candidates
 from conformance import matrix, models, mutants
-from conformance.adapters import mutant as adapter
+from conformance.adapters import _replacing as adapter
 from conformance.errors import CandidateUnavailable
 from conformance.records import OperatorCall
-from reference_model import generation
+from reference_model import generation, tokenizer
 from reference_model.encoder import model as encoder
 
 KNOWN = mutants.all_mutants()
@@ -26,11 +26,12 @@ VALUES = {
     "info",
     "load",
     "logits",
-    "encode",
+    "encode_tokens",
     "generate",
     "process",
     "draw",
     *mutants.SESSION,
+    *mutants.TEXT,
 }
 IDS = np.array([[5, 6, 7, 8]])
 INPUTS = (IDS, np.ones_like(IDS), np.arange(4)[None])
@@ -42,7 +43,8 @@ def _attributes():
     found = {key: member for part in reversed(parts) for key, member in vars(part).items()}
     found |= {f"{adapter.GENERATION}.{key}": member for key, member in vars(generation).items()}
     found |= {f"{adapter.ENCODER}.{key}": member for key, member in vars(encoder).items()}
-    for name, value in tuple(found.items()):
+    found |= {f"{adapter.TOKENIZER}.{key}": member for key, member in vars(tokenizer).items()}
+    for name, value in list(found.items()):
         if isinstance(value, type):
             found |= {f"{name}.{key}": member for key, member in vars(value).items()}
     return found
@@ -126,7 +128,8 @@ def test_a_fault_of_the_encoder_changes_its_answers_and_ends_with_the_call():
     def hidden(name):
         with _opened(name) as opened:
             loaded = opened.load(models.suite_package("bert-two-types"))
-            return loaded.encode(IDS, np.ones_like(IDS), np.zeros_like(IDS))["last_hidden_state"]
+            answer = loaded.encode_tokens(IDS, np.ones_like(IDS), np.zeros_like(IDS))
+            return answer["last_hidden_state"]
 
     honest, faulty = hidden(""), hidden("causal-mask-left-on")
     assert np.abs(faulty - honest).max() > 0.1

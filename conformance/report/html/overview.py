@@ -6,7 +6,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from conformance.records import Level, Outcome, Verdict
-from conformance.report import _facts
+from conformance.report import _declared, _facts
 from conformance.report._text import line
 from conformance.report.html.markup import Content, Markup, element, join
 from conformance.verdicts import counts
@@ -141,7 +141,8 @@ def _candidate(info: CandidateInfo, text: str) -> list[tuple[str, Content]]:
         ("runtime", info.runtime),
         ("device", info.device),
         ("claims", ", ".join(sorted(info.claims.capabilities)) or "no capability"),
-        *([("chooses tokens by", told)] if (told := _facts.sampling(info)) else []),
+        *([("chooses tokens by", told)] if (told := _declared.sampling(info)) else []),
+        *([("tokenizes with", told)] if (told := _declared.tokenizer(info)) else []),
         ("asked for as", element("code", text)),
         ("digests", join(*(element("p", digest) for digest in digests))),
     ]

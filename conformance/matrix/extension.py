@@ -1,0 +1,99 @@
+"""The kept summary of the matrix, with mutants and requirements that came since it was measured.
+
+What is new is measured as the whole matrix would: new mutants against everything, and everything
+against new requirements. What is old stays as it was found, so that a new check costs its own
+minutes and not those of all others; the whole matrix is measured anew now and then.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from conformance import identity, mutants
+from conformance.matrix import record
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from conformance.matrix import Row
+
+_FATES = (record.KILLED, record.EQUIVALENT, record.BELOW_NOISE, record.SURVIVED)
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """What the summary of a precision lacks."""
+
+    mutants: tuple[str, ...]
+    requirements: tuple[str, ...]
+
+
+def missing(part: Mapping[str, Any], ids: Collection[str]) -> Missing:
+    """Return which mutants, and which of all requirements, the summary of a precision lacks."""
+    measured = {row["id"] for row in part["requirements"]}
+    return Missing(
+        tuple(name for name in mutants.all_mutants() if name not in part["mutants"]),
+        tuple(name for name in ids if name not in measured),
+    )
+
+
+def extended(
+    kept: Mapping[str, Any], rows: Mapping[str, Sequence[Row]], ids: Sequence[str]
+) -> dict[str, Any]:
+    """Return a summary with what was measured since.
+
+    Args:
+        kept: the summary as it was.
+        rows: by precision, new mutants on all requirements, and all rows on new requirements.
+        ids: all requirements there are, in their order.
+    """
+    parts = [_part(part, rows.get(part["precision"], ()), ids) for part in kept["precisions"]]
+    return {"suite": identity.suite(), "precisions": parts}
+
+
+def _part(part: Mapping[str, Any], rows: Sequence[Row], ids: Sequence[str]) -> dict[str, Any]:
+    added = record.part(part["precision"], rows)
+    found = {**part["mutants"], **dict(_fates(part["mutants"], added))}
+    fates = {name: fate for name, fate in sorted(found.items()) if name in mutants.all_mutants()}
+    counted = Counter(fates.values())
+    noticed = {row["id"]: row for row in part["requirements"]}
+    for row in added["requirements"]:
+        noticed[row["id"]] = _folded(noticed[row["id"]], row) if row["id"] in noticed else row
+    return {
+        **part,
+        "score": {
+            "killed": counted[record.KILLED],
+            "of": len(fates) - counted[record.EQUIVALENT],
+        },
+        "fates": {name: counted[name] for name in _FATES},
+        "mutants": fates,
+        "requirements": [noticed[name] for name in ids if name in noticed],
+    }
+
+
+def _fates(before: Mapping[str, str], added: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Return what became of each new mutant, and of old ones that a new requirement kills."""
+    for row in added["mutants"]:
+        killed = row["fate"] == record.KILLED
+        if row["name"] not in before or (killed and before[row["name"]] != record.EQUIVALENT):
+            yield row["name"], row["fate"]
+
+
+def _folded(before: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an old requirement notices, with the new mutants that it kills."""
+    known = [row["smallest"] for row in (before, added) if row["smallest"] is not None]
+    return {
+        **before,
+        "checks": added["checks"],
+        "kills": before["kills"] + added["kills"],
+        "smallest": min(known, key=_severity, default=None),
+    }
+
+
+def _severity(smallest: Mapping[str, Any]) -> float:
+    """Return how far a kill was over its limit; what failed without a number is the largest."""
+    severity = smallest["severity"]
+    return math.inf if severity is None else float(severity)

@@ -1,0 +1,116 @@
+"""The kept summary takes in new mutants and new requirements, and leaves the rest as it was."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+from conformance import mutants, proof, schema, spec
+from conformance.matrix import Row, extension, runs
+from conformance.matrix.corpus import Cell
+from conformance.records import Measurement, Verdict
+
+IDS = tuple(spec.load().requirements)
+FAINT, PLAIN = "rope-base-10001", "scale-missing"
+KILLS = "ROPE-001"
+
+
+def cell(verdict, observed, requirement=KILLS):
+    measured = Measurement(
+        metric="error", observed=observed, limit=1.0, unit="bound", count=1, where=""
+    )
+    return Cell(requirement, verdict, measured, "", "test_it")
+
+
+def row(name, *cells):
+    return Row(name, mutants.all_mutants().get(name), cells)
+
+
+@pytest.fixture
+def kept():
+    """The kept summary without one mutant and one requirement, as it was before they came."""
+    found = copy.deepcopy(proof.kept())
+    for part in found["precisions"]:
+        part["mutants"].pop(FAINT)
+        part["score"] = {name: number - 1 for name, number in part["score"].items()}
+        part["requirements"] = [r for r in part["requirements"] if r["id"] != "ATTN-002"]
+    return found
+
+
+def fp32(summary):
+    return next(part for part in summary["precisions"] if part["precision"] == "fp32")
+
+
+def noticed(summary, requirement):
+    return next(r for r in fp32(summary)["requirements"] if r["id"] == requirement)
+
+
+def test_what_the_summary_lacks_is_what_came_since(kept):
+    lacking = extension.missing(fp32(kept), IDS)
+    assert lacking == extension.Missing((FAINT,), ("ATTN-002",))
+    assert extension.missing(fp32(proof.kept()), IDS) == extension.Missing((), ())
+
+
+def test_a_new_mutant_counts_and_an_old_requirement_kills_one_more(kept):
+    new = row(FAINT, cell(Verdict.FAIL, 1.001))
+    before = noticed(kept, KILLS)
+    found = extension.extended(kept, {"fp32": [new]}, IDS)
+    assert fp32(found)["mutants"][FAINT] == "killed"
+    assert fp32(found)["score"]["of"] == fp32(kept)["score"]["of"] + 1
+    after = noticed(found, KILLS)
+    assert after["kills"] == before["kills"] + 1
+    assert after["smallest"]["mutant"] == FAINT
+    larger = extension.extended(kept, {"fp32": [row(FAINT, cell(Verdict.FAIL, 1e9))]}, IDS)
+    assert noticed(larger, KILLS)["smallest"] == before["smallest"]
+
+
+def test_a_new_requirement_changes_no_fate_but_of_what_lived(kept):
+    old = row(PLAIN, cell(Verdict.PASS, 0.5, "ATTN-002"))
+    found = extension.extended(kept, {"fp32": [old]}, IDS)
+    assert fp32(found)["mutants"][PLAIN] == "killed"
+    assert noticed(found, "ATTN-002")["kills"] == 0
+    fp32(kept)["mutants"][PLAIN] = "survived"
+    killed = row(PLAIN, cell(Verdict.FAIL, 2.0, "ATTN-002"))
+    assert fp32(extension.extended(kept, {"fp32": [killed]}, IDS))["mutants"][PLAIN] == "killed"
+
+
+def test_requirements_stand_in_the_standards_order_and_what_is_gone_is_gone(kept):
+    fp32(kept)["mutants"]["fault-that-was"] = "killed"
+    new = row(FAINT, cell(Verdict.FAIL, 2.0, "ATTN-002"))
+    found = extension.extended(kept, {"fp32": [new]}, IDS)
+    assert [r["id"] for r in fp32(found)["requirements"]] == list(IDS)
+    assert "fault-that-was" not in fp32(found)["mutants"]
+
+
+@pytest.fixture
+def summary(monkeypatch, tmp_path, kept):
+    """The kept summary in a file of its own, and what was tried of each task."""
+    file = tmp_path / "summary.json"
+    monkeypatch.setattr(proof, "FILE", file)
+    monkeypatch.setattr(proof, "kept", lambda: kept)
+    return file
+
+
+def playing(monkeypatch, verdict):
+    def rows(*, halves, only=None, without=(), **_):
+        if halves == ["decoder"] and only == (FAINT,) and not without:
+            yield row(
+                FAINT, *(cell(verdict, 2.0, name) for name in mutants.all_mutants()[FAINT].kills)
+            )
+
+    monkeypatch.setattr(runs.matrix, "rows", rows)
+
+
+def test_what_is_new_is_tried_and_kept(monkeypatch, summary):
+    playing(monkeypatch, Verdict.FAIL)
+    assert runs.extend().passed
+    assert FAINT in fp32(schema.load(summary))["mutants"]
+
+
+def test_a_new_mutant_that_lives_is_told_and_nothing_is_kept(monkeypatch, summary):
+    playing(monkeypatch, Verdict.PASS)
+    trial = runs.extend()
+    assert not trial.passed
+    assert f"fp32: survived: {FAINT}" in trial.lines
+    assert not summary.exists()

@@ -1,0 +1,26 @@
+"""A part of the kill matrix at bfloat16, of a size that each change can wait for.
+
+One mutant of each topic, and an honest candidate. The whole matrix is ``make matrix``.
+"""
+
+from __future__ import annotations
+
+import kills
+import pytest
+
+PRECISION = "bf16"
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return kills.rows_of_each_topic(PRECISION)
+
+
+def test_an_honest_candidate_passes_every_requirement(rows):
+    kills.is_honest(rows[0])
+
+
+def test_each_mutant_is_failed_by_a_requirement_that_it_names(rows):
+    assert len(rows) > 20
+    assert [row.name for row in rows[1:] if not row.killed_by] == []

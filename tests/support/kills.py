@@ -1,0 +1,108 @@
+"""What the files of the kill matrix share: which mutants are whose, their rows, what has to hold.
+
+A file is tried in one process, so each part of the matrix is a file, and none takes longer than a
+change can wait for. Rows are judged by what mutants name; the whole matrix is `make matrix`.
+"""
+
+from __future__ import annotations
+
+from unittest import mock
+
+import torch
+
+from conformance import matrix, mutants
+from conformance.records import Verdict
+
+KNOWN = mutants.all_mutants()
+SLOW = ("FAULT-001",)
+"""Compares with every known fault, on a corpus eight times as long where rounding hides some."""
+_STEPWISE = {*mutants.SESSION, "generate", "generation", "process", "draw"}
+"""What is replaced, before a dot, in faults that show only over several steps or draws."""
+
+
+def part_of(mutant):
+    """Return the part of the matrix that a mutant belongs to."""
+    if mutant.operator is not None:
+        return "operators"
+    return "sessions" if mutant.replaces.partition(".")[0] in _STEPWISE else "models"
+
+
+def faults(part):
+    """Return the names of a part's mutants that have to be killed."""
+    return [n for n, m in KNOWN.items() if part_of(m) == part and not m.equivalent]
+
+
+def variants(part):
+    """Return the names of a part's mutants that are no faults."""
+    return [n for n, m in KNOWN.items() if part_of(m) == part and m.equivalent]
+
+
+def rows_of(part):
+    """Return a part's rows at fp32 by name, each judged where its mutant says that it is seen."""
+    reached = matrix.reached
+
+    def narrowed(mutant, requirements):
+        columns = reached(mutant, requirements)
+        return [r for r in columns if r.id in mutant.kills or not mutant.kills]
+
+    with mock.patch.object(matrix, "reached", narrowed):
+        return found(only=[*faults(part), *variants(part)], honest=())
+
+
+def rows_of_each_topic(precision):
+    """Return an honest row at a precision, and those of the first mutant of each topic."""
+    honest = matrix.HONEST[precision][:1]
+    names = first_of_each_topic(precision)
+    rows = found(precision, names, honest, declared=True, without=SLOW)
+    return list(rows.values())
+
+
+def first_of_each_topic(precision):
+    """Return the first mutant of each topic that has to be killed at a precision."""
+    first = {}
+    for mutant in KNOWN.values():
+        exempt = mutant.proof(precision) or precision in mutant.below_noise_at
+        slow = set(SLOW) & set(mutant.kills)
+        if mutant.kills and not exempt and not slow and mutant.replaces != "graph":
+            first.setdefault(mutant.topic, mutant.name)
+    return tuple(first.values())
+
+
+def found(*args, **kwargs):
+    """Return rows of the matrix by name, computed with one thread.
+
+    For models this small, more threads mostly wait for each other.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return {row.name: row for row in matrix.rows(*args, **kwargs)}
+    finally:
+        torch.set_num_threads(threads)
+
+
+def is_failed_as_it_says(row):
+    """Assert that a mutant is failed by each requirement that it names."""
+    assert set(row.killed_by) == set(row.mutant.kills), [
+        (cell.requirement, cell.verdict.name, cell.message) for cell in row.cells
+    ]
+
+
+def passes_what_reaches_it(row):
+    """Assert that a variant passes every check that can come upon it."""
+    assert row.cells
+    assert passed(row) == {cell.requirement for cell in row.cells}, [
+        cell.message for cell in row.cells if cell.message
+    ]
+
+
+def is_honest(row):
+    """Assert that an honest candidate passes every requirement."""
+    assert row.mutant is None
+    assert len(row.cells) > 50
+    assert [cell for cell in row.cells if cell.verdict is not Verdict.PASS] == []
+
+
+def passed(row):
+    """Return the ids of the requirements that a row passes."""
+    return {cell.requirement for cell in row.cells if cell.verdict is Verdict.PASS}
