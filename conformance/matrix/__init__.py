@@ -66,6 +66,8 @@ _SEEN_BY: Mapping[str, set[str]] = {
     "generation": {"generation"},
     "encoder": {"encoder"},
     "encode_tokens": {"encoder"},
+    "packed_logits": {"packed"},
+    "within_documents": {"packed"},
     "process": _SAMPLING,
     "draw": {"sampling"},
     **dict.fromkeys(("tokenizer", *mutants.TEXT), _TEXT),
