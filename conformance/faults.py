@@ -45,6 +45,7 @@ _NOTHING = 1e-10
 _ELSEWHERE = (
     *mutants.SESSION,
     *("info", "load", "graph", "generate", "generation", "process", "draw"),
+    *("packed_logits", "within_documents"),
 )
 """What mutants replace that the logits of one pass do not show, or not in fp64."""
 

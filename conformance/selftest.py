@@ -32,11 +32,14 @@ def asked() -> frozenset[str]:
 
 
 def chosen_mutants() -> tuple[str, ...]:
-    """Return the fixed choice: the first mutant of each requirement that nothing chosen kills."""
+    """Return the fixed choice: the first mutant of each requirement that nothing chosen kills.
+
+    Exported graphs take longest, and are tried for what nothing else shows.
+    """
     wanted: list[str] = []
     missing = set(asked())
-    for mutant in mutants.all_mutants().values():
-        if mutant.replaces != "graph" and missing & set(mutant.kills):
+    for mutant in sorted(mutants.all_mutants().values(), key=lambda m: m.replaces == "graph"):
+        if missing & set(mutant.kills):
             wanted.append(mutant.name)
             missing -= set(mutant.kills)
     return tuple(wanted)

@@ -132,6 +132,13 @@ def allowed_keys(attention_mask_BS: Tensor, tokens: int) -> Tensor:
     return causal_TS & (attention_mask_BS != 0).unsqueeze(1).unsqueeze(1)
 
 
+def within_documents(allowed_B1TS: Tensor, document_ids_BT: Tensor) -> Tensor:
+    """Return which of the allowed keys are of a query's own document: bool (B, 1, T, T)."""
+    # PACK-001: of the documents that share a row none sees another.
+    same_BTT = document_ids_BT.unsqueeze(2) == document_ids_BT.unsqueeze(1)
+    return allowed_B1TS & same_BTT.unsqueeze(1)
+
+
 def keys_of_layer(attention: AttentionShape, layer: int, allowed_B1TS: Tensor) -> Tensor:
     """Return which of the allowed keys each token sees in one layer: bool (B, 1, T, S)."""
     window = attention.window_of(layer)
@@ -229,6 +236,7 @@ class Decoder(nn.Module):
         position_ids_BT: Tensor,
         cache: Cache | None = None,
         taps: bool = False,  # noqa: FBT001, FBT002  # a switch of an nn.Module's call
+        document_ids_BT: Tensor | None = None,
     ) -> Output:
         """Return the logits of every token, and the cache with these tokens in it.
 
@@ -238,9 +246,13 @@ class Decoder(nn.Module):
             position_ids_BT: int64 positions of these tokens.
             cache: what the call for the past tokens returned; without, there are none.
             taps: whether to return the inner states, too.
+            document_ids_BT: the document of each token, where rows are packed of several; they
+                begin here, without a cache.
         """
         x_BTD = self.embed(input_ids_BT, position_ids_BT)
         allowed_B1TS = allowed_keys(attention_mask_BS, input_ids_BT.shape[1])
+        if document_ids_BT is not None:
+            allowed_B1TS = within_documents(allowed_B1TS, document_ids_BT)
         phases = self.model.phases(position_ids_BT, x_BTD.dtype)
         seen = {"embedding": x_BTD}
         longer = []

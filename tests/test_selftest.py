@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from conformance import cli, identity, judge, matrix, mutants, proof, schema, selftest, spec
-from conformance.matrix import corpus, page, record, runs
+from conformance.matrix import cells, corpus, page, record, runs
 from conformance.records import Measurement, Verdict
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def test_a_cell_tells_the_worst_of_the_checks_that_failed():
     def found(name: str, verdict: Verdict, observed: float, limit: float) -> tuple[Any, ...]:
         return name, verdict, Measurement("max", observed, limit, "noise units", "", 1), name
 
-    told = corpus._folded(
+    told = cells.folded(
         "CACHE-001",
         [
             found("test_near_its_limit", Verdict.PASS, 3.9, 4.0),
@@ -116,7 +116,7 @@ def test_a_cell_tells_the_worst_of_the_checks_that_failed():
     )
     assert (told.check, told.worst.observed, told.verdict) == ("test_b", 50.0, Verdict.FAIL)
     assert told.failed == ("test_a", "test_b")
-    crashed = corpus._folded("CACHE-001", [("test_c", Verdict.FAIL, None, "crashed")])
+    crashed = cells.folded("CACHE-001", [("test_c", Verdict.FAIL, None, "crashed")])
     assert (crashed.check, crashed.worst, crashed.severity) == ("test_c", None, float("inf"))
 
 

@@ -192,6 +192,10 @@ class _Model:
         with replaced_in_model(self._mutant):
             return self._honest.hidden_states(*inputs)
 
+    def packed_logits(self, *inputs: Any) -> Any:
+        with replaced_in_model(self._mutant):
+            return self._replaced("packed_logits", self._honest.packed_logits)(*inputs)
+
     def encode_tokens(self, *inputs: Any) -> Any:
         with replaced_in(ENCODER, self._mutant):
             return self._replaced("encode_tokens", self._honest.encode_tokens)(*inputs)

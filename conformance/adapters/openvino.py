@@ -17,10 +17,12 @@ import numpy as np
 
 from conformance import precision
 from conformance.adapters import _signal_stack
+from conformance.adapters._onnx_encoder import GraphEncoder
 from conformance.adapters._onnx_graphs import Node, graph, node_of
 from conformance.adapters._onnx_model import GraphModel, Input
 from conformance.candidate import choose, not_importable
 from conformance.errors import CandidateUnavailable, Unsupported, did_you_mean
+from conformance.formats.bert_config import is_encoder
 from conformance.records import CandidateInfo, Claims
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ _DEFAULT = "CPU"
 _MODEL, _ALL = frozenset({"logits", "cache"}), frozenset({"logits", "cache", "operators"})
 _CLAIMS = {
     "default": Claims(_ALL),
-    "f32": Claims(_ALL),
+    "f32": Claims(_ALL | {"encoder"}),
     "bf16": Claims(_MODEL, "bf16"),
     "f16": Claims(_MODEL, "fp16"),
 }
@@ -138,7 +140,7 @@ class _Candidate:
             claims=claims,
         )
 
-    def load(self, package: ModelPackage) -> GraphModel:
+    def load(self, package: ModelPackage) -> GraphModel | GraphEncoder:
         """Load the package's ``model.onnx``, the suite's export where it has none.
 
         Its logits are float32 whatever they were computed in. Where a narrower type is claimed they
@@ -146,6 +148,8 @@ class _Candidate:
         OpenVINO 2026.4 rounds positions to it too, and is 14 noise units off beyond position 256.
         """
         compiled = self._compiler.model(str(package.file("model.onnx")))
+        if is_encoder(package.config):  # claimed where the answers are float32 alone
+            return GraphEncoder(compiled.run, compiled.inputs, compiled.outputs)
         kind = _OUTPUT[self.info.claims.precision]
 
         def run(outputs: Sequence[str], feed: Mapping[str, Array]) -> list[Array]:

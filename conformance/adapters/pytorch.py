@@ -41,8 +41,9 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 _CAPABILITIES = frozenset({"logits", "cache", "operators", "hidden_states", "encoder"})
-_EAGER_CAPABILITIES = _CAPABILITIES | {"generation"}
-"""The reference loop of generation asks the decoder itself, which a compiled one is not."""
+_EAGER_CAPABILITIES = _CAPABILITIES | {"generation", "packed"}
+"""The reference loop of generation asks the decoder itself, which a compiled one is not; packed
+rows were not tried compiled."""
 _INVARIANT_CAPABILITIES = _CAPABILITIES - {"hidden_states", "encoder"}
 """What is computed token by token; hidden states would be those of one pass, and encoders are."""
 _COMPILED = {"false": "eager", "decoder": "decoder compiled, operators eager", "true": "compiled"}
@@ -139,16 +140,33 @@ class _Model:
     def __init__(self, decoder: Any, forward: Any, where: Any) -> None:
         self._decoder, self._forward, self._where = decoder, forward, where
 
-    def _call(self, *tokens: Ints, cache: Any = None, taps: bool = False) -> Any:
+    def _call(
+        self,
+        *tokens: Ints,
+        cache: Any = None,
+        taps: bool = False,
+        documents_BT: Ints | None = None,
+    ) -> Any:
         import torch  # noqa: PLC0415
 
+        more = {}
+        if documents_BT is not None:
+            more = {"document_ids_BT": _torch.to_tensor(documents_BT, self._where)}
         with torch.no_grad():
             arguments = (_torch.to_tensor(array, self._where) for array in tokens)
-            return self._forward(*arguments, cache=cache, taps=taps)
+            return self._forward(*arguments, cache=cache, taps=taps, **more)
 
     def logits(self, input_ids_BT: Ints, attention_mask_BT: Ints, position_ids_BT: Ints) -> Array:
         """Return the logits (B, T, V)."""
         output = self._call(input_ids_BT, attention_mask_BT, position_ids_BT)
+        return _torch.to_array(output.logits_BTV)
+
+    def packed_logits(
+        self, input_ids_BT: Ints, document_ids_BT: Ints, position_ids_BT: Ints
+    ) -> Array:
+        """Return the logits (B, T, V) of packed rows."""
+        mask_BT = (document_ids_BT != 0).astype(input_ids_BT.dtype)
+        output = self._call(input_ids_BT, mask_BT, position_ids_BT, documents_BT=document_ids_BT)
         return _torch.to_array(output.logits_BTV)
 
     def hidden_states(

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 _CAPABILITIES = frozenset(
     {
         *("logits", "cache", "operators", "hidden_states", "generation", "deterministic"),
-        "encoder",
+        *("encoder", "packed"),
         *("distributions", "sampling", "seeded", "seeded_rows"),
     }
     | _file_tokenizer.CAPABILITIES
@@ -158,6 +158,24 @@ class _Model:
         """Return the logits (B, T, V)."""
         exact = self._decoder.logits(input_ids_BT, attention_mask_BT, position_ids_BT)
         return _rounded(exact, self._dtype)
+
+    def packed_logits(
+        self, input_ids_BT: Ints, document_ids_BT: Ints, position_ids_BT: Ints
+    ) -> Array:
+        """Return the logits (B, T, V) of each document by itself; of padding, zeros."""
+        rows = []
+        for ids_T, of_T, at_T in zip(input_ids_BT, document_ids_BT, position_ids_BT, strict=True):
+            borders = np.flatnonzero(np.diff(of_T)) + 1
+            parts = (np.split(array_T, borders) for array_T in (ids_T, of_T, at_T))
+            alone = [self._document(*part) for part in zip(*parts, strict=True)]
+            rows.append(np.concatenate(alone))
+        return np.stack(rows)
+
+    def _document(self, ids_T: Ints, of_T: Ints, at_T: Ints) -> Array:
+        ones_1T = np.ones_like(ids_T)[None]
+        logits_1TV = self.logits(ids_T[None], ones_1T, at_T[None])
+        shown_TV: Array = np.where(of_T[:, None] != 0, logits_1TV[0], logits_1TV.dtype.type(0))
+        return shown_TV
 
     def last_logits(self, first: int, *inputs: Ints) -> Array:
         """Return the logits (B, T, V) of the tokens of rows from the place ``first`` on."""

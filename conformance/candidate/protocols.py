@@ -94,6 +94,22 @@ class Encoder(Protocol):
         ...
 
 
+class Packing(Protocol):
+    """A model that computes several documents in one row (capability ``packed``)."""
+
+    def packed_logits(
+        self, input_ids_BT: Ints, document_ids_BT: Ints, position_ids_BT: Ints
+    ) -> Array:
+        """Return logits (B, T, V) in the native type; no document sees another.
+
+        The tokens of a document stand together and share a number of their own in their row; 0 is
+        padding behind the last of them. Positions begin anew with each document. What a runtime is
+        given instead, a mask (B, 1, T, T), lengths added up, or the positions alone, is the
+        adapter's to make of it.
+        """
+        ...
+
+
 class Generating(Protocol):
     """A model that generates text (capability ``generation``)."""
 
@@ -217,6 +233,7 @@ _CAPABILITIES = {
     "logits": "logits",
     "hidden_states": "hidden_states",
     "encode_tokens": "encoder",
+    "packed_logits": "packed",
     "generate": "generation",
     "process": "distributions",
     "sample": "sampling",

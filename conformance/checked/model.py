@@ -223,6 +223,19 @@ class CheckedModel:
         answer = guarded(self.named("logits"), lambda: method_of(model, "logits")(*inputs))
         return self.formed(answer, tokens_BT.shape)
 
+    def packed(self, tokens_BT: Ints, documents_BT: Ints, at_BT: Ints) -> Array:
+        """Ask the candidate for the logits (B, T, V) of packed rows.
+
+        Args:
+            tokens_BT: token ids.
+            documents_BT: the document of each token; 0 is padding.
+            at_BT: positions, which begin anew with each document.
+        """
+        inputs = [array.copy() for array in (tokens_BT, documents_BT, at_BT)]
+        model, what = self.candidate, self.named("packed_logits")
+        answer = guarded(what, lambda: method_of(model, "packed_logits")(*inputs))
+        return self.formed(answer, tokens_BT.shape)
+
     def expected(
         self, tokens_BT: Ints, mask_BT: Ints | None = None, at_BT: Ints | None = None
     ) -> Array:

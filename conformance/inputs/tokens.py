@@ -174,6 +174,20 @@ def crops(tokens_BT: NDArray[np.int64]) -> Strategy:
     return st.integers(0, tokens_BT.shape[1] - 1)
 
 
+def documents(tokens_BT: NDArray[np.int64]) -> Strategy:
+    """The document of each token, (B, T), counted from 1; 0 is padding behind the last of them."""
+    batch, tokens = tokens_BT.shape
+    borders = st.lists(st.integers(1, tokens), min_size=1, max_size=5, unique=True)
+    row = borders.map(lambda drawn: _packed(tokens, sorted(drawn)))
+    return st.lists(row, min_size=batch, max_size=batch).map(np.stack)
+
+
+def _packed(tokens: int, ends: list[int]) -> NDArray[np.int64]:
+    """Return a row of documents that end at these places; what stands behind them is padding."""
+    begun_T = np.bincount(ends, minlength=tokens + 1)[:tokens].cumsum()
+    return np.where(begun_T < len(ends), begun_T + 1, 0).astype(np.int64)
+
+
 def rows(tokens_BT: NDArray[np.int64]) -> Strategy:
     """One row of a batch."""
     return st.integers(0, tokens_BT.shape[0] - 1)

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from conformance import candidate as candidates
 from conformance import mutants, spec
 from conformance.errors import CandidateUnavailable
-from conformance.matrix.corpus import Cell, Corpus
+from conformance.matrix.cells import Cell
+from conformance.matrix.corpus import Corpus
 from conformance.matrix.honest import HONEST, known_faults, unbuilt
 from conformance.records import Oracle, Verdict
 
@@ -65,6 +66,8 @@ _SEEN_BY: Mapping[str, set[str]] = {
     "generation": {"generation"},
     "encoder": {"encoder"},
     "encode_tokens": {"encoder"},
+    "packed_logits": {"packed"},
+    "within_documents": {"packed"},
     "process": _SAMPLING,
     "draw": {"sampling"},
     **dict.fromkeys(("tokenizer", *mutants.TEXT), _TEXT),

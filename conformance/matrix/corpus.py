@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 import shutil
 import tempfile
 import weakref
@@ -21,10 +20,11 @@ from conformance.checked import (
     RememberedOracle,
     RememberedTruths,
 )
+from conformance.matrix.cells import Cell, folded
 from conformance.oracles.closed_form import FORMS
 from conformance.plan import unclaimed
 from conformance.records import Measurement, Verdict
-from conformance.verdicts import combine, verdict_of
+from conformance.verdicts import verdict_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -40,28 +40,6 @@ EXAMPLES = 8
 _SEED = 20261123
 _KEEP = 1 << 16
 """Answers of an oracle that are kept: all of them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """What one requirement's checks said of one candidate."""
-
-    requirement: str
-    verdict: Verdict
-    worst: Measurement | None
-    message: str
-    check: str = ""
-    """The check that made the worst measurement, or failed without one."""
-    failed: tuple[str, ...] = ()
-    """Every check that did not pass."""
-
-    @property
-    def severity(self) -> float:
-        """The worst measurement as a share of its limit; infinite where no number tells it."""
-        worst, failed = self.worst, self.verdict is Verdict.FAIL
-        if failed and (worst is None or worst.ok or worst.limit == 0 or math.isnan(worst.observed)):
-            return math.inf
-        return worst.observed / worst.limit if worst is not None and worst.limit else 0.0
 
 
 @dataclass(frozen=True)
@@ -179,7 +157,7 @@ class Corpus:
             found.append((name, *_decide(case, _named(case, _on_model(fixtures, case.model)))))
             if briefly and case.model is not None and found[-1][1] is Verdict.FAIL:
                 done.add(name)
-        return _folded(requirement.id, found)
+        return folded(requirement.id, found)
 
     def _cases_of(self, requirement: str, fixtures: Mapping[str, Any]) -> list[_Case]:
         if requirement not in self._cases:
@@ -252,26 +230,6 @@ def _on_model(fixtures: Mapping[str, Any], model: str | None) -> dict[str, Any]:
         name: value if name.rpartition("_")[2] != "model" else value.get(model)
         for name, value in fixtures.items()
     }
-
-
-def _folded(
-    requirement: str, found: Sequence[tuple[str, Verdict, Measurement | None, str]]
-) -> Cell:
-    """Combine what the cases of a requirement said: check, verdict, worst measurement, message."""
-    combined = combine(verdict for _, verdict, _, _ in found)
-    failed = tuple(dict.fromkeys(name for name, v, _, _ in found if v > Verdict.PASS))
-    # Where some failed, what is told is of those: another's limit may be nearer without being over.
-    told = [(name, m) for name, verdict, m, _ in found if m and (verdict is combined or not failed)]
-    check, worst = max(
-        told, key=lambda one: _excess(one[1]), default=(failed[0] if failed else "", None)
-    )
-    message = next((text for *_, text in found if text), "")
-    return Cell(requirement, combined, worst, message, check, failed)
-
-
-def _excess(measurement: Measurement) -> float:
-    """Return how little headroom a measurement has; NaN has the least."""
-    return math.inf if math.isnan(measurement.observed) else -measurement.headroom
 
 
 def _named(case: _Case, fixtures: Mapping[str, Any]) -> dict[str, Any]:

@@ -174,6 +174,17 @@ class _Model:
         arrays = _tokens(input_ids_BT, attention_mask_BT, position_ids_BT)
         return _only(self._ask("logits", arrays))
 
+    def packed_logits(
+        self, input_ids_BT: Ints, document_ids_BT: Ints, position_ids_BT: Ints
+    ) -> Array:
+        """Return the logits (B, T, V) of packed rows."""
+        arrays = {
+            "input_ids": input_ids_BT,
+            "document_ids": document_ids_BT,
+            "position_ids": position_ids_BT,
+        }
+        return _only(self._ask("packed_logits", arrays))
+
     def hidden_states(
         self, input_ids_BT: Ints, attention_mask_BT: Ints, position_ids_BT: Ints
     ) -> dict[str, Array]:

@@ -84,7 +84,7 @@ def test_the_evaluator_runs_bfloat16(package):
 
 def test_a_build_that_the_package_supplies_is_not_made(tmp_path):
     asked = []
-    package = SimpleNamespace(file=lambda name: asked.append(name) or tmp_path / name)
+    package = SimpleNamespace(config={}, file=lambda name: asked.append(name) or tmp_path / name)
     with (
         onnxruntime.open("", {"build": "opset24"}) as candidate,
         pytest.raises(Exception, match="doesn't exist"),

@@ -38,7 +38,7 @@ def anonymous(model):
 
 def folder_with(model, folder, **saving):
     onnx.save(model, folder / "model.onnx", **saving)
-    return SimpleNamespace(file=lambda name: folder / name)
+    return SimpleNamespace(config={}, file=lambda name: folder / name)
 
 
 def test_the_suites_exports_name_the_stream_and_have_no_output_for_it(package):

@@ -110,7 +110,7 @@ def small_graph(tmp_path, **inputs):
     )
     file = tmp_path / "model.onnx"
     onnx.save(helper.make_model(graph, ir_version=10), file)
-    return SimpleNamespace(file=lambda name: {"model.onnx": file}[name])
+    return SimpleNamespace(config={}, file=lambda name: {"model.onnx": file}[name])
 
 
 def test_a_graph_without_cache_answers_logits_and_refuses_sessions(candidate, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 
 from conformance import mutants, proof, schema, spec
 from conformance.matrix import Row, extension, runs
-from conformance.matrix.corpus import Cell
+from conformance.matrix.cells import Cell
 from conformance.records import Measurement, Verdict
 
 IDS = tuple(spec.load().requirements)

@@ -31,6 +31,7 @@ VALUES = {
     "generate",
     "process",
     "draw",
+    "packed_logits",
     *mutants.SESSION,
     *mutants.TEXT,
 }

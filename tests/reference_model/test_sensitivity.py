@@ -25,7 +25,14 @@ def other_eps(config):
 
 
 def other_theta(config):
-    return {"rope": dataclasses.replace(config.rope, theta=config.rope.theta * 1.0001)}
+    """Every layer's base; where most layers see a few keys only, ten times as far off."""
+    ropes = {"rope": config.rope, "local_rope": config.local_rope}
+    factor = 1.001 if config.local_rope else 1.0001
+    return {
+        name: dataclasses.replace(rope, theta=rope.theta * factor)
+        for name, rope in ropes.items()
+        if rope is not None
+    }
 
 
 def no_scaling(config):
@@ -44,8 +51,10 @@ def unscaled(q_BHTK, *others, attend=m.attend):
 
 def neighbours(_self, x_BHTK, phases):
     cos, sin = phases
-    even, odd = x_BHTK[..., ::2], x_BHTK[..., 1::2]
-    return torch.stack((even * cos - odd * sin, odd * cos + even * sin), -1).flatten(-2)
+    turned, rest = x_BHTK.tensor_split([2 * cos.shape[-1]], dim=-1)
+    even, odd = turned[..., ::2], turned[..., 1::2]
+    pairs = torch.stack((even * cos - odd * sin, odd * cos + even * sin), -1).flatten(-2)
+    return torch.cat((pairs, rest), -1)
 
 
 def backwards(self, x_BHTK, phases, forward=m.Rotary.forward):
