@@ -11,19 +11,15 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from reference_model import json_values, mixtral
+from reference_model import gemma, json_values, mixtral
 from reference_model.config import Attention, Experts, LongRope, Mlp, Norm, Rope
-from reference_model.errors import ConfigError
 from reference_model.rope_keys import (
-    FULL,
-    SLIDING,
     read_phi3_rope,
     read_rope,
     read_ropes,
 )
 from reference_model.window_keys import (
     WINDOWS,
-    check_kinds,
     read_window,
     read_windows,
     write_window,
@@ -128,7 +124,7 @@ def _gemma(config: ModelConfig, attention: Attention, local_rope: Rope | None) -
     return replace(
         _plain(config),
         attention=attention,
-        norm=Norm(config.norm.eps, **_GEMMA_NORM),
+        norm=Norm(config.norm.eps, **gemma.NORM),
         mlp=Mlp(config.mlp.hidden, "gelu_tanh"),
         post_norms=True,
         embedding_scale=math.sqrt(config.dim),
@@ -184,91 +180,6 @@ def _write_phi3(config: ModelConfig) -> dict[str, Any]:
     return {**write_window(config), "pad_token_id": None}
 
 
-def _read_gemma2(document: Document) -> dict[str, Any]:
-    """Read Gemma 2's scale and cap of scores, and its windows, by ``layer_types`` or every other.
-
-    Gemma Team 2024, section 2; layers without the key slide where their number is even.
-    """
-    layers = json_values.integer(document, "num_hidden_layers")
-    kinds = document.get("layer_types")
-    if kinds is None:
-        kinds = [(SLIDING, FULL)[layer % 2] for layer in range(layers)]
-    return {
-        **_gemma_attention(document, kinds),
-        "softcap": _cap(document, "attn_logit_softcapping"),
-    }
-
-
-def _read_gemma3(document: Document) -> dict[str, Any]:
-    """Read Gemma 3's scale of scores, and its windows, by ``layer_types`` or all but each n-th.
-
-    Gemma Team 2025, section 2; caps of scores it has none.
-    """
-    layers, kinds = json_values.integer(document, "num_hidden_layers"), document.get("layer_types")
-    if kinds is None:
-        pattern = json_values.integer(document, "sliding_window_pattern")
-        if pattern < 1:
-            raise ConfigError(
-                f"config.json: sliding_window_pattern is {pattern}; it has to be at least 1"
-            )
-        kinds = [SLIDING if (layer + 1) % pattern else FULL for layer in range(layers)]
-    return _gemma_attention(document, kinds)
-
-
-def _gemma_attention(document: Document, kinds: Any) -> dict[str, Any]:
-    check_kinds(kinds, json_values.integer(document, "num_hidden_layers"), (SLIDING, FULL))
-    return {
-        "query_scalar": json_values.integer(document, "query_pre_attn_scalar"),
-        "window": json_values.integer(document, "sliding_window"),
-        "full_layers": frozenset(layer for layer, kind in enumerate(kinds) if kind == FULL),
-    }
-
-
-def _read_gemma_model(document: Document) -> dict[str, Any]:
-    return {
-        "post_norms": True,
-        "embedding_scale": math.sqrt(json_values.integer(document, "hidden_size")),
-        "logit_softcap": _cap(document, "final_logit_softcapping"),
-    }
-
-
-def _read_gemma3_model(document: Document) -> dict[str, Any]:
-    """Read a cap of logits, which no release of Gemma 3 has; absent, there is none."""
-    return _read_gemma_model({"final_logit_softcapping": None, **document})
-
-
-def _cap(document: Document, key: str) -> float | None:
-    """Read a cap, where null is none and an absent key would be some class's default."""
-    if key not in document:
-        raise ConfigError(f"config.json: {key} is missing (no default is assumed)")
-    return None if document[key] is None else json_values.number(document, key)
-
-
-def _write_gemma(config: ModelConfig) -> dict[str, Any]:
-    attention = config.attention
-    windows = (attention.window_of(layer) for layer in range(config.layers))
-    return {
-        "query_pre_attn_scalar": attention.query_scalar,
-        "attn_logit_softcapping": attention.softcap,
-        "final_logit_softcapping": config.logit_softcap,
-        "sliding_window": attention.window,
-        "layer_types": [FULL if window is None else SLIDING for window in windows],
-    }
-
-
-_GEMMA_NORM: Mapping[str, Any] = MappingProxyType({"offset": 1.0, "wide": True})
-_GEMMA_VALUES: Mapping[str, tuple[Any, ...]] = {
-    "hidden_act": ("gelu_pytorch_tanh",),
-    "use_bidirectional_attention": (None, False),
-}
-_GEMMA: Mapping[str, Any] = {
-    "demanded": ("head_dim",),  # absent it is 256, and not a head's share of the width
-    "activation": ("hidden_activation", "gelu_pytorch_tanh", "gelu_tanh"),
-    "norm": _GEMMA_NORM,
-    "tied": True,
-    "write": _write_gemma,
-}
-"""What every Gemma has."""
 FAMILIES: Mapping[str, Family] = MappingProxyType(
     {
         family.model_type: family
@@ -338,10 +249,10 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
                     "layer_types",
                     "cache_implementation",
                 ),
-                values=_GEMMA_VALUES,
-                read=_read_gemma2,
-                read_model=_read_gemma_model,
-                **_GEMMA,
+                values=gemma.VALUES,
+                read=gemma.read_gemma2,
+                read_model=gemma.read_gemma_model,
+                **gemma.COMMON,
             ),
             Family(
                 "gemma3_text",
@@ -357,12 +268,12 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
                     "cache_implementation",
                 ),
                 # Transformers keeps a cap of Gemma 3's scores, and does not apply it.
-                values={**_GEMMA_VALUES, "attn_logit_softcapping": (None,)},
+                values={**gemma.VALUES, "attn_logit_softcapping": (None,)},
                 features={"qk_norm": True},
-                read=_read_gemma3,
-                read_model=_read_gemma3_model,
+                read=gemma.read_gemma3,
+                read_model=gemma.read_gemma3_model,
                 read_rope=read_ropes,
-                **_GEMMA,
+                **gemma.COMMON,
             ),
         )
     }

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from reference_model import config_keys as keys
 from reference_model import gpt2, json_values
 from reference_model.checkpoint import read_tensors
-from reference_model.config import Attention, Mlp, ModelConfig, Norm, validate
+from reference_model.config import Attention, Mlp, ModelConfig, Norm
+from reference_model.config_rules import validate
 from reference_model.errors import ConfigError
 from reference_model.families import FAMILIES, family_of, read_attention
 from reference_model.json_values import check_value

@@ -25,7 +25,8 @@ import torch
 from torch import Tensor, nn
 
 from reference_model.answers import Cache, LayerCache, Output
-from reference_model.config import ModelConfig, validate
+from reference_model.config import ModelConfig  # noqa: TC001  # a name of this module's, too
+from reference_model.config_rules import validate
 from reference_model.huggingface import open_folder
 from reference_model.moe import feed_forward
 from reference_model.norms import at_least_float32, block_norm, head_norm

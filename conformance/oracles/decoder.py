@@ -29,6 +29,7 @@ from conformance.oracles.operators import (
     routing,
     softmax,
 )
+from conformance.oracles.pieces import ROWS, blocks, capped, seen_keys
 from conformance.oracles.rope import rope_frequencies
 from conformance.oracles.shapes import QKV, weight_shapes
 
@@ -42,12 +43,6 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
     Ints = NDArray[np.int64]
-
-_BLOCK = 1 << 22
-"""Numbers of a temporary array that are computed at a time."""
-_ROWS = 1 << 20
-"""Numbers of a weight that are converted at a time: few enough that caches hold them, and that the
-memory is used again, which takes a fourth of the time of pages that are new."""
 
 
 @dataclass(frozen=True)
@@ -111,9 +106,9 @@ class Decoder:
         logits_BTV = np.empty(
             (*x_BTD.shape[:2], len(head)), precision.dtype(self.arithmetic.output)
         )
-        for rows in _blocks(len(head), x_BTD.shape[-1] + x_BTD[..., 0].size):
+        for rows in blocks(len(head), x_BTD.shape[-1] + x_BTD[..., 0].size):
             part = self._product(x_BTD, head[rows])
-            part = _capped(part, self.architecture.logit_cap)
+            part = capped(part, self.architecture.logit_cap)
             with np.errstate(over="ignore"):
                 logits_BTV[..., rows] = self.arithmetic.store(part)
         return logits_BTV
@@ -185,7 +180,7 @@ class Decoder:
     def _product(self, x: Array, weight_OI: Array) -> Array:
         """Return x @ weight.T, (..., O), of as many of the weight's rows at a time as a block."""
         outputs, inputs = weight_OI.shape
-        parts = [*_blocks(outputs, inputs, _ROWS)]
+        parts = [*blocks(outputs, inputs, ROWS)]
         if len(parts) == 1:
             return self.arithmetic.matmul(x, self.arithmetic.load(weight_OI[parts[0]]).T)
         y_NO = np.empty((x[..., 0].size, outputs), x.dtype)
@@ -273,10 +268,10 @@ class Decoder:
         heads = self.architecture.heads
         k_BHSK, v_BHSK = (attention.repeat_heads(x, heads) for x in (k_BGSK, v_BGSK))
         y_BHTK = np.empty_like(q_BHTK)
-        for rows in _blocks(len(asked_T), k_BHSK[..., 0].size):
+        for rows in blocks(len(asked_T), k_BHSK[..., 0].size):
             # Of the keys behind a block of queries none is looked at, so that long rows cost half.
             end = int(asked_T[rows][-1]) + 1
-            seen = _seen(mask_BS[:, :end], asked_T[rows], window)
+            seen = seen_keys(mask_BS[:, :end], asked_T[rows], window)
             y_BHTK[:, :, rows] = self._attend(
                 q_BHTK[:, :, rows], k_BHSK[:, :, :end], v_BHSK[:, :, :end], seen[:, None]
             )
@@ -290,7 +285,7 @@ class Decoder:
     def _attend(self, q_BHTK: Array, k_BHSK: Array, v_BHSK: Array, allowed: Array) -> Array:
         scale = self.architecture.score_scale or q_BHTK.shape[-1] ** -0.5
         products = self.arithmetic.matmul(q_BHTK, k_BHSK.swapaxes(-1, -2))
-        scores = _capped(products * q_BHTK.dtype.type(scale), self.architecture.score_cap)
+        scores = capped(products * q_BHTK.dtype.type(scale), self.architecture.score_cap)
         scores = self.arithmetic.between("scores", scores)
         # The smallest finite score, not -inf: a padded token that sees no key spreads its
         # attention evenly, and no NaN can reach the real tokens through 0 * NaN.
@@ -305,32 +300,3 @@ _ACTIVATIONS = {
     "gelu": activations.gelu,
     "relu": activations.relu,
 }
-
-
-def _capped(x: Array, cap: float | None) -> Array:
-    """Return numbers of any shape bent softly so that they stay within a cap."""
-    if cap is None:
-        return x
-    bent: Array = x.dtype.type(cap) * np.tanh(x / x.dtype.type(cap))
-    return bent
-
-
-def _seen(mask_BS: Ints, asked_T: Ints, window: int | None) -> Array:
-    """Return which keys the queries at some places of a row see, (B, T, S).
-
-    Each sees itself and what stands before it, whatever its position, but for what the mask hides;
-    with a window the last so many places alone, its own first, hidden ones too.
-    """
-    key_S = np.arange(mask_BS.shape[1])
-    seen_TS = key_S <= asked_T[:, None]
-    if window is not None:
-        seen_TS &= key_S > asked_T[:, None] - window
-    seen: Array = seen_TS & (mask_BS[:, None] != 0)
-    return seen
-
-
-def _blocks(length: int, width: int, most: int = _BLOCK) -> Iterator[slice]:
-    """Yield slices of ``length`` so that ``width`` numbers for each stay within ``most``."""
-    step = max(1, most // max(1, width))
-    for start in range(0, length, step):
-        yield slice(start, start + step)

@@ -4,7 +4,8 @@ import dataclasses
 
 import pytest
 
-from reference_model.config import Attention, Linear, Llama3, Mlp, Norm, Rope, validate
+from reference_model.config import Attention, Linear, Llama3, Mlp, Norm, Rope
+from reference_model.config_rules import validate
 
 CONTRADICTIONS = {
     "vocab": {"vocab": 0},

@@ -15,7 +15,8 @@ from conformance.oracles.architecture import Architecture
 from conformance.oracles.checkpoint import stored_as, weights_of
 from conformance.package import open_package
 from reference_model import gpt2
-from reference_model.config import Norm, Rope, validate
+from reference_model.config import Norm, Rope
+from reference_model.config_rules import validate
 from reference_model.errors import ConfigError
 from reference_model.forms import gathered, scattered
 from reference_model.huggingface import open_folder, read_config, write_config

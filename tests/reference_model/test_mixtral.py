@@ -16,7 +16,8 @@ from conformance.oracles.checkpoint import stored_as, weights_of
 from conformance.oracles.decoder import Decoder
 from conformance.package import open_package
 from reference_model import mixtral, moe, routed
-from reference_model.config import Experts, validate
+from reference_model.config import Experts
+from reference_model.config_rules import validate
 from reference_model.errors import ConfigError
 from reference_model.forms import gathered, scattered
 from reference_model.huggingface import open_folder, read_config, write_config

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from reference_model import layout, planted, weights
-from reference_model.config import validate
+from reference_model.config_rules import validate
 from reference_model.generate import generate
 from reference_model.model import build_decoder
 from reference_model.zoo import ALL, MODELS

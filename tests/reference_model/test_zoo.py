@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from reference_model.config import Linear, Llama3, LongRope, Yarn, validate
+from reference_model.config import Linear, Llama3, LongRope, Yarn
+from reference_model.config_rules import validate
 from reference_model.zoo import MODELS
 
 HEAVY = {"torch", "onnx", "onnxruntime", "transformers", "conformance"}

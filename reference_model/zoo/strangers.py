@@ -1,0 +1,27 @@
+"""Decoders that are no Llama."""
+
+from __future__ import annotations
+
+from reference_model.config import Attention, Mlp, ModelConfig, Norm
+from reference_model.weights import Design
+from reference_model.zoo.seeded import SuiteModel
+
+GPT2 = SuiteModel(
+    name="gpt2-learned",
+    summary="learned positions, LayerNorm, biases everywhere, GELU without a gate, tied",
+    config=ModelConfig(
+        vocab=512,
+        dim=96,
+        layers=3,
+        attention=Attention(heads=4, kv_heads=4, head_dim=24, qkv_bias=True, out_bias=True),
+        rope=None,
+        norm=Norm(eps=1e-5, centred=True),
+        mlp=Mlp(hidden=256, activation="gelu_tanh", gated=False, bias=True),
+        tied=True,
+        max_positions=1024,
+        learned_positions=True,
+    ),
+    seed=9,
+    digest="3253cb2d663265f1df0dd2ac1bea8c906697162099fb3f5c6d5ca984e8eb92c3",
+    design=Design(embedding=0.05, block=0.25),
+)
