@@ -25,43 +25,20 @@ def expected_shapes(
     """
     if config["model_type"] == "gpt2":
         return _gpt2(config, "" if "wte.weight" in names else "transformer.")
-    v, d, f = config["vocab_size"], config["hidden_size"], config["intermediate_size"]
-    k = head_dim(config)
-    hk, gk = config["num_attention_heads"] * k, config["num_key_value_heads"] * k
-    linear = {
-        "self_attn.q_proj": (hk, d),
-        "self_attn.k_proj": (gk, d),
-        "self_attn.v_proj": (gk, d),
-        "self_attn.o_proj": (d, hk),
-        "mlp.gate_proj": (f, d),
-        "mlp.up_proj": (f, d),
-        "mlp.down_proj": (d, f),
-    }
-    if config["model_type"] == "mixtral":
-        stacked = "model.layers.0.mlp.experts.gate_up_proj" in names
-        experts = _experts(config, stacked=stacked)
-        linear = {name: shape for name, shape in linear.items() if not name.startswith("mlp.")}
-    else:
-        experts = {}
-    if config["model_type"] == "phi3":
-        linear = {
-            "self_attn.o_proj": (d, hk),
-            "self_attn.qkv_proj": (hk + 2 * gk, d),
-            "mlp.gate_up_proj": (2 * f, d),
-            "mlp.down_proj": (d, f),
-        }
+    v, d, k = config["vocab_size"], config["hidden_size"], head_dim(config)
     biased = _biased(config)
     layer: dict[str, tuple[int, ...]] = {"input_layernorm.weight": (d,)}
-    for name, shape in linear.items():
+    for name, shape in _linear(config).items():
         layer[f"{name}.weight"] = shape
         if name.split(".")[1] in biased:
             layer[f"{name}.bias"] = shape[:1]
         if name == "self_attn.o_proj" and config["model_type"] in _HEAD_NORMS:
             layer |= {f"self_attn.{one}_norm.weight": (k,) for one in "qk"}
-    layer["post_attention_layernorm.weight"] = (d,)
-    if config["model_type"] in _SANDWICHES:
-        layer |= {f"{one}_feedforward_layernorm.weight": (d,) for one in ("pre", "post")}
-    layer |= experts
+    for norm in ("post_attention", *_NORMS_BEHIND.get(config["model_type"], ())):
+        layer[f"{norm}_layernorm.weight"] = (d,)
+    if config["model_type"] == "mixtral":
+        stacked = "model.layers.0.mlp.experts.gate_up_proj" in names
+        layer |= _experts(config, stacked=stacked)
     shapes: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (v, d)}
     for i in range(config["num_hidden_layers"]):
         shapes |= {f"model.layers.{i}.{name}": shape for name, shape in layer.items()}
@@ -69,6 +46,28 @@ def expected_shapes(
     if not is_tied(config):
         shapes["lm_head.weight"] = (v, d)
     return shapes
+
+
+def _linear(config: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+    """Return a layer's linear weights, (out, in), without those of experts."""
+    kind, d, f = (config[key] for key in ("model_type", "hidden_size", "intermediate_size"))
+    hk, gk = (config[f"num_{one}_heads"] * head_dim(config) for one in ("attention", "key_value"))
+    if kind == "phi3":
+        attention = {"self_attn.o_proj": (d, hk), "self_attn.qkv_proj": (hk + 2 * gk, d)}
+    else:
+        attention = {
+            f"self_attn.{one}_proj": (n, d) for one, n in zip("qkv", (hk, gk, gk), strict=True)
+        }
+        attention["self_attn.o_proj"] = (d, hk)
+    if kind == "mixtral":
+        return attention
+    if kind in ("phi3", "glm4"):
+        return attention | {"mlp.gate_up_proj": (2 * f, d), "mlp.down_proj": (d, f)}
+    return attention | {
+        "mlp.gate_proj": (f, d),
+        "mlp.up_proj": (f, d),
+        "mlp.down_proj": (d, f),
+    }
 
 
 def _experts(config: Mapping[str, Any], *, stacked: bool) -> dict[str, tuple[int, ...]]:
@@ -114,17 +113,23 @@ def is_mask(config: Mapping[str, Any], name: str) -> bool:
 
 
 _HEAD_NORMS = ("qwen3", "gemma3_text")
-_SANDWICHES = ("gemma2", "gemma3_text")
-"""Types of models that normalise queries and keys, and what is added to the stream."""
+"""Types of models that normalise queries and keys."""
+_AROUND = ("pre_feedforward", "post_feedforward")
+_NORMS_BEHIND: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(("gemma2", "gemma3_text"), _AROUND),
+    "glm4": ("post_self_attn", "post_mlp"),
+}
+"""Types of models that normalise what is added to the stream, and the norms they have for it."""
 
 
 def _biased(config: Mapping[str, Any]) -> set[str]:
     """Return the names of the projections that have a bias."""
     found: set[str] = set()
-    if config["model_type"] == "qwen2":
+    kind, told = config["model_type"], config.get("attention_bias")
+    if told or kind == "qwen2":
         found |= {"q_proj", "k_proj", "v_proj"}
-    elif config.get("attention_bias"):
-        found |= {"q_proj", "k_proj", "v_proj", "o_proj"}
+    if told and kind not in ("qwen2", "glm4"):
+        found |= {"o_proj"}
     if config.get("mlp_bias"):
         found |= {"gate_proj", "up_proj", "down_proj"}
     return found

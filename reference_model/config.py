@@ -124,6 +124,9 @@ class Rope:
     share: float = 1.0
     """Of a head's channels, the first so many are turned, rounded down; the others pass as they
     are (Black et al. 2022, section 2.1.1; Phi-4-mini: Abouelenin et al. 2025)."""
+    interleaved: bool = False
+    """Whether the pairs are neighbours, (2i, 2i + 1), as the paper has them (eq. 15), and not the
+    halves' (i, i + N/2), as Llama's checkpoints are laid out for (GLM-4: Team GLM 2024)."""
 
     def dims(self, head_dim: int) -> int:
         """Return how many channels of a head are turned."""

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from reference_model import gemma, json_values, mixtral
+from reference_model import gemma, glm4, json_values, mixtral
 from reference_model.config import Attention, Experts, LongRope, Mlp, Norm, Rope
 from reference_model.rope_keys import (
+    read_glm4_rope,
     read_phi3_rope,
     read_rope,
     read_ropes,
@@ -115,8 +116,8 @@ def _plain(config: ModelConfig) -> ModelConfig:
 
 
 def _is_long(rope: Rope) -> bool:
-    """Return whether queries and keys are turned as only Phi-3's are."""
-    return rope.share != 1 or isinstance(rope.scaling, LongRope)
+    """Return whether queries and keys are turned as only Phi-3's or GLM-4's are."""
+    return rope.share != 1 or rope.interleaved or isinstance(rope.scaling, LongRope)
 
 
 def _gemma(config: ModelConfig, attention: Attention, local_rope: Rope | None) -> ModelConfig:
@@ -166,7 +167,7 @@ def _is_phi3(config: ModelConfig) -> bool:
         ),
     )
     shared = attention.heads * attention.head_dim == config.dim
-    known = isinstance(rope.scaling, LongRope | None)
+    known = isinstance(rope.scaling, LongRope | None) and not rope.interleaved
     return _is_long(rope) and shared and known and config == replace(plain, rope=rope)
 
 
@@ -239,6 +240,17 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
                 write=_write_phi3,
             ),
             Family(
+                "glm4",
+                "Glm4ForCausalLM",
+                keys=("partial_rotary_factor", "attention_bias"),
+                demanded=("head_dim",),  # absent it is 128, and not a head's share of the width
+                read=glm4.read_attention,
+                read_model=lambda _: {"post_norms": True},
+                read_rope=read_glm4_rope,
+                # Without it transformers would take 151329, and has no row of that number.
+                write=lambda _: {"pad_token_id": None},
+            ),
+            Family(
                 "gemma2",
                 "Gemma2ForCausalLM",
                 keys=(
@@ -283,6 +295,7 @@ _BY_CONFIG: Mapping[str, Callable[[ModelConfig], bool]] = MappingProxyType(
     {
         "gemma2": _is_gemma2,
         "gemma3_text": _is_gemma3,
+        "glm4": glm4.is_glm4,
         "mixtral": _is_mixtral,
         "phi3": _is_phi3,
     }

@@ -22,6 +22,7 @@ from reference_model.norms import LayerNorm, RMSNorm, at_least_float32
 
 if TYPE_CHECKING:
     from reference_model.answers import Cache
+    from reference_model.config import Rope
     from reference_model.model import Attention, Block, Decoder
 
 
@@ -119,9 +120,9 @@ def attend(
     The operator repeats key/value heads and puts the past before the new keys by itself.
     """
     q_BHTK = attention.split(attention.q_proj(x_BTD))
-    q_BHTK = turned(normalised(attention.q_norm, q_BHTK), phases)
+    q_BHTK = turned(normalised(attention.q_norm, q_BHTK), phases, attention.rope)
     k_BGTK = attention.split(attention.k_proj(x_BTD))
-    k_BGTK = turned(normalised(attention.k_norm, k_BGTK), phases)
+    k_BGTK = turned(normalised(attention.k_norm, k_BGTK), phases, attention.rope)
     v_BGTK = attention.split(attention.v_proj(x_BTD))
     if attention.shape.softcap is not None:
         return capped(attention, q_BHTK, extend(past, k_BGTK, v_BGTK), allowed_B1TS)
@@ -148,15 +149,16 @@ def capped(
     return attention.o_proj(out_BHTK.transpose(1, 2).flatten(2)), cache
 
 
-def turned(x_BHTK: Tensor, phases: tuple[Tensor, Tensor]) -> Tensor:
+def turned(x_BHTK: Tensor, phases: tuple[Tensor, Tensor], rope: Rope | None) -> Tensor:
     """Turn queries or keys, (B, H, T, K), in at least float32: one ``RotaryEmbedding``.
 
     Where positions are learned there are no phases, and nothing turns.
     """
-    if not phases:
+    if rope is None:
         return x_BHTK
     cos_BTI, sin_BTI = (phase_B1TI.squeeze(1) for phase_B1TI in phases)
     wide_BHTK = at_least_float32(x_BHTK)
     part = 2 * cos_BTI.shape[-1]
-    of_it = {} if part == x_BHTK.shape[-1] else {"rotary_embedding_dim": part}
-    return torch.onnx.ops.rotary_embedding(wide_BHTK, cos_BTI, sin_BTI, **of_it).to(x_BHTK.dtype)
+    how = {} if part == x_BHTK.shape[-1] else {"rotary_embedding_dim": part}
+    how |= {"interleaved": True} if rope.interleaved else {}
+    return torch.onnx.ops.rotary_embedding(wide_BHTK, cos_BTI, sin_BTI, **how).to(x_BHTK.dtype)

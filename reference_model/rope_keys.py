@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 SLIDING, FULL = "sliding_attention", "full_attention"
 """The two words of ``layer_types``, by which Gemma 3's rotary parameters are kept, too."""
+_SHARE, _LENGTH = "partial_rotary_factor", "original_max_position_embeddings"
+"""Keys that are read from every place that has them."""
 _COMMON = {"type", "rope_type", "rope_theta", "partial_rotary_factor"}
 
 
@@ -80,16 +82,15 @@ def read_phi3_rope(document: Mapping[str, Any]) -> dict[str, Any]:
         ConfigError: as for ``read_rope``.
     """
     parts = {place: document.get(place) for place in ("rope_scaling", "rope_parameters")}
-    rope = _read(document, "rope_theta", {place: _bare(part) for place, part in parts.items()})
-    shares, lengths = (
-        _told(document, parts, key, read)
-        for key, read in (
-            ("partial_rotary_factor", json_values.number),
-            ("original_max_position_embeddings", json_values.integer),
-        )
+    rope = _read(
+        document,
+        "rope_theta",
+        {place: _bare(part, _SHARE, _LENGTH) for place, part in parts.items()},
     )
+    shares = _told(document, parts, _SHARE, json_values.number)
     scaling = rope.scaling
     if isinstance(scaling, LongRope):
+        lengths = _told(document, parts, _LENGTH, json_values.integer)
         if "original_max_position_embeddings" not in lengths:
             raise ConfigError(
                 "config.json: original_max_position_embeddings is missing (no default is assumed)"
@@ -102,11 +103,30 @@ def read_phi3_rope(document: Mapping[str, Any]) -> dict[str, Any]:
     return {"rope": Rope(rope.theta, scaling, next(iter(shares.values()), 1.0))}
 
 
-def _bare(part: Any) -> Any:
+def read_glm4_rope(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Read GLM-4's: neighbours are turned, of a share of each head that has to be told.
+
+    transformers 4 keeps the share at the top, transformers 5 in ``rope_parameters``.
+
+    Raises:
+        ConfigError: as for ``read_rope``.
+    """
+    parts = {place: document.get(place) for place in ("rope_scaling", "rope_parameters")}
+    rope = _read(
+        document, "rope_theta", {place: _bare(part, _SHARE) for place, part in parts.items()}
+    )
+    if rope.scaling is not None:
+        raise ConfigError(f"config.json: a glm4 has rope type 'default': {rope.scaling}")
+    shares = _told(document, parts, _SHARE, json_values.number)
+    if not shares:
+        raise ConfigError("config.json: partial_rotary_factor is missing (no default is assumed)")
+    return {"rope": replace(rope, share=next(iter(shares.values())), interleaved=True)}
+
+
+def _bare(part: Any, *apart: str) -> Any:
     """Return a rope object without what is read from every place that has it."""
     if not isinstance(part, dict):
         return part
-    apart = ("partial_rotary_factor", "original_max_position_embeddings")
     return {key: value for key, value in part.items() if key not in apart}
 
 
@@ -152,7 +172,7 @@ def _beside(config: ModelConfig) -> dict[str, Any]:
     rope = config.rope
     document: dict[str, Any] = {}
     assert rope is not None, "a family without a rotation has none of these keys"
-    if rope.share != 1:
+    if rope.share != 1 or rope.interleaved:  # of a GLM-4 it is a half where nothing is said
         document["partial_rotary_factor"] = rope.share
     if isinstance(rope.scaling, LongRope):
         document["original_max_position_embeddings"] = rope.scaling.original_max_positions

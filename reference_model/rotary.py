@@ -73,6 +73,7 @@ class Rotary(nn.Module):
         self.original = getattr(rope.scaling, "original_max_positions", 0)
         self.factor = attention_factor(rope)
         self.whole = rope.dims(head_dim) == head_dim
+        self.interleaved = rope.interleaved
 
     def frequencies(self, position_ids_BT: Tensor, dtype: torch.dtype) -> Tensor:
         """Return the rotation per position of each pair, (I,)."""
@@ -107,19 +108,30 @@ class Rotary(nn.Module):
         pairs = cos_B1TI.shape[-1]
         # ROPE-004: of a head of which a part is turned, it is the first part.
         wide_BHTN = at_least_float32(x_BHTK if self.whole else x_BHTK[..., : 2 * pairs])
-        # ROPE-001: the pairs are (i, i + N/2): first half and second half, not neighbours.
-        first_BHTI, second_BHTI = wide_BHTN.chunk(2, dim=-1)
+        first_BHTI, second_BHTI = self.apart(wide_BHTN)
         # ROPE-001: the rotation is by plus theta: (a cos - b sin, b cos + a sin).
-        turned_BHTN = torch.cat(
-            (
-                first_BHTI * cos_B1TI - second_BHTI * sin_B1TI,
-                second_BHTI * cos_B1TI + first_BHTI * sin_B1TI,
-            ),
-            dim=-1,
+        turned_BHTN = self.together(
+            first_BHTI * cos_B1TI - second_BHTI * sin_B1TI,
+            second_BHTI * cos_B1TI + first_BHTI * sin_B1TI,
         ).to(x_BHTK.dtype)
         if self.whole:
             return turned_BHTN
         return torch.cat((turned_BHTN, x_BHTK[..., 2 * pairs :]), dim=-1)
+
+    def apart(self, x_BHTN: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the first and the second entry of every pair, each (B, H, T, I)."""
+        # ROPE-001: the pairs are (i, i + N/2): first half and second half, not neighbours, unless
+        # the model asks for those.
+        if self.interleaved:
+            return x_BHTN[..., ::2], x_BHTN[..., 1::2]
+        first_BHTI, second_BHTI = x_BHTN.chunk(2, dim=-1)
+        return first_BHTI, second_BHTI
+
+    def together(self, first_BHTI: Tensor, second_BHTI: Tensor) -> Tensor:
+        """Return pairs in their places, (B, H, T, N); the inverse of ``apart``."""
+        if self.interleaved:
+            return torch.stack((first_BHTI, second_BHTI), dim=-1).flatten(-2)
+        return torch.cat((first_BHTI, second_BHTI), dim=-1)
 
 
 class Unturned(nn.Module):

@@ -22,6 +22,8 @@ _LLAMA3 = {
 }
 _BESIDE = ("partial_rotary_factor", "original_max_position_embeddings")
 """What Phi-3 keeps at the top, and transformers 5 in ``rope_parameters``, too."""
+_SHARES: Mapping[str, tuple[str, ...]] = {"phi3": ("default", "longrope"), "glm4": ("default",)}
+"""Families that turn a share of each head, and the rope types that are read of them."""
 _NO_SCALING = {"type", "rope_type", "rope_theta"}
 """Keys of a rope object that are no parameters of its scaling."""
 _DEMANDED: Mapping[str, set[str]] = {
@@ -48,8 +50,8 @@ def check_rope(document: Mapping[str, Any], head_dim: int) -> None:
     """
     parts = {f"/{key}": document.get(key) for key in ("rope_scaling", "rope_parameters")}
     _check_shares(document, parts)
-    if document["model_type"] == "phi3":
-        _check_phi3(document, parts, head_dim)
+    if document["model_type"] in _SHARES:
+        _check_shared(document, parts, head_dim)
         return
     nested = [key for key in (FULL, SLIDES) if key in (parts["/rope_parameters"] or {})]
     if document["model_type"] != "gemma3_text":
@@ -70,28 +72,30 @@ def check_rope(document: Mapping[str, Any], head_dim: int) -> None:
 def _check_shares(
     document: Mapping[str, Any], parts: Mapping[str, Mapping[str, Any] | None]
 ) -> None:
-    """Demand that heads are turned whole, and each pair by one scaling, but of a Phi-3."""
-    if document["model_type"] == "phi3":
+    """Demand that heads are turned whole, and each pair by one scaling, but of a few families."""
+    if document["model_type"] in _SHARES:
         return
     for place, part in {"": document, **parts}.items():
         if (part or {}).get("partial_rotary_factor", 1) != 1:
-            detail = "turns a part of each head, which is read of a phi3 alone"
+            detail = "turns a part of each head, which is read of a phi3 or glm4 alone"
             raise FormatError("L3-ROPE-KEYS", detail, f"{place}/partial_rotary_factor")
         if part is not None and "longrope" in (part.get("rope_type"), part.get("type")):
             detail = "is longrope, which is read of a phi3 alone"
             raise FormatError("L3-ROPE-KEYS", detail, place)
 
 
-def _check_phi3(
+def _check_shared(
     document: Mapping[str, Any], parts: Mapping[str, Mapping[str, Any] | None], head_dim: int
 ) -> None:
-    """Demand one share, one original length and one scaling of a Phi-3, wherever they stand."""
+    """Demand one share, one original length and one scaling, wherever they stand."""
+    family = document["model_type"]
     kinds = {
         place: part.get("rope_type") or part.get("type") for place, part in parts.items() if part
     }
     for place, kind in kinds.items():
-        if kind not in (None, "default", "longrope"):
-            detail = f"has the rope type {kind!r}; a phi3 has 'default' or 'longrope'"
+        if kind not in (None, *_SHARES[family]):
+            known = " or ".join(map(repr, _SHARES[family]))
+            detail = f"has the rope type {kind!r}; a {family} has {known}"
             raise FormatError("L3-ROPE-KEYS", detail, place)
     for key in _BESIDE:
         places = {"": document, **parts}
@@ -99,6 +103,10 @@ def _check_phi3(
             f"{place}/{key}": part[key] for place, part in places.items() if part and key in part
         }
         agree(given, "L3-ROPE-CONFLICT")
+    told = any("partial_rotary_factor" in (part or {}) for part in (document, *parts.values()))
+    if family == "glm4" and not told:
+        detail = "has no partial_rotary_factor; readers would assume a half"
+        raise FormatError("L3-KEY-MISSING", detail)
     bare = {
         place: part and {key: value for key, value in part.items() if key not in _BESIDE}
         for place, part in parts.items()

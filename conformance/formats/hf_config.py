@@ -57,6 +57,7 @@ _FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "resid_pdrop",
         ),
     ),
+    "glm4": ("Glm4ForCausalLM", ()),
     "gemma2": (
         "Gemma2ForCausalLM",
         (
@@ -94,6 +95,7 @@ _NEEDED: Mapping[str, tuple[str, ...]] = {
     "mistral": ("hidden_act", "sliding_window"),
     "mixtral": ("hidden_act", "sliding_window", "num_local_experts", "num_experts_per_tok"),
     "phi3": ("hidden_act",),
+    "glm4": ("hidden_act", "attention_bias", "head_dim"),
     "qwen2": ("hidden_act", "use_sliding_window"),
     "qwen3": ("hidden_act", "use_sliding_window", "head_dim"),
     "gemma2": (

@@ -73,7 +73,7 @@ _FAULTS = {
 """What honest runtimes do wrong, by adapter and requirement: caught, not accused."""
 
 _OWN_DECODERS = (
-    *("gemma2-capped", "gemma3-local", "phi3-longrope"),
+    *("gemma2-capped", "gemma3-local", "phi3-longrope", "glm4-neighbours"),
     *("gpt2-learned", "mixtral-routed"),
 )
 _UNBUILT = {

@@ -149,6 +149,8 @@ def scaling_without_a_ramp(honest: Honest, frequency: float, scaling: Any) -> An
 )
 def rope_pairs_interleaved(honest: Honest, self: Any, x_BHTK: Any, phases: Any) -> Any:
     """Neighbours are turned as pairs, with weights that are laid out for halves."""
+    if self.interleaved:
+        return honest(self, x_BHTK, phases)
     apart = x_BHTK.unflatten(-1, (-1, 2)).transpose(-1, -2).flatten(-2)
     turned = honest(self, apart, phases)
     return turned.unflatten(-1, (2, -1)).transpose(-1, -2).flatten(-2)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from conformance.errors import PackageError
 from conformance.oracles import gpt2
 from conformance.oracles.rope import need as _need
-from conformance.oracles.rope import read_phi3_rope, read_rope
+from conformance.oracles.rope import read_glm4_rope, read_phi3_rope, read_rope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -78,6 +78,11 @@ class Architecture:
         """Return how a layer turns queries and keys."""
         own = self.local_rope if self.window(layer) is not None else None
         return own or self.rope
+
+    @property
+    def neighbours(self) -> bool:
+        """Whether neighbouring channels are turned as pairs, in every layer."""
+        return self.rope is not None and self.rope.neighbours
 
     @staticmethod
     def from_config(config: Mapping[str, Any]) -> Architecture:
@@ -145,6 +150,15 @@ def _qwen3(config: Mapping[str, Any]) -> dict[str, Any]:
 def _phi3(config: Mapping[str, Any]) -> dict[str, Any]:
     """Read the window of arXiv:2404.14219, section 2, which all layers have; absent, none has."""
     return _mistral({"sliding_window": None, **config})
+
+
+def _glm4(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Read GLM-4 (arXiv:2406.12793, section 2.1): norms behind, and biases where the file has them.
+
+    Of its releases the larger ones have none.
+    """
+    _need(config, "head_dim")  # absent it would be 128, and not a head's share of the width
+    return {"biased": bool(_need(config, "attention_bias")), "sandwich": True}
 
 
 def _gemma2(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -233,6 +247,7 @@ _FAMILIES: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "qwen2": _qwen2,
     "qwen3": _qwen3,
     "phi3": _phi3,
+    "glm4": _glm4,
     "gemma2": _gemma2,
     "gemma3_text": _gemma3,
 }
@@ -242,7 +257,10 @@ _ACTIVATIONS: Mapping[str, tuple[str, str]] = {
     "gemma3_text": ("hidden_activation", "gelu_pytorch_tanh"),
 }
 """Where a type of model does not have SiLU: the key of its activation, and what is computed."""
-_ROTATIONS: Mapping[str, Callable[[Mapping[str, Any]], Rope]] = {"phi3": read_phi3_rope}
+_ROTATIONS: Mapping[str, Callable[[Mapping[str, Any]], Rope]] = {
+    "phi3": read_phi3_rope,
+    "glm4": read_glm4_rope,
+}
 """Types of models that keep some keys of their rotation elsewhere."""
 _TIED = ("gemma2", "gemma3_text")
 """Types of models whose head is the embedding where nothing is said; their releases say nothing."""
@@ -265,7 +283,7 @@ def _refuse(config: Mapping[str, Any]) -> None:
     for key, values in _ONLY.items():
         value = config.get(key, values[-1])
         # A Qwen2 has the biases of its attention by its name, and says so at the most.
-        if value not in values and not (key == "attention_bias" and kind == "qwen2"):
+        if value not in values and not (key == "attention_bias" and kind in ("qwen2", "glm4")):
             raise PackageError(f"{key} is {value!r}; the oracle computes only {values[0]!r}")
 
 

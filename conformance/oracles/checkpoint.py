@@ -50,7 +50,12 @@ class _Views(Mapping[str, "Array"]):
 
 def _parts(config: Mapping[str, Any], stored: Mapping[str, Array]) -> dict[str, Part]:
     """Return where the weights stand that are not stored under their names."""
-    known = {"gpt2": gpt2.parts, "mixtral": mixture.parts, "phi3": _joined}
+    known = {
+        "gpt2": gpt2.parts,
+        "mixtral": mixture.parts,
+        "phi3": _joined,
+        "glm4": _glm4,
+    }
     read = known.get(config["model_type"])
     return {} if read is None else read(config, stored)
 
@@ -73,6 +78,25 @@ def _joined(config: Mapping[str, Any], _: Mapping[str, Array]) -> dict[str, Part
                 source = f"model.layers.{i}.{whole}.weight"
                 found[f"model.layers.{i}.{part}"] = source, itemgetter(slice(first, first + count))
                 first += count
+    return found
+
+
+def _glm4(config: Mapping[str, Any], _: Mapping[str, Array]) -> dict[str, Part]:
+    """Return GLM-4's joined gate and up, and its norms, of which one has another's usual name."""
+    hidden = int(config["intermediate_size"])
+    found: dict[str, Part] = {}
+    for i in range(int(config["num_hidden_layers"])):
+        layer = f"model.layers.{i}."
+        for name, rows in (("gate", slice(hidden)), ("up", slice(hidden, None))):
+            source = f"{layer}mlp.gate_up_proj.weight"
+            found[f"{layer}mlp.{name}_proj.weight"] = source, itemgetter(rows)
+        for ours, theirs in (
+            ("post_attention", "post_self_attn"),
+            ("pre_feedforward", "post_attention"),
+            ("post_feedforward", "post_mlp"),
+        ):
+            source = f"{layer}{theirs}_layernorm.weight"
+            found[f"{layer}{ours}_layernorm.weight"] = source, itemgetter(...)
     return found
 
 

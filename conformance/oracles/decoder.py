@@ -263,8 +263,9 @@ class Decoder:
             k_BGSK = self._norm(f"{prefix}k_norm", k_BGSK)
         if rotation is not None:
             own = (turn_BSR[:, asked_T] for turn_BSR in rotation)
-            q_BHTK = self.arithmetic.store(rotary.rotary(q_BHTK, *own))
-            k_BGSK = self.arithmetic.store(rotary.rotary(k_BGSK, *rotation))
+            near = self.architecture.neighbours
+            q_BHTK = self.arithmetic.store(rotary.rotary(q_BHTK, *own, interleaved=near))
+            k_BGSK = self.arithmetic.store(rotary.rotary(k_BGSK, *rotation, interleaved=near))
         heads = self.architecture.heads
         k_BHSK, v_BHSK = (attention.repeat_heads(x, heads) for x in (k_BGSK, v_BGSK))
         y_BHTK = np.empty_like(q_BHTK)

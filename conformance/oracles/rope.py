@@ -45,6 +45,8 @@ class Rope:
     """The same in batches that go beyond it."""
     share: float = 1.0
     """How much of each head is turned, its first channels."""
+    neighbours: bool = False
+    """Whether channels 2 i and 2 i + 1 are a pair, and not i and the i-th of the second half."""
 
 
 def rope_frequencies(
@@ -146,6 +148,21 @@ def read_phi3_rope(config: Mapping[str, Any]) -> Rope:
         long=long,
         share=share,
     )
+
+
+def read_glm4_rope(config: Mapping[str, Any]) -> Rope:
+    """Read GLM-4's (arXiv:2406.12793): pairs of neighbours, in the first share of each head.
+
+    Raises:
+        PackageError: as for ``read_rope``.
+    """
+    places = config, config.get("rope_scaling") or {}, config.get("rope_parameters") or {}
+    given = {key: value for place in places for key, value in place.items() if value is not None}
+    kind = given.get("rope_type") or given.get("type") or "default"
+    if kind != "default":
+        raise PackageError(f"rope_type is {kind!r}; the oracle scales no glm4")
+    share = float(need(given, "partial_rotary_factor"))
+    return Rope(float(need(given, "rope_theta")), share=share, neighbours=True)
 
 
 def read_rope(config: Mapping[str, Any]) -> Rope:

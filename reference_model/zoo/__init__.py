@@ -37,6 +37,7 @@ MODELS: Mapping[str, SuiteModel] = MappingProxyType(
             gemmas.GEMMA2,
             gemmas.GEMMA3,
             relatives.PHI3,
+            relatives.GLM4,
             llamas.YARN,
             strangers.GPT2,
             relatives.MIXTRAL,

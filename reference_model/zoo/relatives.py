@@ -96,6 +96,26 @@ QWEN3 = SuiteModel(
     design=Design(),
 )
 
+GLM4 = SuiteModel(
+    name="glm4-neighbours",
+    summary="neighbours are turned, in half of a head; norms behind, biases of queries and keys",
+    config=ModelConfig(
+        vocab=512,
+        dim=96,
+        layers=3,
+        attention=Attention(heads=4, kv_heads=2, head_dim=32, qkv_bias=True),
+        rope=Rope(theta=10000.0, share=0.5, interleaved=True),
+        norm=Norm(eps=1e-5),
+        mlp=Mlp(hidden=256),
+        tied=False,
+        max_positions=4096,
+        post_norms=True,
+    ),
+    seed=11,
+    digest="463a647396e4fffad023fd818890f1c7d2c0c1732b26f8b944d46cc5e6deb351",
+    design=Design(),
+)
+
 PHI3 = SuiteModel(
     name="phi3-longrope",
     summary="three quarters of a head are turned, by LongRoPE beyond 1024 positions; a window",

@@ -185,6 +185,28 @@ def test_a_phi3_reads_its_length_and_its_share_beside_the_factors():
     assert read(model_type="phi3", rope_theta=1e4).windows == ()
 
 
+GLM4 = {
+    "model_type": "glm4",
+    "head_dim": 16,
+    "attention_bias": False,
+    "partial_rotary_factor": 0.5,
+    "rope_theta": 1e4,
+}
+
+
+def test_a_glm4_turns_neighbours_of_a_share():
+    four = read(**GLM4)
+    assert (four.rope.share, four.rope.neighbours, four.neighbours) == (0.5, True, True)
+    assert (four.biased, four.sandwich) == (False, True)
+    nested = {"rope_theta": 1e4, "rope_type": "default", "partial_rotary_factor": 0.5}
+    five = read(
+        **{**GLM4, "rope_theta": None, "partial_rotary_factor": None}, rope_parameters=nested
+    )
+    assert five == four
+    assert read(**{**GLM4, "attention_bias": True}).biased
+    assert not read(**PHI3).neighbours
+
+
 def test_a_gemma_is_tied_where_nothing_is_said():
     assert read(**GEMMA).tied
     assert read(**GEMMA3).tied
@@ -197,6 +219,9 @@ def test_a_gemma_is_tied_where_nothing_is_said():
     [
         ({**PHI3, "original_max_position_embeddings": None}, "original_max_position_embeddings"),
         ({**PHI3, "rope_scaling": {"type": "yarn"}}, "scales a phi3 by longrope alone"),
+        ({**GLM4, "partial_rotary_factor": None}, "partial_rotary_factor is missing"),
+        ({**GLM4, "attention_bias": None}, "attention_bias is missing"),
+        ({**GLM4, "rope_scaling": {"type": "linear", "factor": 2}}, "the oracle scales no glm4"),
         ({**GEMMA3, "attn_logit_softcapping": 50.0}, "does not cap its scores"),
         ({**GEMMA3, "sliding_window_pattern": None}, "sliding_window_pattern is missing"),
         ({**GEMMA3, "rope_local_base_freq": None}, "rope_local_base_freq is missing"),

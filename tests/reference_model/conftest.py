@@ -64,6 +64,15 @@ VARIANTS = {
         attention=Attention(4, 2, 6),
         rope=Rope(1e4, LongRope((1.0, 1.5), (1.0, 2.0), 3.0, 32, attention_factor=1.2), share=0.67),
     ),
+    "neighbours": dataclasses.replace(
+        SMALL,
+        attention=Attention(4, 2, 8, qkv_bias=True),
+        rope=Rope(10000.0, share=0.5, interleaved=True),
+        post_norms=True,
+    ),
+    "neighbours-of-whole-heads": dataclasses.replace(
+        SMALL, rope=Rope(10000.0, interleaved=True), post_norms=True
+    ),
     "eps": dataclasses.replace(SMALL, norm=Norm(1e-3)),
     "hidden": dataclasses.replace(SMALL, mlp=Mlp(20)),
     "vocab": dataclasses.replace(SMALL, vocab=7),

@@ -495,12 +495,49 @@ def test_longrope_is_a_phi3s_alone(document):
         read_config(changed(document, {"rope_scaling": BOTH | {"partial_rotary_factor": 1.0}}))
 
 
+GLM4 = {"head_dim": 8, "attention_bias": True, "partial_rotary_factor": 0.5}
+NESTED = {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {
+            **dict.fromkeys(("rope_theta", "rope_scaling", "partial_rotary_factor"), ABSENT),
+            "rope_parameters": NESTED,
+        },
+    ],
+    ids=["4", "5"],
+)
+def test_a_glm4_is_read_in_both_dialects(document, change):
+    read = read_config(of_family(document, "glm4", {**GLM4, **change}))
+    assert read.rope == Rope(10000.0, share=0.5, interleaved=True)
+    assert (read.attention, read.post_norms) == (Attention(4, 2, 8, qkv_bias=True), True)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"partial_rotary_factor": ABSENT}, "partial_rotary_factor is missing"),
+        ({"attention_bias": ABSENT}, "attention_bias is missing"),
+        ({"head_dim": ABSENT}, "head_dim is missing"),
+        ({"rope_scaling": YARN}, "a glm4 has rope type 'default': Yarn"),
+        ({"rope_parameters": {**NESTED, "partial_rotary_factor": 1.0}}, "they have to agree"),
+    ],
+)
+def test_a_glm4_that_leaves_something_open_is_refused(document, change, told):
+    with pytest.raises(ConfigError, match=told):
+        read_config(of_family(document, "glm4", {**GLM4, **change}))
+
+
 def test_a_decoder_of_no_family_is_not_written(small):
     both = dataclasses.replace(small.attention, qkv_bias=True, qk_norm=True)
     capped = dataclasses.replace(small.attention, softcap=3.0)
     windowed = dataclasses.replace(small.attention, window=3)
     local = dataclasses.replace(small, attention=windowed, local_rope=Rope(100.0))
     several = [dataclasses.replace(small, attention=one) for one in (both, capped)]
-    for config in (*several, local):
+    neighbours = dataclasses.replace(small, rope=Rope(100.0, interleaved=True))
+    for config in (*several, local, neighbours):
         with pytest.raises(ValueError, match="no family of llama, mistral, mixtral, qwen2"):
             write_config(config)

@@ -84,6 +84,15 @@ PHI3 = {
         "long_factor": [1.0, 2.5, 4.0],
     },
 }
+GLM4 = {
+    "head_dim": 8,
+    "pad_token_id": None,
+    "rope_parameters": {
+        "rope_type": "default",
+        "rope_theta": 10000.0,
+        "partial_rotary_factor": 0.5,
+    },
+}
 FAMILIES = {
     "mistral": ("mistral", {"sliding_window": 7}),
     "mistral without a window": ("mistral", {"sliding_window": None, "head_dim": 14}),
@@ -142,6 +151,16 @@ FAMILIES = {
             **PHI3,
             "sliding_window": None,
             "rope_parameters": {"rope_type": "default", "rope_theta": 1000.0},
+        },
+    ),
+    "glm4": ("glm4", GLM4),
+    "glm4 of whole heads, without biases": (
+        "glm4",
+        {
+            **GLM4,
+            "attention_bias": False,
+            "head_dim": 6,
+            "rope_parameters": {**GLM4["rope_parameters"], "partial_rotary_factor": 1.0},
         },
     ),
     "qwen3 large eps": ("qwen3", {"head_dim": 8, "rms_norm_eps": 1e-2}),
@@ -293,12 +312,13 @@ def test_transformers_reads_every_dialect_alike(tmp_path, name):
         ("gemma2", GEMMA2),
         ("gemma3_text", GEMMA3),
         ("phi3", PHI3),
+        ("glm4", GLM4),
         ("llama", VARIANTS["yarn"]),
         ("gpt2", GPT2),
         ("mixtral", MIXTRAL),
     ],
     ids=[
-        *("llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3", "phi3"),
+        *("llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3", "phi3", "glm4"),
         *("yarn", "gpt2", "mixtral"),
     ],
 )
