@@ -177,6 +177,7 @@ def host(tmp_path, monkeypatch):
         claims=lambda: (EVERYTHING, None),
         against=None,
         second=lambda: None,
+        preflights={},
     )
     monkeypatch.setattr(session, "open_subject", lambda *_: nullcontext(subject))
     opened = []

@@ -61,15 +61,22 @@ class Laboratory:
         config, _ = open_folder(self._package.path)
         return dict(_numbers("", config))
 
-    def with_parameter(self, name: str, value: float) -> Array:
-        """Return the logits (N, V) of a model in whose configuration one number is another."""
+    def with_parameter(self, name: str, value: float) -> Array | None:
+        """Return the logits (N, V) of a model in whose configuration one number is another.
+
+        None where no model can have it, as a share of a head that turns a part of a pair.
+        """
         import torch  # noqa: PLC0415
 
         from reference_model.huggingface import open_folder  # noqa: PLC0415
         from reference_model.model import build_decoder  # noqa: PLC0415
 
         config, weights = open_folder(self._package.path)
-        decoder = build_decoder(_replaced(config, name.split("."), value), weights, torch.float64)
+        try:
+            changed = _replaced(config, name.split("."), value)
+            decoder = build_decoder(changed, weights, torch.float64)
+        except ValueError:
+            return None
         inputs = (torch.from_numpy(array) for array in self._corpus.inputs)
         with torch.no_grad():
             return self._judged(decoder(*inputs).logits_BTV.numpy())

@@ -174,7 +174,10 @@ def _parameter(scene: Scene, laboratory: Laboratory, case: CaseResult) -> Diagno
         value = honest
         for _ in range(_STEPS):
             here_NV = laboratory.with_parameter(name, value)
-            slope_NV = (laboratory.with_parameter(name, value * (1 + _PROBE)) - here_NV) / _PROBE
+            there_NV = laboratory.with_parameter(name, value * (1 + _PROBE))
+            if here_NV is None or there_NV is None:
+                break
+            slope_NV = (there_NV - here_NV) / _PROBE
             if not np.isfinite(slope_NV).all() or not np.abs(slope_NV).max() > 0:
                 break
             step = strength(scene.observed_NV - here_NV, slope_NV)

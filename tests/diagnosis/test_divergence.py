@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from types import SimpleNamespace
 
 import ml_dtypes
 import numpy as np
@@ -82,9 +83,7 @@ def graph_of(file, kernels=(), shown_kernels=None, like=None):
         return evaluator(model, shown_kernels(model) if shown_kernels else kernels).run
 
     with onnx_reference.open("", {}) as candidate:
-        honest = candidate.load(
-            dataclasses.make_dataclass("Package", ["file"])(lambda _: like or file)
-        )
+        honest = candidate.load(SimpleNamespace(file=lambda _: like or file, config={}))
     run = evaluator(onnx.load(file), kernels).run
     return GraphModel(run, honest._inputs, ["logits", *honest._present], file, opened)
 

@@ -84,7 +84,7 @@ def test_a_folder_with_files_of_the_users_is_not_touched(llm, tiny, tmp_path):
     assert mine.read_text(encoding="utf-8") == "mine"
 
 
-@pytest.mark.parametrize("family", ["MambaForCausalLM", "GPT2LMHeadModel"])
+@pytest.mark.parametrize("family", ["MambaForCausalLM", "RwkvForCausalLM"])
 def test_a_checkpoint_of_an_unknown_architecture_is_refused(family, llm, tiny, tmp_path):
     folder = tmp_path / "unknown"
     shutil.copytree(tiny, folder)

@@ -320,7 +320,7 @@ def test_weights_go_to_a_file_beside_the_graph_where_that_is_asked_for(tmp_path)
 
 @pytest.mark.slow
 def test_large_weights_go_to_a_file_beside_the_graph(tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "_EXTERNAL_ABOVE", 0)
+    monkeypatch.setattr(export, "EXTERNAL_ABOVE", 0)
     package(SMALL, tmp_path)
     write_onnx(tmp_path, tmp_path / "model.onnx")
     assert (tmp_path / "model.onnx.data").stat().st_size > 10_000
