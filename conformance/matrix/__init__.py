@@ -43,6 +43,8 @@ __all__ = [
 
 HALVES = ("decoder", "operators")
 """Parts that share neither inputs nor mutants, the longer one first."""
+_KINDS = ("decoder", "encoder")
+"""Profiles whose first model stands for its kind where one is enough."""
 _TYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 EXPORTED = (
     "rope-base-ignored",
@@ -105,8 +107,8 @@ def rows(
         precision: the contract at which all compute and are judged.
         only: names of the mutants; None for all.
         honest: honest candidates; one whose runtime is not installed is left out.
-        declared: whether to try a mutant only on the requirements that it names, and an honest
-            candidate only on the models of the halves' own profiles.
+        declared: whether to try a mutant only on the requirements that it names, what is no fault
+            on one model of its kind, and an honest candidate on those of the halves' own profiles.
         without: requirements that are left out.
         halves: which parts of the matrix; an honest candidate has a row in each.
         share: which of how many shares of the rows, which several processes may divide.
@@ -126,10 +128,12 @@ def rows(
         exported = mutant.replaces == "graph"  # the suite exports fp32 graphs alone
         here = _half(mutant.operator) in halves and (precision == "fp32" or not exported)
         if here and (only is None or name in only):
-            columns = reached(mutant, requirements)
-            if declared:
+            columns, left_out = reached(mutant, requirements), corpora.beyond
+            if declared and mutant.kills:
                 columns = [r for r in columns if r.id in mutant.kills]
-            yield corpora.row(f"mutant:{name}?dtype={_TYPES[precision]}", mutant, columns)
+            elif declared:
+                left_out = corpora.beyond_firsts
+            yield corpora.row(f"mutant:{name}?dtype={_TYPES[precision]}", mutant, columns, left_out)
 
 
 def exported(only: Collection[str] = EXPORTED) -> Iterator[Row]:
@@ -141,7 +145,7 @@ def exported(only: Collection[str] = EXPORTED) -> Iterator[Row]:
         named = [standard.requirements[i] for i in mutant.kills]
         # The planted models are many to export, and show the same fault.
         columns = [r for r in named if r.oracle is not Oracle.CLOSED_FORM]
-        yield corpora.row(f"mutant:{name}?export=onnx", mutant, columns)
+        yield corpora.row(f"mutant:{name}?export=onnx", mutant, columns, corpora.beyond)
 
 
 def _half(operator: str | None) -> str:
@@ -159,6 +163,8 @@ class _Corpora:
         )
         own = {name for half in HALVES for name in standard.profiles[half].models}
         self.beyond = tuple(name for name in self._models if name not in own)
+        firsts = {standard.profiles[kind].models[0] for kind in _KINDS}
+        self.beyond_firsts = tuple(name for name in self._models if name not in firsts)
         self._found: dict[Contract, Corpus] = {}
 
     def cells(
@@ -191,24 +197,43 @@ class _Corpora:
             without = {*left_out, *unbuilt(text)}
             return tuple(corpus.judge(candidate, requirements, against, without, briefly=briefly))
 
-    def row(self, text: str, mutant: Mutant, requirements: Sequence[Requirement]) -> Row:
+    def row(
+        self,
+        text: str,
+        mutant: Mutant,
+        requirements: Sequence[Requirement],
+        left_out: Collection[str],
+    ) -> Row:
         """Judge a mutant by requirements, the slow one only where it is named or none failed.
 
-        What it does not name is asked on the models of the two halves' own profiles alone: there it
-        tells whom else a fault meets, and on each further model only the same once more.
+        What it names is asked on all models, where those of the halves' own profiles show nothing.
+
+        Args:
+            text: the candidate, as a command line has it.
+            mutant: what is wrong with it.
+            requirements: those whose checks are run.
+            left_out: models that are not asked by what the mutant does not name: on each further
+                one they tell whom else a fault meets only once more.
         """
         named = [r for r in requirements if r.id in mutant.kills]
         others = [r for r in requirements if r not in named and r.id != _LAST]
         late = [r for r in requirements if r not in named and r.id == _LAST]
-        cells = self.cells(text, named, briefly=True) if named else ()
+        cells = self._on_all_models(text, named) if named else ()
         if others:
-            cells += self.cells(text, others, self.beyond, briefly=True)
+            cells += self.cells(text, others, left_out, briefly=True)
         if late and not any(cell.verdict is Verdict.FAIL for cell in cells):
-            cells += self.cells(text, late, self.beyond, briefly=True)
+            cells += self.cells(text, late, left_out, briefly=True)
         if mutant.replaces == "load":  # it has changed files
             for corpus in self._found.values():
                 corpus.restore()
         return Row(mutant.name, mutant, cells)
+
+    def _on_all_models(self, text: str, requirements: Sequence[Requirement]) -> tuple[Cell, ...]:
+        """Judge on the halves' own models, and on all of them by what those have not failed."""
+        near = self.cells(text, requirements, self.beyond, briefly=True)
+        failed = [cell for cell in near if cell.verdict is Verdict.FAIL]
+        left = [r for r in requirements if r.id not in {cell.requirement for cell in failed}]
+        return (*failed, *(self.cells(text, left, briefly=True) if left else ()))
 
 
 def reached(mutant: Mutant, requirements: Sequence[Requirement]) -> list[Requirement]:
