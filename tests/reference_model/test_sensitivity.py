@@ -128,10 +128,10 @@ def test_scores_logits_and_blocks_have_the_aimed_sizes(name, monkeypatch):
     spreads = []
     attend = m.attend
 
-    def seen(q_BHTK, k_BHSK, v_BHSK, allowed_B1TS, shape):
+    def seen(q_BHTK, k_BHSK, v_BHSK, allowed_B1TS, *others):
         scores_BHTS = q_BHTK @ k_BHSK.mT / config.attention.head_dim**0.5
         spreads.append(scores_BHTS[allowed_B1TS.expand_as(scores_BHTS)].std().item())
-        return attend(q_BHTK, k_BHSK, v_BHSK, allowed_B1TS, shape)
+        return attend(q_BHTK, k_BHSK, v_BHSK, allowed_B1TS, *others)
 
     monkeypatch.setattr(m, "attend", seen)
     spread = logits(config, MODELS[name].weights(), torch.float64).std().item()
