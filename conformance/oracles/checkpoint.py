@@ -52,6 +52,7 @@ def _parts(config: Mapping[str, Any], stored: Mapping[str, Array]) -> dict[str, 
     """Return where the weights stand that are not stored under their names."""
     known = {
         "gpt2": gpt2.parts,
+        "gpt_oss": mixture.gpt_oss_parts,
         "mixtral": mixture.parts,
         "phi3": _joined,
         "glm4": _glm4,

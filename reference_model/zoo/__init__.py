@@ -41,6 +41,7 @@ MODELS: Mapping[str, SuiteModel] = MappingProxyType(
             llamas.YARN,
             strangers.GPT2,
             relatives.MIXTRAL,
+            strangers.GPT_OSS,
             llamas.LONG,
             llamas.LONGEST,
         )
