@@ -15,7 +15,7 @@ from conformance.matrix import Row, extension, page, record
 from conformance.selftest import Trial
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from conformance.matrix import Cell
@@ -53,7 +53,9 @@ def whole(folder: Path, precisions: Sequence[str] = PRECISIONS, jobs: int = 1) -
 
 
 def extend(jobs: int = 1) -> Trial:
-    """Try what the kept summary lacks, and write the summary with it where nothing is wrong.
+    """Try what the kept summary lacks, and write the summary with all of it that is not wrong.
+
+    What is wrong stays lacking, and is tried again the next time, without the hours of the rest.
 
     Args:
         jobs: how many tasks are tried at a time, each in a process of its own.
@@ -61,16 +63,14 @@ def extend(jobs: int = 1) -> Trial:
     ids = tuple(spec.load().requirements)
     lacking = {p["precision"]: extension.missing(p, ids) for p in proof.kept()["precisions"]}
     found = _tried_all(_tasks([*lacking], jobs, lacking), jobs)
-    problems = [
-        f"{precision}: {line}"
-        for precision, rows in found.items()
-        for line in _problems_of_new(precision, rows, lacking[precision])
-    ]
-    if problems:
-        return Trial(passed=False, lines=tuple(problems))
-    document = extension.extended(proof.kept(), found, ids)
+    problems: list[str] = []
+    sound: dict[str, list[Row]] = {}
+    for precision, rows in found.items():
+        sound[precision], wrong = _divided(precision, rows, lacking[precision])
+        problems += [f"{precision}: {line}" for line in wrong]
+    document = extension.extended(proof.kept(), sound, ids)
     proof.FILE.write_bytes(schema.dump(document))
-    return Trial(passed=True, lines=(proof.score(document),))
+    return Trial(not problems, (*problems, proof.score(document)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,13 +169,38 @@ def _problems(precision: str, rows: Sequence[Row], graphs: Sequence[Row]) -> lis
     ]
 
 
-def _problems_of_new(precision: str, rows: Sequence[Row], lacking: extension.Missing) -> list[str]:
-    """Return the same of what is new: of an older mutant, whether a new requirement is right."""
-    fresh = [row for row in rows if row.mutant is None or row.name in lacking.mutants]
-    older = [row for row in rows if row not in fresh]
-    problems = _problems(precision, fresh, ()) + record.false_alarms(older, precision)
+def _divided(
+    precision: str, rows: Sequence[Row], lacking: extension.Missing
+) -> tuple[list[Row], list[str]]:
+    """Return what was found without that which is wrong, and what is wrong.
+
+    A new mutant is wrong, or a new requirement: by what became of honest candidates and of older
+    mutants.
+    """
+    fresh = [row for row in rows if row.name in lacking.mutants]
+    before = [row for row in rows if row not in fresh]
+    of_mutants = {row.name: _problems(precision, [row], ()) for row in fresh}
+    of_requirements = {
+        name: _problems_of_new(precision, [_on(row, [name]) for row in before], name)
+        for name in lacking.requirements
+    }
+    right = [name for name in spec.load().requirements if not of_requirements.get(name)]
+    sound = [_on(row, right) for row in rows if not of_mutants.get(row.name)]
+    every = (*of_mutants.values(), *of_requirements.values())
+    return sound, [line for lines in every for line in lines]
+
+
+def _on(row: Row, requirements: Collection[str]) -> Row:
+    """Return a row with the cells of some requirements alone."""
+    cells = tuple(cell for cell in row.cells if cell.requirement in requirements)
+    return Row(row.name, row.mutant, cells)
+
+
+def _problems_of_new(precision: str, rows: Sequence[Row], requirement: str) -> list[str]:
+    """Return what is wrong with a new requirement: whom it fails, and whom it does not."""
+    problems = record.false_alarms(rows, precision)
     if precision == PRECISIONS[0]:
-        missed = (line for row in older for line in record.missed(row, lacking.requirements))
+        missed = (line for row in rows for line in record.missed(row, [requirement]))
         problems += [f"not caught: {line}" for line in missed]
     return problems
 

@@ -78,7 +78,7 @@ def window_of_16384_keys(honest: Honest, mask_BS: Any, tokens: int) -> Any:
     return honest(mask_BS, tokens) & near_TS
 
 
-@mutant("allowed_keys", kills=("LONG-003",), bug="generic")
+@mutant("allowed_keys", kills=("LONG-003",), bug="generic", below_noise_at=("bf16",))
 def chunks_at_the_end_see_all_of_themselves(honest: Honest, mask_BS: Any, tokens: int) -> Any:
     """Behind 24576 tokens, those of a chunk see each other, whatever their order."""
     allowed_B1TS = honest(mask_BS, tokens).clone()
