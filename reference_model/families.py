@@ -103,10 +103,13 @@ def _plain(config: ModelConfig) -> ModelConfig:
     """Return a config without what only Gemma has."""
     return replace(
         config,
-        attention=replace(config.attention, out_bias=False, query_scalar=None, softcap=None),
+        attention=replace(
+            config.attention, out_bias=False, query_scalar=None, softcap=None, alibi=False
+        ),
         norm=Norm(config.norm.eps),
         mlp=Mlp(config.mlp.hidden),
         learned_positions=False,
+        embedding_norm=False,
         post_norms=False,
         embedding_scale=1.0,
         logit_softcap=None,

@@ -25,3 +25,25 @@ GPT2 = SuiteModel(
     digest="3253cb2d663265f1df0dd2ac1bea8c906697162099fb3f5c6d5ca984e8eb92c3",
     design=Design(embedding=0.05, block=0.25),
 )
+
+BLOOM = SuiteModel(
+    name="bloom-alibi",
+    summary="scores fall with distance, by slopes of six heads; a normalised embedding, tied",
+    config=ModelConfig(
+        vocab=512,
+        dim=96,
+        layers=3,
+        attention=Attention(
+            heads=6, kv_heads=6, head_dim=16, qkv_bias=True, out_bias=True, alibi=True
+        ),
+        rope=None,
+        norm=Norm(eps=1e-5, centred=True),
+        mlp=Mlp(hidden=384, activation="gelu_tanh", gated=False, bias=True),
+        tied=True,
+        max_positions=2048,
+        embedding_norm=True,
+    ),
+    seed=13,
+    digest="b45449adbd9985b0c86bd6f628959b4a51b413be2e4b040a81888aa67ddf752a",
+    design=Design(embedding=0.05, block=0.25),
+)
