@@ -152,8 +152,10 @@ def _read_config(folder: Path) -> dict[str, Any]:
         raise PackageError(f"{folder} has no {CONFIG}; there are {_listed(folder)}")
     document = schema.load(file)
     encoder = bert_config.is_encoder(document)
-    if not encoder and (unknown := hf_config.unknown_family(document)):
-        raise PackageError(f"{file}: {unknown}")
+    if not encoder and (
+        refused := hf_config.unknown_family(document) or hf_config.quantised(document)
+    ):
+        raise PackageError(f"{file}: {refused}")
     try:
         (bert_config if encoder else hf_config).check(document)
     except FormatError as error:

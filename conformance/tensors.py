@@ -38,9 +38,7 @@ def expected_shapes(
             layer |= {f"self_attn.{one}_norm.weight": (k,) for one in "qk"}
     for norm in ("post_attention", *_NORMS_BEHIND.get(config["model_type"], ())):
         layer[f"{norm}_layernorm.weight"] = (d,)
-    if config["model_type"] == "mixtral":
-        stacked = "model.layers.0.mlp.experts.gate_up_proj" in names
-        layer |= _experts(config, stacked=stacked)
+    layer |= _experts(config, names)
     shapes: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (v, d)}
     for i in range(config["num_hidden_layers"]):
         shapes |= {f"model.layers.{i}.{name}": shape for name, shape in layer.items()}
@@ -61,7 +59,7 @@ def _linear(config: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
             f"self_attn.{one}_proj": (n, d) for one, n in zip("qkv", (hk, gk, gk), strict=True)
         }
         attention["self_attn.o_proj"] = (d, hk)
-    if kind == "mixtral":
+    if kind in ("mixtral", "gpt_oss"):
         return attention
     if kind in ("phi3", "glm4"):
         return attention | {"mlp.gate_up_proj": (2 * f, d), "mlp.down_proj": (d, f)}
@@ -72,7 +70,16 @@ def _linear(config: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
     }
 
 
-def _experts(config: Mapping[str, Any], *, stacked: bool) -> dict[str, tuple[int, ...]]:
+def _experts(config: Mapping[str, Any], names: Collection[str]) -> dict[str, tuple[int, ...]]:
+    """Return the tensors of a layer's experts; none where there is one feed-forward for all."""
+    kind = config["model_type"]
+    if kind == "gpt_oss":
+        return _gpt_oss(config)
+    stacked = "model.layers.0.mlp.experts.gate_up_proj" in names
+    return _mixtral_experts(config, stacked=stacked) if kind == "mixtral" else {}
+
+
+def _mixtral_experts(config: Mapping[str, Any], *, stacked: bool) -> dict[str, tuple[int, ...]]:
     """Return the tensors of a layer's experts: each apart, or (transformers 5) all in two."""
     d, f, e = (config[key] for key in ("hidden_size", "intermediate_size", "num_local_experts"))
     if stacked:
@@ -83,6 +90,20 @@ def _experts(config: Mapping[str, Any], *, stacked: bool) -> dict[str, tuple[int
         for name, shape in (("w1", (f, d)), ("w2", (d, f)), ("w3", (f, d))):
             shapes[f"block_sparse_moe.experts.{i}.{name}.weight"] = shape
     return shapes
+
+
+def _gpt_oss(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Return a layer's sinks, and its experts, all in four tensors; products are (in, out)."""
+    d, f, e = (config[key] for key in ("hidden_size", "intermediate_size", "num_local_experts"))
+    return {
+        "self_attn.sinks": (config["num_attention_heads"],),
+        "mlp.router.weight": (e, d),
+        "mlp.router.bias": (e,),
+        "mlp.experts.gate_up_proj": (e, d, 2 * f),
+        "mlp.experts.gate_up_proj_bias": (e, 2 * f),
+        "mlp.experts.down_proj": (e, f, d),
+        "mlp.experts.down_proj_bias": (e, d),
+    }
 
 
 def _gpt2(config: Mapping[str, Any], prefix: str) -> dict[str, tuple[int, ...]]:
@@ -147,7 +168,8 @@ _NORMS_BEHIND: Mapping[str, tuple[str, ...]] = {
 def _biased(config: Mapping[str, Any]) -> set[str]:
     """Return the names of the projections that have a bias."""
     found: set[str] = set()
-    kind, told = config["model_type"], config.get("attention_bias")
+    kind = config["model_type"]
+    told = config.get("attention_bias") or kind == "gpt_oss"
     if told or kind == "qwen2":
         found |= {"q_proj", "k_proj", "v_proj"}
     if told and kind not in ("qwen2", "glm4"):

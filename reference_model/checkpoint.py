@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
-from reference_model import bloom, glm4, gpt2, json_values, mixtral
+from reference_model import bloom, glm4, gpt2, gpt_oss, json_values, mixtral
 from reference_model.errors import ConfigError
 from reference_model.forms import fused_form, gathered, written_shapes
 from reference_model.layout import EMBEDDING, HEAD, tensor_shapes
@@ -77,6 +77,8 @@ def form_of(
         names: the tensors of a checkpoint, where there is one: some families have several forms.
         fused: whether queries, keys and values are one tensor, and gate and up another.
     """
+    if config.mlp.experts is not None and config.mlp.experts.bias:
+        return gpt_oss.form(config)
     if config.mlp.experts is not None:
         return mixtral.form(config, names)
     if gpt2.is_gpt2(config):

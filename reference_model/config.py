@@ -38,6 +38,9 @@ class Attention:
     query_scalar: int | None = None
     """Scores are divided by its root; None for ``head_dim`` (``query_pre_attn_scalar`` of Gemma 2,
     which the 27B has as the width per head and not as the head's: llama.cpp#8197)."""
+    sinks: bool = False
+    """Whether each head has a sink: one more logit, learned, which takes its share of every query's
+    softmax and has no value (gpt-oss: OpenAI 2025, section 2.3; Xiao et al. 2024, section 3)."""
     softcap: float | None = None
     """Where scores are bent to, cap tanh(s / cap), before the mask (Gemma Team 2024, section 2)."""
     alibi: bool = False
@@ -164,6 +167,8 @@ class Experts:
     """Whether shares are those of the softmax over all experts, or over the chosen alone."""
     renormalise: bool = True
     """Whether the shares of the chosen are divided by their sum (``norm_topk_prob``)."""
+    bias: bool = False
+    """Whether the router has one (gpt-oss: OpenAI 2025, section 2.2)."""
 
 
 Activation = Literal["silu", "gelu_tanh", "gelu", "relu"]
@@ -183,6 +188,13 @@ class Mlp:
     """Whether its projections have biases."""
     experts: Experts | None = None
     """Of how many such networks each token passes a few; None for one that all pass."""
+    limit: float | None = None
+    """Where the gate is clamped from above and what it multiplies on both sides, before anything
+    else (gpt-oss: OpenAI 2025, section 2.2, and its published code; so are the next two)."""
+    sharpness: float = 1.0
+    """What SiLU's sigmoid multiplies the gate by: x sigmoid(sharpness x)."""
+    offset: float = 0.0
+    """What is added to what the gate multiplies."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from reference_model.config import Llama3, LongRope, Yarn
 
 if TYPE_CHECKING:
-    from reference_model.config import Attention, Experts, ModelConfig, Rope
+    from reference_model.config import Attention, Experts, Mlp, ModelConfig, Rope
 
 
 def validate(config: ModelConfig) -> None:
@@ -48,11 +48,14 @@ def validate(config: ModelConfig) -> None:
     )
     _validate_windows(attention, config.layers)
     _validate_experts(config.mlp.experts)
+    _validate_units(config.mlp)
     for name, number in (
         ("attention.query_scalar", attention.query_scalar),
         ("attention.softcap", attention.softcap),
         ("embedding_scale", config.embedding_scale),
         ("logit_softcap", config.logit_softcap),
+        ("mlp.limit", config.mlp.limit),
+        ("mlp.sharpness", config.mlp.sharpness),
     ):
         _require(number is None or _positive(number), f"{name} is {number}; it has to be positive")
     _require(
@@ -74,6 +77,15 @@ def _validate_experts(experts: Experts | None) -> None:
         experts is None or 1 <= experts.chosen <= experts.count,
         f"mlp.experts is {experts}; at least one and at most all of them are chosen",
     )
+
+
+def _validate_units(mlp: Mlp) -> None:
+    own = mlp.limit is not None or mlp.sharpness != 1 or mlp.offset != 0
+    _require(
+        not own or (mlp.gated and mlp.activation == "silu"),
+        f"mlp is {mlp}; a limit, a sharpness and an offset are of units with a gate and SiLU",
+    )
+    _require(math.isfinite(mlp.offset), f"mlp.offset is {mlp.offset}; it has to be finite")
 
 
 def _validate_windows(attention: Attention, layers: int) -> None:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from reference_model import gemma, glm4, json_values, mixtral
-from reference_model.config import Attention, Experts, LongRope, Mlp, Norm, Rope
+from reference_model import gemma, glm4, gpt_oss, json_values, mixtral
+from reference_model.config import Attention, Experts, LongRope, Mlp, Norm, Rope, Yarn
 from reference_model.rope_keys import (
     read_glm4_rope,
     read_phi3_rope,
@@ -100,11 +100,16 @@ def is_fused(config: ModelConfig) -> bool:
 
 
 def _plain(config: ModelConfig) -> ModelConfig:
-    """Return a config without what only Gemma has."""
+    """Return a config without what only Gemma, Phi-3, GPT-2 or a mixture has."""
     return replace(
         config,
         attention=replace(
-            config.attention, out_bias=False, query_scalar=None, softcap=None, alibi=False
+            config.attention,
+            out_bias=False,
+            query_scalar=None,
+            softcap=None,
+            sinks=False,
+            alibi=False,
         ),
         norm=Norm(config.norm.eps),
         mlp=Mlp(config.mlp.hidden),
@@ -158,6 +163,24 @@ def _is_mixtral(config: ModelConfig) -> bool:
     return decided and config == wanted and _plain(config).attention == own
 
 
+def _is_gpt_oss(config: ModelConfig) -> bool:
+    attention, experts, mlp = config.attention, config.mlp.experts, config.mlp
+    scaled = config.rope is not None and isinstance(config.rope.scaling, Yarn)
+    if experts is None or mlp.limit is None or not scaled:
+        return False
+    how = Experts(experts.count, experts.chosen, softmax_first=False, renormalise=False, bias=True)
+    units = Mlp(mlp.hidden, bias=True, experts=how, limit=mlp.limit, sharpness=mlp.sharpness)
+    heads = Attention(attention.heads, attention.kv_heads, attention.head_dim, attention.window)
+    return config == replace(
+        _plain(config),
+        attention=replace(
+            heads, full_layers=attention.full_layers, qkv_bias=True, out_bias=True, sinks=True
+        ),
+        norm=Norm(config.norm.eps, wide=True),
+        mlp=replace(units, offset=gpt_oss.OFFSET),
+    )
+
+
 def _is_phi3(config: ModelConfig) -> bool:
     """Return whether only a Phi-3 can say what a config says; others are a Llama or a Mistral."""
     attention, rope = config.attention, config.rope
@@ -207,6 +230,19 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
                 read=read_window,
                 read_mlp=mixtral.read_experts,
                 write=lambda config: {**write_window(config), **mixtral.write_experts(config)},
+            ),
+            Family(
+                "gpt_oss",
+                "GptOssForCausalLM",
+                keys=gpt_oss.KEYS,
+                demanded=("head_dim",),  # absent it is 64, and not a head's share of the width
+                values={"attention_bias": (True,)},
+                features={"qkv_bias": True, "out_bias": True, "sinks": True},
+                norm={"wide": True},
+                read=gpt_oss.read_attention,
+                read_rope=gpt_oss.read_rope,
+                read_mlp=gpt_oss.read_mlp,
+                write=gpt_oss.write,
             ),
             Family(
                 "qwen2",
@@ -299,6 +335,7 @@ _BY_CONFIG: Mapping[str, Callable[[ModelConfig], bool]] = MappingProxyType(
         "gemma2": _is_gemma2,
         "gemma3_text": _is_gemma3,
         "glm4": glm4.is_glm4,
+        "gpt_oss": _is_gpt_oss,
         "mixtral": _is_mixtral,
         "phi3": _is_phi3,
     }

@@ -125,8 +125,8 @@ def attend(
     k_BGTK = attention.split(attention.k_proj(x_BTD))
     k_BGTK = turned(normalised(attention.k_norm, k_BGTK), phases, attention.rope)
     v_BGTK = attention.split(attention.v_proj(x_BTD))
-    if attention.shape.softcap is not None:
-        return capped(attention, q_BHTK, extend(past, k_BGTK, v_BGTK), allowed_B1TS)
+    if attention.shape.softcap is not None or attention.sinks is not None:
+        return own_softmax(attention, q_BHTK, extend(past, k_BGTK, v_BGTK), allowed_B1TS)
     shape = attention.shape
     mask_BHTS = biased(allowed_B1TS, shape.heads, q_BHTK.dtype) if shape.alibi else allowed_B1TS
     scale = {} if shape.query_scalar is None else {"scale": shape.score_dim**-0.5}
@@ -143,17 +143,17 @@ def biased(allowed_B1TS: Tensor, heads: int, dtype: torch.dtype) -> Tensor:
     return torch.where(allowed_B1TS, bias_BHTS, -torch.inf).to(dtype)
 
 
-def capped(
+def own_softmax(
     attention: Attention, q_BHTK: Tensor, cache: LayerCache, allowed_B1TS: Tensor
 ) -> tuple[Tensor, LayerCache]:
-    """Return what attention with capped scores adds, (B, T, D), and the longer cache.
+    """Return what attention with capped scores or sinks adds, (B, T, D), and the longer cache.
 
     Composed as the decoder does it: revisions of the standard differ on whether the operator caps
-    before the mask or behind it.
+    before the mask or behind it, and none has sinks.
     """
     heads = attention.shape.heads
     k_BHSK, v_BHSK = (repeat_heads(x_BGSK, heads) for x_BGSK in cache)
-    out_BHTK = composed(q_BHTK, k_BHSK, v_BHSK, allowed_B1TS, attention.shape)
+    out_BHTK = composed(q_BHTK, k_BHSK, v_BHSK, allowed_B1TS, attention.shape, attention.sinks)
     return attention.o_proj(out_BHTK.transpose(1, 2).flatten(2)), cache
 
 

@@ -58,6 +58,8 @@ def _feed_forward_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     if experts is None:
         return each
     shapes: dict[str, tuple[int, ...]] = {"gate.weight": (experts.count, config.dim)}
+    if experts.bias:
+        shapes["gate.bias"] = (experts.count,)
     for e in range(experts.count):
         shapes |= {f"experts.{e}.{name}": shape for name, shape in each.items()}
     return shapes
@@ -88,6 +90,8 @@ def _attention_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     shapes["o_proj.weight"] = (config.dim, queries)
     if attention.out_bias:
         shapes["o_proj.bias"] = (config.dim,)
+    if attention.sinks:
+        shapes["sinks"] = (attention.heads,)
     if attention.qk_norm:
         shapes |= {f"{name}.weight": (attention.head_dim,) for name in ("q_norm", "k_norm")}
     return shapes

@@ -24,7 +24,7 @@ class Mlp(nn.Module):
 
     def __init__(self, dim: int, shape: MlpShape) -> None:
         super().__init__()
-        self.activation, self.gated = shape.activation, shape.gated
+        self.activation, self.gated, self.shape = shape.activation, shape.gated, shape
         if shape.gated:
             self.gate_proj = nn.Linear(dim, shape.hidden, bias=shape.bias)
         self.up_proj = nn.Linear(dim, shape.hidden, bias=shape.bias)
@@ -32,11 +32,29 @@ class Mlp(nn.Module):
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """Return what the feed-forward adds to the residual stream, (B, T, D)."""
-        activate = activation(self.activation)
         if not self.gated:
-            return self.down_proj(activate(self.up_proj(x_BTD)))
+            return self.down_proj(activation(self.activation)(self.up_proj(x_BTD)))
         # MLP-001: SiLU of the gate, or what the model names, times the up projection.
-        return self.down_proj(activate(self.gate_proj(x_BTD)) * self.up_proj(x_BTD))
+        gate_BTF = opened(self.gate_proj(x_BTD), self.shape)
+        return self.down_proj(gate_BTF * passed(self.up_proj(x_BTD), self.shape))
+
+
+def opened(gate_BTF: Tensor, shape: MlpShape) -> Tensor:
+    """Return how far each unit's gate is open, (B, T, F)."""
+    if shape.limit is not None:
+        # MLP-003: the gate is clamped from above alone, and before its activation.
+        gate_BTF = gate_BTF.clamp(max=shape.limit)
+    if shape.sharpness != 1:
+        return gate_BTF * torch.sigmoid(shape.sharpness * gate_BTF)
+    return activation(shape.activation)(gate_BTF)
+
+
+def passed(up_BTF: Tensor, shape: MlpShape) -> Tensor:
+    """Return what the gates multiply, (B, T, F)."""
+    if shape.limit is not None:
+        # MLP-003: clamped on both sides, and then the offset is added.
+        up_BTF = up_BTF.clamp(-shape.limit, shape.limit)
+    return up_BTF + shape.offset if shape.offset else up_BTF
 
 
 def activation(name: str) -> Callable[[Tensor], Tensor]:

@@ -58,6 +58,8 @@ class Attention(nn.Module):
         self.v_proj = nn.Linear(config.dim, keys, bias=bias)
         self.o_proj = nn.Linear(queries, config.dim, bias=self.shape.out_bias)
         self.q_norm, self.k_norm = head_norm(config), head_norm(config)
+        # Without sinks there is no tensor of that name.
+        self.sinks = nn.Parameter(torch.empty(self.shape.heads)) if self.shape.sinks else None
         self.rope = config.rope_of(layer)
         self.rotary = Rotary(self.rope, self.shape.head_dim) if self.rope else Unturned()
 
@@ -77,7 +79,7 @@ class Attention(nn.Module):
         cache = LayerCache(k_BGTK, v_BGTK) if past is None else extend(past, k_BGTK, v_BGTK)
         k_BHSK = repeat_heads(cache.k_BGSK, self.shape.heads)
         v_BHSK = repeat_heads(cache.v_BGSK, self.shape.heads)
-        out_BHTK = attend(q_BHTK, k_BHSK, v_BHSK, allowed_B1TS, self.shape)
+        out_BHTK = attend(q_BHTK, k_BHSK, v_BHSK, allowed_B1TS, self.shape, self.sinks)
         return self.o_proj(out_BHTK.transpose(1, 2).flatten(2)), cache
 
     def split(self, x_BTN: Tensor) -> Tensor:
@@ -100,7 +102,12 @@ def repeat_heads(x_BGSK: Tensor, heads: int) -> Tensor:
 
 
 def attend(
-    q_BHTK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, allowed_B1TS: Tensor, shape: AttentionShape
+    q_BHTK: Tensor,
+    k_BHSK: Tensor,
+    v_BHSK: Tensor,
+    allowed_B1TS: Tensor,
+    shape: AttentionShape,
+    sinks_H: Tensor | None = None,
 ) -> Tensor:
     """Return scaled dot-product attention, (B, H, T, K) (Vaswani et al. 2017, eq. 1)."""
     # ATTN-002: scores are divided by the root of the head dim, whatever H * K and D are, unless
@@ -118,8 +125,22 @@ def attend(
     smallest = torch.finfo(scores_BHTS.dtype).min
     scores_BHTS = torch.where(allowed_B1TS, scores_BHTS, smallest)
     # SOFTMAX-001: exp(s) / sum exp(s) over the keys, in at least float32; then the model's type.
-    weights_BHTS = torch.softmax(scores_BHTS, dim=-1).to(v_BHSK.dtype)
+    weights_BHTS = weights_of(scores_BHTS, sinks_H).to(v_BHSK.dtype)
     return weights_BHTS @ v_BHSK
+
+
+def weights_of(scores_BHTS: Tensor, sinks_H: Tensor | None) -> Tensor:
+    """Return the softmax over the keys, (B, H, T, S), and over each head's sink where it has one.
+
+    Source: Xiao et al. 2024, section 3; openai/gpt-oss, function ``sdpa``.
+    """
+    if sinks_H is None:
+        return torch.softmax(scores_BHTS, dim=-1)
+    # ATTN-020: the sink is one more logit of its head, not scaled and seen by every query; it takes
+    # weight and has no value, so that what the keys get adds up to less than 1.
+    sinks_1H11 = sinks_H.to(scores_BHTS.dtype).reshape(1, -1, 1, 1)
+    sinks_BHT1 = sinks_1H11.expand(scores_BHTS.shape[0], -1, scores_BHTS.shape[2], -1)
+    return torch.softmax(torch.cat((scores_BHTS, sinks_BHT1), dim=-1), dim=-1)[..., :-1]
 
 
 def capped(x: Tensor, cap: float | None) -> Tensor:

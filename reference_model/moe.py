@@ -27,7 +27,7 @@ class Mixture(nn.Module):
     def __init__(self, dim: int, shape: MlpShape, experts: Experts) -> None:
         super().__init__()
         self.shape = experts
-        self.gate = nn.Linear(dim, experts.count, bias=False)
+        self.gate = nn.Linear(dim, experts.count, bias=experts.bias)
         self.experts = nn.ModuleList(Mlp(dim, shape) for _ in range(experts.count))
 
     def forward(self, x_BTD: Tensor) -> Tensor:

@@ -29,6 +29,9 @@ LEVEL = 2.0**-3
 """Half the distance between two levels in the stream, in whose size it is."""
 GAIN = 0.625
 """Of the router: what turns channels of a normalised stream into scores."""
+BIAS = 2.0**-6
+"""Of the router's bias, half the distance between two of its levels: it moves shares, and is too
+small to change who is chosen."""
 
 
 def decide(weights: Weights, config: ModelConfig, draws_V: NDArray[np.uint64]) -> None:
@@ -48,16 +51,24 @@ def decide(weights: Weights, config: ModelConfig, draws_V: NDArray[np.uint64]) -
     for layer in range(config.layers):
         prefix = f"model.layers.{layer}."
         weights[f"{prefix}post_attention_layernorm.weight"][:count] = 1
-        for name in (f"{prefix}self_attn.o_proj.weight", *_ways_back(prefix, count)):
+        for name in _ways_back(prefix, config):
             weights[name][:count] = 0
         router = weights[f"{prefix}mlp.gate.weight"]
         router[:] = 0
         # Each layer ranks by other experts: expert e reads channel e + layer, around.
         router[np.arange(count), (np.arange(count) + layer) % count] = GAIN
+        if experts.bias:
+            ranks = (5 * np.arange(count) + layer) % count
+            weights[f"{prefix}mlp.gate.bias"][:] = BIAS * (count - 1 - 2 * ranks)
 
 
-def _ways_back(prefix: str, count: int) -> Iterator[str]:
-    return (f"{prefix}mlp.experts.{e}.down_proj.weight" for e in range(count))
+def _ways_back(prefix: str, config: ModelConfig) -> Iterator[str]:
+    """Yield the tensors that write to the stream: of each, a row is of one channel."""
+    assert config.mlp.experts is not None
+    kinds = ("weight", "bias")
+    ways = [f"mlp.experts.{e}.down_proj" for e in range(config.mlp.experts.count)]
+    yield from (f"{prefix}self_attn.o_proj.{k}" for k in kinds[: 1 + config.attention.out_bias])
+    yield from (f"{prefix}{way}.{k}" for way in ways for k in kinds[: 1 + config.mlp.bias])
 
 
 def _order(draw: int, count: int) -> list[int]:

@@ -55,6 +55,9 @@ class Design:
     """Of the input of the activation function: both of its tails are used."""
     bias: float = 0.5
     """Of a bias, as a share of the deviation of what it is added to."""
+    sink: float = 1.5
+    """Of a head's sink, as a share of the scores' deviation: far apart, so that some heads give
+    much of their weight away, and others none."""
     logit: float = 3.0
     """Of the logits."""
     outliers: int = 0
@@ -80,7 +83,9 @@ def make_weights(
     weights = {}
     for name, shape in layout.tensor_shapes(config).items():
         kind = name.split(".")[-2]
-        if name.endswith(".bias"):
+        if name.endswith(".sinks"):
+            weights[name] = _normal(_stream(seed, name), shape, design.sink * design.score)
+        elif name.endswith(".bias"):
             weights[name] = _normal(_stream(seed, name), shape, deviations[f"{kind}.bias"])
         elif len(shape) == 1:
             outliers = 0 if kind in _HEAD_NORMS else design.outliers
@@ -154,6 +159,7 @@ def _deviations(config: ModelConfig, design: Design) -> dict[str, float]:
         "pre_feedforward_layernorm": 1.0,
         "post_feedforward_layernorm": added,
         "gate": 1.0 / inputs,
+        "gate.bias": design.bias,
         "gate_proj": design.gate / inputs,
         "up_proj": unit / inputs,
         "down_proj": design.block / (mean * design.gate * math.sqrt(config.mlp.hidden)),

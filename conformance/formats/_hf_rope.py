@@ -53,6 +53,8 @@ def check_rope(document: Mapping[str, Any], head_dim: int) -> None:
     if document["model_type"] in _SHARES:
         _check_shared(document, parts, head_dim)
         return
+    if document["model_type"] == "gpt_oss":
+        _check_yarn(parts)
     nested = [key for key in (FULL, SLIDES) if key in (parts["/rope_parameters"] or {})]
     if document["model_type"] != "gemma3_text":
         if nested:
@@ -82,6 +84,14 @@ def _check_shares(
         if part is not None and "longrope" in (part.get("rope_type"), part.get("type")):
             detail = "is longrope, which is read of a phi3 alone"
             raise FormatError("L3-ROPE-KEYS", detail, place)
+
+
+def _check_yarn(parts: Mapping[str, Mapping[str, Any] | None]) -> None:
+    """Demand that the scaling of a gpt-oss is written: where none is, readers assume one."""
+    kinds = [part.get("rope_type") or part.get("type") for part in parts.values() if part]
+    if "yarn" not in kinds:
+        detail = "has no rope type 'yarn', which readers assume of a gpt_oss where none is written"
+        raise FormatError("L3-ROPE-KEYS", detail)
 
 
 def _check_shared(

@@ -47,6 +47,14 @@ _FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
             *("output_router_logits", "router_aux_loss_coef", "router_jitter_noise"),
         ),
     ),
+    "gpt_oss": (
+        "GptOssForCausalLM",
+        (
+            *("sliding_window", "layer_types", "num_local_experts", "num_experts_per_tok"),
+            *("experts_per_token", "initial_context_length", "swiglu_limit", "swiglu_alpha"),
+            *("output_router_logits", "router_aux_loss_coef"),
+        ),
+    ),
     "qwen2": ("Qwen2ForCausalLM", _WINDOWS),
     "qwen3": ("Qwen3ForCausalLM", _WINDOWS),
     "phi3": (
@@ -95,6 +103,10 @@ _NEEDED: Mapping[str, tuple[str, ...]] = {
     "llama": ("hidden_act",),
     "mistral": ("hidden_act", "sliding_window"),
     "mixtral": ("hidden_act", "sliding_window", "num_local_experts", "num_experts_per_tok"),
+    "gpt_oss": (
+        *("hidden_act", "head_dim", "sliding_window", "swiglu_limit"),
+        *("num_local_experts", "num_experts_per_tok"),
+    ),
     "phi3": ("hidden_act",),
     "glm4": ("hidden_act", "attention_bias", "head_dim"),
     "qwen2": ("hidden_act", "use_sliding_window"),
@@ -118,12 +130,15 @@ _NEEDED: Mapping[str, tuple[str, ...]] = {
 _NULL_IS_NONE: Mapping[str, tuple[str, ...]] = {
     "mistral": ("sliding_window",),
     "mixtral": ("sliding_window",),
+    "gpt_oss": ("sliding_window",),
     "gemma2": ("attn_logit_softcapping", "final_logit_softcapping"),
 }
 """By type of model: needed keys that may be null, which then means that there is none."""
 _OWN = {one.MODEL_TYPE: one for one in (gpt2_config, bloom_config)}
 """Families whose keys have names of their own, and the modules that know them."""
 _GEMMAS = ("gemma2", "gemma3_text")
+_BIASED = ("qwen2", "gpt_oss")
+"""Types of models whose attention has biases by their name."""
 _GELU = "gelu_pytorch_tanh"
 
 
@@ -173,6 +188,19 @@ def unknown_family(document: Any) -> str:
     )
 
 
+def quantised(document: Any) -> str:
+    """Return what to say of weights that are no numbers of a float type, as releases have them."""
+    told = document.get("quantization_config") if isinstance(document, dict) else None
+    if told is None:
+        return ""
+    method = told.get("quant_method") if isinstance(told, dict) else told
+    return (
+        f"quantization_config says {method!r}, and quantised weights are not read. Dequantise them "
+        "(for gpt-oss by transformers' Mxfp4Config(dequantize=True)), save the model in bfloat16, "
+        "and leave the key out"
+    )
+
+
 def sizes(document: Mapping[str, Any]) -> dict[str, int]:
     """Return a model's sizes by the keys that most families have for them."""
     if document["model_type"] in _OWN:
@@ -199,7 +227,7 @@ def window_of(document: Mapping[str, Any], layer: int) -> int | None:
     if kind in ("qwen2", "qwen3"):
         return window if layer >= document["max_window_layers"] else None
     every = document["sliding_window_pattern"] if kind == "gemma3_text" else 2
-    return window if kind not in _GEMMAS or (layer + 1) % every else None
+    return window if kind not in (*_GEMMAS, "gpt_oss") or (layer + 1) % every else None
 
 
 def _check_family(document: Mapping[str, Any]) -> None:
@@ -212,8 +240,8 @@ def _check_family(document: Mapping[str, Any]) -> None:
         if key in document and key not in keys:
             detail = f"is no key of model_type {kind!r}; readers ignore it, or do not: remove it"
             raise FormatError("L3-FAMILY-KEY", detail, f"/{key}")
-    if kind == "qwen2" and document.get("attention_bias") is False:
-        detail = "is false, but a qwen2 has the biases of its attention whatever is written here"
+    if kind in _BIASED and document.get("attention_bias") is False:
+        detail = f"is false, but a {kind} has the biases of its attention whatever is written here"
         raise FormatError("L3-ATTENTION-BIAS", detail, "/attention_bias")
     for key in _NEEDED[kind]:
         may_be_null = key in document and key in _NULL_IS_NONE.get(kind, ())
@@ -241,6 +269,9 @@ def _check_windows(document: Mapping[str, Any]) -> None:
         raise FormatError("L3-LAYER-TYPES", detail, "/layer_types")
     if kind == "gemma3_text" and kinds is None:
         _check_pattern(document.get("sliding_window_pattern"))
+    if kind == "gpt_oss" and SLIDES in (kinds or [SLIDES]) and document["sliding_window"] is None:
+        detail = f"has layers of {SLIDES}, and sliding_window is null"
+        raise FormatError("L3-WINDOW-MISSING", detail)
     limits = "layer_types" if kinds is not None else "max_window_layers"
     lacking = [key for key in ("sliding_window", limits) if document.get(key) is None]
     if used and lacking:
@@ -262,6 +293,20 @@ def _check_experts(document: Mapping[str, Any]) -> None:
     if chosen is not None and count is not None and chosen > count:
         detail = f"is {chosen}, and there are {count} num_local_experts"
         raise FormatError("L3-EXPERTS", detail, "/num_experts_per_tok")
+    told = document.get("experts_per_token", chosen)
+    if told != chosen:
+        detail = f"is {told}, and num_experts_per_tok is {chosen}; readers take one or the other"
+        raise FormatError("L3-EXPERTS", detail, "/experts_per_token")
+    _check_original_length(document)
+
+
+def _check_original_length(document: Mapping[str, Any]) -> None:
+    length = document.get("initial_context_length")
+    for place in ("rope_scaling", "rope_parameters"):
+        other = (document.get(place) or {}).get("original_max_position_embeddings", length)
+        if length is not None and other != length:
+            detail = f"is {length}, and {place} has {other}; readers take one or the other"
+            raise FormatError("L3-ROPE-CONFLICT", detail, "/initial_context_length")
 
 
 def _check_kinds(kinds: list[str] | None, layers: int, *, slides: bool) -> None:

@@ -74,12 +74,12 @@ _FAULTS = {
 
 _OWN_DECODERS = (
     *("gemma2-capped", "gemma3-local", "phi3-longrope", "glm4-neighbours"),
-    *("gpt2-learned", "bloom-alibi", "mixtral-routed"),
+    *("gpt2-learned", "bloom-alibi", "mixtral-routed", "gptoss-sinks"),
 )
 _UNBUILT = {
     "jax": _OWN_DECODERS,
     "tensorflow": _OWN_DECODERS,
-    "transformers:sdpa": ("gemma2-capped",),
+    "transformers:sdpa": ("gemma2-capped", "gptoss-sinks"),
 }
 """Models that an honest candidate refuses to build, by how it is written or by its adapter. A run
 fails what is claimed and refused; here it would say nothing of the checks."""

@@ -32,14 +32,15 @@ def attention(
     """Return attention, (B, H, T, K); its softmax is at least float32.
 
     Args:
-        inputs: queries, keys, values, which keys are allowed, and the shape, as for ``attend``.
+        inputs: queries, keys, values, which keys are allowed, the shape, and where there are any
+            the sinks, as for ``attend``.
         scores: changes the scaled scores before the mask.
-        softmax: makes probabilities of the masked scores.
+        softmax: makes probabilities of the masked scores, those of the sinks behind them.
         weights: changes the probabilities.
         hidden: the score of a hidden key.
         bias: changes what is added for a key's distance, of a model that has such biases.
     """
-    q_BHTK, k_BHSK, v_BHSK, allowed_B1TS, shape = inputs
+    q_BHTK, k_BHSK, v_BHSK, allowed_B1TS, shape, *sinks = inputs
     scores_BHTS = q_BHTK @ k_BHSK.transpose(2, 3) / math.sqrt(shape.score_dim)
     if shape.softcap is not None:
         scores_BHTS = shape.softcap * (scores_BHTS / shape.softcap).tanh()
@@ -50,7 +51,19 @@ def attention(
 
         scores_BHTS = scores_BHTS + bias(linear_bias(allowed_B1TS, shape.heads, scores_BHTS.dtype))
     scores_BHTS = scores_BHTS.masked_fill(~allowed_B1TS, hidden)
-    return weights(softmax(scores_BHTS)).to(v_BHSK.dtype) @ v_BHSK
+    scores_BHTN = _with_sinks(scores_BHTS, *sinks)
+    return weights(softmax(scores_BHTN)[..., : k_BHSK.shape[2]]).to(v_BHSK.dtype) @ v_BHSK
+
+
+def _with_sinks(scores_BHTS: Any, sinks_H: Any = None) -> Any:
+    """Return the scores with each head's sink behind them, where it has one."""
+    if sinks_H is None:
+        return scores_BHTS
+    import torch  # noqa: PLC0415  # this package is imported where torch is not
+
+    sinks_BHT1 = scores_BHTS.new_empty((*scores_BHTS.shape[:-1], 1))
+    sinks_BHT1[:] = sinks_H.reshape(1, -1, 1, 1)
+    return torch.cat((scores_BHTS, sinks_BHT1), dim=-1)
 
 
 def with_attention(config: Any, **changes: Any) -> Any:

@@ -40,7 +40,8 @@ def one_expert_for_two(config: Any) -> Any:
 @mutant("config", kills=EVERYWHERE, bug="generic")
 def one_expert_too_many(config: Any) -> Any:
     """A token passes one expert more than it is to pass."""
-    return _experts(config, chosen=3)
+    experts = config.mlp.experts
+    return config if experts is None else _experts(config, chosen=experts.chosen + 1)
 
 
 @mutant(

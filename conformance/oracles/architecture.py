@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from conformance.errors import PackageError
 from conformance.oracles import bloom, gpt2
 from conformance.oracles.rope import need as _need
-from conformance.oracles.rope import read_glm4_rope, read_phi3_rope, read_rope
+from conformance.oracles.rope import read_glm4_rope, read_phi3_rope, read_rope, read_yarn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -47,7 +47,9 @@ class Architecture:
     head_norms: bool = False
     """Whether each head's queries and keys are normalised before they are turned."""
     norm_offset: float = 0.0
-    """What the norms add to their weights, and then scale before they round."""
+    """What the norms add to their weights."""
+    scaled_wide: bool = False
+    """Whether the norms scale before they round."""
     centred: bool = False
     """Whether the norms are LayerNorm: they subtract the mean, and add a bias."""
     sandwich: bool = False
@@ -60,8 +62,18 @@ class Architecture:
     """Of how many feed-forwards each token passes a few; 0 where there is one for all."""
     chosen: int = 0
     """How many of the experts a token passes."""
+    chosen_alone: bool = False
+    """Whether shares are the softmax over the chosen experts' scores alone, and not over all."""
     gated: bool = True
     """Whether the feed-forward's units are multiplied by a gate."""
+    limit: float | None = None
+    """Where SwiGLU clamps the gate from above and what it multiplies on both sides."""
+    sharpness: float = 1.0
+    """What SwiGLU's sigmoid multiplies the gate by."""
+    unit_offset: float = 0.0
+    """What is added to what the gate multiplies."""
+    sinks: bool = False
+    """Whether each head has one more logit in its softmax, without a value."""
     score_scale: float | None = None
     """What products of queries and keys are multiplied by; None for the usual root."""
     score_cap: float | None = None
@@ -139,12 +151,41 @@ def _mistral(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _mixtral(config: Mapping[str, Any]) -> dict[str, Any]:
     """Read the mixture of arXiv:2401.04088, section 2.1, and the window that a Mistral has."""
+    return {**_mistral(config), **_routed(config)}
+
+
+def _routed(config: Mapping[str, Any]) -> dict[str, Any]:
     experts, chosen = (
         int(_need(config, key)) for key in ("num_local_experts", "num_experts_per_tok")
     )
     if not 1 <= chosen <= experts:
         raise PackageError(f"num_experts_per_tok is {chosen}; there are {experts} experts")
-    return {**_mistral(config), "experts": experts, "chosen": chosen}
+    return {"experts": experts, "chosen": chosen}
+
+
+def _gpt_oss(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Read gpt-oss, arXiv:2508.10925, sections 2.2 and 2.3, and its published code.
+
+    Every other layer slides, the first one first; every product has a bias, every head a sink.
+    """
+    _need(config, "head_dim")  # absent it would be 64, and not a head's share of the width
+    layers = range(int(config["num_hidden_layers"]))
+    kinds = config.get("layer_types")
+    if kinds is None:
+        kinds = ["full_attention" if i % 2 else "sliding_attention" for i in layers]
+    slides = "sliding_attention" in kinds
+    window = int(_need(config, "sliding_window")) if slides else None
+    return {
+        **_routed(config),
+        "windows": tuple(window if kind == "sliding_attention" else None for kind in kinds),
+        "all_biased": True,
+        "sinks": True,
+        "scaled_wide": True,
+        "chosen_alone": True,
+        "limit": float(_need(config, "swiglu_limit")),
+        "sharpness": float(config.get("swiglu_alpha", 1.702)),
+        "unit_offset": 1.0,
+    }
 
 
 def _qwen2(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -182,6 +223,7 @@ def _gemma2(config: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "windows": tuple(window if kind == "sliding_attention" else None for kind in kinds),
         "norm_offset": 1.0,
+        "scaled_wide": True,
         "sandwich": True,
         "embedding_factor": float(config["hidden_size"]) ** 0.5,
         "activation": "gelu_tanh",
@@ -255,6 +297,7 @@ _FAMILIES: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "llama": lambda _: {},
     "mistral": _mistral,
     "mixtral": _mixtral,
+    "gpt_oss": _gpt_oss,
     "qwen2": _qwen2,
     "qwen3": _qwen3,
     "phi3": _phi3,
@@ -271,14 +314,18 @@ _ACTIVATIONS: Mapping[str, tuple[str, str]] = {
 _ROTATIONS: Mapping[str, Callable[[Mapping[str, Any]], Rope]] = {
     "phi3": read_phi3_rope,
     "glm4": read_glm4_rope,
+    "gpt_oss": read_yarn,
 }
-"""Types of models that keep some keys of their rotation elsewhere."""
+"""Types of models that keep some keys of their rotation elsewhere, or have one kind alone."""
 _TIED = ("gemma2", "gemma3_text")
 """Types of models whose head is the embedding where nothing is said; their releases say nothing."""
+_BIASED = ("qwen2", "glm4", "gpt_oss")
+"""Types of models whose attention has biases by their name, or by this key and as they read it."""
 _ONLY: Mapping[str, tuple[Any, ...]] = {
     "attention_bias": (False, None),
     "mlp_bias": (False, None),
     "use_bidirectional_attention": (False, None),
+    "quantization_config": (None,),
 }
 """The values that the oracle computes; an absent key means the last."""
 
@@ -293,8 +340,8 @@ def _refuse(config: Mapping[str, Any]) -> None:
         raise PackageError(f"{key} is {config[key]!r}; the oracle computes only {activation!r}")
     for key, values in _ONLY.items():
         value = config.get(key, values[-1])
-        # A Qwen2 has the biases of its attention by its name, and says so at the most.
-        if value not in values and not (key == "attention_bias" and kind in ("qwen2", "glm4")):
+        # Some have the biases of their attention by their name, and say so at the most.
+        if value not in values and not (key == "attention_bias" and kind in _BIASED):
             raise PackageError(f"{key} is {value!r}; the oracle computes only {values[0]!r}")
 
 

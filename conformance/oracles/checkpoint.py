@@ -54,6 +54,7 @@ def _parts(config: Mapping[str, Any], stored: Mapping[str, Array]) -> dict[str, 
     known = {
         "gpt2": gpt2.parts,
         "bloom": bloom.parts,
+        "gpt_oss": mixture.gpt_oss_parts,
         "mixtral": mixture.parts,
         "phi3": _joined,
         "glm4": _glm4,

@@ -199,18 +199,31 @@ class Decoder:
             normed = norms.layer_norm(x_BTD, weight, bias, self.architecture.epsilon).y
             return self.arithmetic.store(normed)
         normed = norms.rms_normalize(x_BTD, self.architecture.epsilon)
-        if self.architecture.norm_offset:  # Gemma's norms round once, when they have scaled
+        if self.architecture.scaled_wide:  # such norms round once, when they have scaled
             return self.arithmetic.store(normed * (self.architecture.norm_offset + weight))
         return self.arithmetic.store(self.arithmetic.between("norm", normed) * weight)
 
     def _mlp(self, prefix: str, x_BTD: Array) -> Array:
-        activate = _ACTIVATIONS[self.architecture.activation]
+        a, activate = self.architecture, _ACTIVATIONS[self.architecture.activation]
         up = self._linear(f"{prefix}up_proj", x_BTD)
+        if a.limit is not None:
+            gate = self._linear(f"{prefix}gate_proj", x_BTD)
+            units = self._clamped_units(gate, up, a.limit)
+            return self._linear(f"{prefix}down_proj", self.arithmetic.store(units))
         if not self.architecture.gated:
             return self._linear(f"{prefix}down_proj", self.arithmetic.store(activate(up)))
         activated = activate(self._linear(f"{prefix}gate_proj", x_BTD))
         activated = self.arithmetic.between("mlp", activated)
         return self._linear(f"{prefix}down_proj", self.arithmetic.store(activated * up))
+
+    def _clamped_units(self, gate: Array, up: Array, limit: float) -> Array:
+        """Return SwiGLU with a limit; an unfused one rounds both of its factors."""
+        a, way = self.architecture, self.arithmetic
+        opened = activations.swiglu(gate, np.zeros_like(up), a.sharpness, limit, offset=1.0)
+        passed = np.clip(up, -up.dtype.type(limit), up.dtype.type(limit))
+        passed = passed + up.dtype.type(a.unit_offset)
+        units: Array = way.between("mlp", opened) * way.between("mlp", passed)
+        return units
 
     def _feed_forward(self, prefix: str, x_BTD: Array, mask_BT: Ints) -> Array:
         if self.architecture.experts:
@@ -224,7 +237,8 @@ class Decoder:
         if way.compute == FP64.compute:
             mixture.check_decided(scores_NE[mask_BT.ravel() != 0], a.chosen)
         none_E = np.zeros(a.experts, scores_NE.dtype)
-        how = routing.Routing(a.chosen, softmax_first=True, renormalise=True)
+        alone = a.chosen_alone
+        how = routing.Routing(a.chosen, softmax_first=not alone, renormalise=not alone)
         weights_NC, chosen_NC = routing.route(scores_NE, none_E, how)
 
         def expert(e: int, x_MD: Array) -> Array:
@@ -269,7 +283,9 @@ class Decoder:
             near = self.architecture.neighbours
             q_BHTK = self.arithmetic.store(rotary.rotary(q_BHTK, *own, interleaved=near))
             k_BGSK = self.arithmetic.store(rotary.rotary(k_BGSK, *rotation, interleaved=near))
-        heads = self.architecture.heads
+        heads, sinks_H = self.architecture.heads, None
+        if self.architecture.sinks:
+            sinks_H = self.arithmetic.load(self.weights[f"{prefix}sinks"])
         k_BHSK, v_BHSK = (attention.repeat_heads(x, heads) for x in (k_BGSK, v_BGSK))
         y_BHTK, count_BS = np.empty_like(q_BHTK), np.cumsum(mask_BS != 0, axis=1)
         for rows in blocks(len(asked_T), k_BHSK[..., 0].size):
@@ -280,7 +296,12 @@ class Decoder:
             if self.architecture.linear_bias:  # by the visible keys between, those of the row
                 bias = self._bias(count_BS[:, None, :end] - count_BS[:, asked_T[rows], None])
             y_BHTK[:, :, rows] = self._attend(
-                q_BHTK[:, :, rows], k_BHSK[:, :, :end], v_BHSK[:, :, :end], seen[:, None], bias
+                q_BHTK[:, :, rows],
+                k_BHSK[:, :, :end],
+                v_BHSK[:, :, :end],
+                seen[:, None],
+                sinks_H,
+                bias,
             )
         joined = y_BHTK.swapaxes(1, 2).reshape(len(x_BSD), len(asked_T), -1)
         return self._linear(f"{prefix}o_proj", self.arithmetic.store(joined))
@@ -301,6 +322,7 @@ class Decoder:
         k_BHSK: Array,
         v_BHSK: Array,
         allowed: Array,
+        sinks_H: Array | None,
         bias_BHTS: Array | None = None,
     ) -> Array:
         scale = self.architecture.score_scale or q_BHTK.shape[-1] ** -0.5
@@ -311,7 +333,8 @@ class Decoder:
         # The smallest finite score, not -inf: a padded token that sees no key spreads its
         # attention evenly, and no NaN can reach the real tokens through 0 * NaN.
         smallest = np.finfo(scores.dtype).min
-        weights = softmax.softmax(np.where(allowed, scores, smallest))
+        scores = attention.with_sinks(np.where(allowed, scores, smallest), sinks_H)
+        weights = softmax.softmax(scores)[..., : k_BHSK.shape[2]]
         return self.arithmetic.matmul(self.arithmetic.between("weights", weights), v_BHSK)
 
 

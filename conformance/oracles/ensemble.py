@@ -270,6 +270,8 @@ def _orders(architecture: Architecture, generator: np.random.Generator) -> dict[
             # All heads share these, and rotary embedding tells their channels apart.
             "self_attn.q_norm.weight": _Order(),
             "self_attn.k_norm.weight": _Order(),
+            # A sink goes with its head, whose queries stand together.
+            "self_attn.sinks": _Order(queries[:: architecture.head_dim] // architecture.head_dim),
             "self_attn.o_proj.weight": _Order(channels, mixed),
             "self_attn.o_proj.bias": _Order(channels),
             "mlp.gate_proj.bias": _Order(units),
@@ -288,12 +290,14 @@ def _expert_orders(
     architecture: Architecture, channels: Order, generator: np.random.Generator
 ) -> dict[str, _Order]:
     """Draw an order of each expert's units; the experts keep their numbers."""
-    orders = {"mlp.gate.weight": _Order(columns=channels)}
+    orders = {"mlp.gate.weight": _Order(columns=channels), "mlp.gate.bias": _Order()}
     for e in range(architecture.experts):
         units, prefix = generator.permutation(architecture.hidden), f"mlp.experts.{e}."
         for name in ("gate_proj", "up_proj"):
             orders[f"{prefix}{name}.weight"] = _Order(units, channels)
+            orders[f"{prefix}{name}.bias"] = _Order(units)
         orders[f"{prefix}down_proj.weight"] = _Order(channels, units)
+        orders[f"{prefix}down_proj.bias"] = _Order(channels)
     return orders
 
 

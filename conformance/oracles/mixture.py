@@ -74,6 +74,36 @@ def mix(
     return y_ND
 
 
+def gpt_oss_parts(config: Mapping[str, Any], _: Mapping[str, Any]) -> dict[str, Part]:
+    """Return where a gpt-oss's checkpoint holds its experts and routers.
+
+    All of a layer's in one array, (E, D, 2F), in whose columns gates and what they multiply take
+    turns, and their biases likewise (openai/gpt-oss, ``swiglu``; transformers' names).
+    """
+    found: dict[str, Part] = {}
+    for i in range(int(config["num_hidden_layers"])):
+        prefix = f"model.layers.{i}.mlp."
+        for kind, end in (("weight", ""), ("bias", "_bias")):
+            found[f"{prefix}gate.{kind}"] = (f"{prefix}router.{kind}", _whole)
+            for e in range(int(config["num_local_experts"])):
+                ours, both = f"{prefix}experts.{e}.", f"{prefix}experts.gate_up_proj{end}"
+                for name, first in (("gate_proj", 0), ("up_proj", 1)):
+                    found[f"{ours}{name}.{kind}"] = both, partial(_columns, e=e, first=first)
+                down = f"{prefix}experts.down_proj{end}"
+                found[f"{ours}down_proj.{kind}"] = down, partial(_transposed, e=e)
+    return found
+
+
+def _columns(stacked: Array, e: int, first: int) -> Array:
+    columns: Array = stacked[e, ..., first::2]
+    return columns.T
+
+
+def _transposed(stacked: Array, e: int) -> Array:
+    one: Array = stacked[e]
+    return one.T
+
+
 def parts(config: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Part]:
     """Return where a Mixtral's checkpoint holds what is not stored under the oracle's name.
 

@@ -194,6 +194,18 @@ def read_rope(config: Mapping[str, Any]) -> Rope:
     return Rope(float(theta), kind, **numbers)
 
 
+def read_yarn(config: Mapping[str, Any]) -> Rope:
+    """Read the rotation of a family that YaRN scales, and for which readers assume a scaling.
+
+    Raises:
+        PackageError: there is none, or as for ``read_rope``.
+    """
+    rope = read_rope(config)
+    if rope.kind != "yarn":
+        raise PackageError(f"rope_type is {rope.kind!r}; a {config['model_type']} has 'yarn'")
+    return rope
+
+
 def _yarn_options(parameters: Mapping[str, Any], factor: float) -> dict[str, Any]:
     """Read what YaRN's paper recommends a value for, where a checkpoint does not give its own.
 

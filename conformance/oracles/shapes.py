@@ -54,6 +54,8 @@ def _layer_shapes(a: Architecture) -> dict[str, tuple[int, ...]]:
         layer[f"{name}.weight"] = shape
         if a.all_biased or (a.biased and name.endswith(QKV)):
             layer[f"{name}.bias"] = shape[:1]
+    if a.sinks:
+        layer["self_attn.sinks"] = (a.heads,)
     if a.head_norms:
         layer |= {f"self_attn.{x}_norm.weight": (a.head_dim,) for x in "qk"}
     for name in ("input", "post_attention", *(_AROUND if a.sandwich else ())):

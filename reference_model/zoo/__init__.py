@@ -42,6 +42,7 @@ MODELS: Mapping[str, SuiteModel] = MappingProxyType(
             strangers.GPT2,
             strangers.BLOOM,
             relatives.MIXTRAL,
+            strangers.GPT_OSS,
             llamas.LONG,
             llamas.LONGEST,
         )

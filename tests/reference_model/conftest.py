@@ -145,6 +145,20 @@ VARIANTS = {
     "mixture-windowed": dataclasses.replace(
         SMALL, attention=Attention(4, 2, 8, window=5), mlp=Mlp(12, experts=Experts(5, 1))
     ),
+    "gpt-oss": dataclasses.replace(
+        SMALL,
+        attention=Attention(4, 2, 8, 5, frozenset({1}), qkv_bias=True, out_bias=True, sinks=True),
+        rope=Rope(150000.0, Yarn(8.0, 32, truncate=False)),
+        norm=Norm(1e-5, wide=True),
+        mlp=Mlp(
+            12,
+            bias=True,
+            experts=Experts(5, 2, softmax_first=False, renormalise=False, bias=True),
+            limit=1.5,
+            sharpness=1.702,
+            offset=1.0,
+        ),
+    ),
     "normalised-heads": dataclasses.replace(SMALL, attention=Attention(4, 2, 8, qk_norm=True)),
 }
 """One config for each value of a field that the decoder computes differently for."""

@@ -123,20 +123,29 @@ def test_a_fault_moves_the_logits_far_beyond_the_noise(name, fault):
     assert error / unit > SEEN
 
 
+def attention_factor(config):
+    """Return what rotation multiplies queries and keys by: the cosine at position 0."""
+    if config.rope is None:
+        return 1.0
+    rotary = m.Rotary(config.rope, config.attention.head_dim)
+    return rotary.phases(torch.zeros(1, 1, dtype=torch.int64), torch.float64)[0].max().item()
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_scores_logits_and_blocks_have_the_aimed_sizes(name, monkeypatch):
     config, design = MODELS[name].config, MODELS[name].design
     spreads = []
     attend = m.attend
 
-    def seen(q_BHTK, k_BHSK, v_BHSK, allowed_B1TS, shape):
+    def seen(q_BHTK, k_BHSK, v_BHSK, allowed_B1TS, *others):
         scores_BHTS = q_BHTK @ k_BHSK.mT / config.attention.head_dim**0.5
         spreads.append(scores_BHTS[allowed_B1TS.expand_as(scores_BHTS)].std().item())
-        return attend(q_BHTK, k_BHSK, v_BHSK, allowed_B1TS, shape)
+        return attend(q_BHTK, k_BHSK, v_BHSK, allowed_B1TS, *others)
 
     monkeypatch.setattr(m, "attend", seen)
     spread = logits(config, MODELS[name].weights(), torch.float64).std().item()
-    assert all(0.5 < one / design.score < 1.7 for one in spreads)
+    scaled = design.score * attention_factor(config) ** 2
+    assert all(0.5 < one / scaled < 1.7 for one in spreads)
     assert 0.8 < spread / design.logit < 1.2
     decoder = m.build_decoder(config, MODELS[name].weights(), torch.float64)
     ids = torch.arange(64).view(1, 64)

@@ -57,6 +57,14 @@ GEMMA2 = {
     "tie_word_embeddings": True,
 }
 MIXTRAL = {"num_local_experts": 5, "num_experts_per_tok": 2, "sliding_window": None}
+GPT_OSS = {
+    "head_dim": 8,
+    "num_local_experts": 5,
+    "num_experts_per_tok": 2,
+    "sliding_window": 6,
+    "swiglu_limit": 1.5,
+    "rope_parameters": {**YARN, "truncate": False},
+}
 GPT2 = {"n_embd": 24, "n_layer": 2, "n_head": 4, "n_inner": 32, "n_positions": 256}
 GEMMA3 = {
     "head_dim": 8,
@@ -116,6 +124,20 @@ FAMILIES = {
         {**MIXTRAL, "num_experts_per_tok": 1, "sliding_window": 6},
     ),
     "mixtral of all its experts": ("mixtral", {**MIXTRAL, "num_experts_per_tok": 5}),
+    "gpt-oss": ("gpt_oss", GPT_OSS),
+    "gpt-oss of the other layers, sharper": (
+        "gpt_oss",
+        {
+            **GPT_OSS,
+            "swiglu_alpha": 2.5,
+            "swiglu_limit": 0.5,
+            "layer_types": MIXED["layer_types"][::-1],
+        },
+    ),
+    "gpt-oss without a window, of one expert": (
+        "gpt_oss",
+        {**GPT_OSS, "num_experts_per_tok": 1, "layer_types": ["full_attention"] * 2},
+    ),
     "gpt2": ("gpt2", GPT2),
     "gpt2 untied": ("gpt2", {**GPT2, "tie_word_embeddings": False, "n_inner": None}),
     "gpt2 of other activations": ("gpt2", {**GPT2, "activation_function": "gelu"}),
@@ -328,10 +350,11 @@ def test_transformers_reads_every_dialect_alike(tmp_path, name):
         ("gpt2", GPT2),
         ("bloom", BLOOM),
         ("mixtral", MIXTRAL),
+        ("gpt_oss", GPT_OSS),
     ],
     ids=[
         *("llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3", "phi3", "glm4"),
-        *("yarn", "gpt2", "bloom", "mixtral"),
+        *("yarn", "gpt2", "bloom", "mixtral", "gpt-oss"),
     ],
 )
 def test_a_cache_agrees_step_by_step(tmp_path, family, options):

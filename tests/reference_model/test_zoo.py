@@ -45,6 +45,7 @@ def test_the_models_use_every_mechanism():
     assert {c.mlp.activation for c in configs} == {"silu", "gelu_tanh"}
     assert any(c.learned_positions and c.norm.centred and not c.mlp.gated for c in configs)
     assert any(c.mlp.experts for c in configs)
+    assert any(c.attention.sinks and c.mlp.limit and c.mlp.experts.bias for c in configs)
     assert any(c.attention.out_bias and c.mlp.bias for c in configs)
 
 

@@ -71,13 +71,13 @@ def attention(
         scores = (q_BHTK @ k_BHSK.swapaxes(-1, -2)) * factor
         capped = number(softcap) * np.tanh(scores / number(softcap)) if softcap else scores
         biased = capped if bias is None else capped + bias
-        weights = softmax(_with_sinks(biased, sinks_H))[..., : biased.shape[-1]]
+        weights = softmax(with_sinks(biased, sinks_H))[..., : biased.shape[-1]]
         if bias is not None:  # softmax has 0 / 0 where no key is allowed
             weights = np.where(np.isneginf(bias).all(-1, keepdims=True), number(0), weights)
         return Attention(scores, capped, biased, weights, weights @ v_BHSK)
 
 
-def _with_sinks(scores_BHTS: Array, sinks_H: Array | None) -> Array:
+def with_sinks(scores_BHTS: Array, sinks_H: Array | None) -> Array:
     """Return the scores with each head's sink behind them, (B, H, T, S + 1)."""
     if sinks_H is None:
         return scores_BHTS
@@ -180,7 +180,7 @@ def _exponents(
     A biased score errs by ``biased``, a sink not at all. The difference to the maximum is rounded
     as a score is, and times log2(e) once more.
     """
-    logits = _with_sinks(value.biased, sinks_H)
+    logits = with_sinks(value.biased, sinks_H)
     exponent = (u.s + (EXPONENT - 1) * u.a) * depth_below_maximum(logits, -1)
     exponent[..., : biased.shape[-1]] += biased
     return logits, np.where(np.isfinite(exponent), exponent, 0.0)
