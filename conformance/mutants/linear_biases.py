@@ -67,13 +67,11 @@ def linear_biases_missing(honest: Honest, *arguments: Any) -> Any:
 
 
 @mutant("attend", kills=EVERYWHERE, bug="generic")
-def linear_biases_before_the_scale(
-    honest: Honest, q: Any, k: Any, v: Any, allowed: Any, shape: Any
-) -> Any:
+def linear_biases_before_the_scale(honest: Honest, *inputs: Any) -> Any:
     """Biases are added to the products, and divided by the root of the head's width with them."""
+    shape = inputs[4]
     if not shape.alibi:
-        return honest(q, k, v, allowed, shape)
-    inputs = q, k, v, allowed, shape
+        return honest(*inputs)
     return attention(inputs, bias=lambda bias_BHTS: bias_BHTS / shape.head_dim**0.5)
 
 
