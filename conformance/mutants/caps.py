@@ -32,7 +32,7 @@ def cap_of_scores_dropped(config: Any) -> Any:
 @mutant("attend", kills=EVERYWHERE, bug="microsoft/onnxruntime#28370")
 def cap_of_scores_after_the_mask(honest: Honest, *inputs: Any) -> Any:
     """Scores are capped when keys are hidden already, so that hidden ones get a score of -cap."""
-    cap = inputs[-1].softcap
+    cap = inputs[4].softcap
     return honest(*inputs) if cap is None else attention(inputs, hidden=-cap)
 
 
