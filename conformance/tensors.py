@@ -25,6 +25,8 @@ def expected_shapes(
     """
     if config["model_type"] == "gpt2":
         return _gpt2(config, "" if "wte.weight" in names else "transformer.")
+    if config["model_type"] == "bloom":
+        return _bloom(config, "" if "word_embeddings.weight" in names else "transformer.")
     v, d, k = config["vocab_size"], config["hidden_size"], head_dim(config)
     biased = _biased(config)
     layer: dict[str, tuple[int, ...]] = {"input_layernorm.weight": (d,)}
@@ -122,6 +124,26 @@ def _gpt2(config: Mapping[str, Any], prefix: str) -> dict[str, tuple[int, ...]]:
     if not is_tied(config):
         found["lm_head.weight"] = (config["vocab_size"], d)
     return found
+
+
+def _bloom(config: Mapping[str, Any], prefix: str) -> dict[str, tuple[int, ...]]:
+    """Return the tensors of a BLOOM; its head is the embedding."""
+    seen = sizes(config)
+    v, d, f = (seen[key] for key in ("vocab_size", "hidden_size", "intermediate_size"))
+    linear = {
+        "self_attention.query_key_value": (3 * d, d),
+        "self_attention.dense": (d, d),
+        "mlp.dense_h_to_4h": (f, d),
+        "mlp.dense_4h_to_h": (d, f),
+    }
+    norms = ["word_embeddings_layernorm", "ln_f"]
+    shapes: dict[str, tuple[int, ...]] = {"word_embeddings.weight": (v, d)}
+    for i in range(seen["num_hidden_layers"]):
+        norms += [f"h.{i}.{one}_layernorm" for one in ("input", "post_attention")]
+        for name, shape in linear.items():
+            shapes |= {f"h.{i}.{name}.weight": shape, f"h.{i}.{name}.bias": shape[:1]}
+    shapes |= {f"{name}.{kind}": (d,) for name in norms for kind in _KINDS}
+    return {f"{prefix}{name}": shape for name, shape in shapes.items()}
 
 
 _KINDS = ("weight", "bias")

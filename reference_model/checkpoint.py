@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
-from reference_model import glm4, gpt2, gpt_oss, json_values, mixtral
+from reference_model import bloom, glm4, gpt2, gpt_oss, json_values, mixtral
 from reference_model.errors import ConfigError
 from reference_model.forms import fused_form, gathered, written_shapes
 from reference_model.layout import EMBEDDING, HEAD, tensor_shapes
@@ -83,6 +83,8 @@ def form_of(
         return mixtral.form(config, names)
     if gpt2.is_gpt2(config):
         return gpt2.form(config, names)
+    if bloom.is_bloom(config):
+        return bloom.form(config, names)
     if glm4.is_glm4(config):
         return glm4.form(config)
     return fused_form(config) if fused else {}

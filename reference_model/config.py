@@ -43,6 +43,9 @@ class Attention:
     softmax and has no value (gpt-oss: OpenAI 2025, section 2.3; Xiao et al. 2024, section 3)."""
     softcap: float | None = None
     """Where scores are bent to, cap tanh(s / cap), before the mask (Gemma Team 2024, section 2)."""
+    alibi: bool = False
+    """Whether scores fall with the distance of a key, in each head by another slope, in place of a
+    rotation (ALiBi: Press et al. 2022, section 3; BLOOM: Scao et al. 2022, section 3.2.2)."""
 
     @property
     def score_dim(self) -> float:
@@ -223,6 +226,9 @@ class ModelConfig:
     learned_positions: bool = False
     """Whether each position has a vector of its own that is added to the token's, in place of
     ``rope`` (GPT-2: Radford et al. 2018, section 3.1)."""
+    embedding_norm: bool = False
+    """Whether embedded tokens are normalised before the first layer (BLOOM: Scao et al. 2022,
+    section 3.2.2)."""
 
     def rope_of(self, layer: int) -> Rope | None:
         """Return how a layer turns queries and keys."""

@@ -34,10 +34,12 @@ def validate(config: ModelConfig) -> None:
         f"attention.heads is {attention.heads}, which {attention.kv_heads} kv_heads do not divide; "
         "every key/value head serves the same number of query heads",
     )
+    ways = (config.learned_positions, config.rope is not None, attention.alibi)
     _require(
-        config.learned_positions == (config.rope is None),
-        f"learned_positions is {config.learned_positions} and rope is {config.rope}; positions are "
-        "learned or turn heads: one of the two",
+        ways.count(True) == 1,
+        f"learned_positions is {config.learned_positions}, rope is {config.rope} and "
+        f"attention.alibi is {attention.alibi}; positions are learned, or turn heads, or lower "
+        "scores: one of the three",
     )
     _require(
         config.rope is None or attention.head_dim % 2 == 0,

@@ -104,11 +104,17 @@ def _plain(config: ModelConfig) -> ModelConfig:
     return replace(
         config,
         attention=replace(
-            config.attention, out_bias=False, query_scalar=None, sinks=False, softcap=None
+            config.attention,
+            out_bias=False,
+            query_scalar=None,
+            softcap=None,
+            sinks=False,
+            alibi=False,
         ),
         norm=Norm(config.norm.eps),
         mlp=Mlp(config.mlp.hidden),
         learned_positions=False,
+        embedding_norm=False,
         post_norms=False,
         embedding_scale=1.0,
         logit_softcap=None,

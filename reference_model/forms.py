@@ -30,6 +30,8 @@ class Place:
     first: int = 0
     """Its first row there, as (out, in); it takes every ``step``-th from there on."""
     step: int = 1
+    block: int = 1
+    """How many rows are one, as ``first`` and ``step`` count: a head's, where heads alternate."""
     transposed: bool = False
     """Whether the checkpoint has (in, out)."""
     expert: int | None = None
@@ -65,8 +67,14 @@ def gathered(found: Tensors, form: Form, shapes: Shapes) -> dict[str, NDArray[An
 
 def _read(found: Tensors, place: Place, shape: tuple[int, ...]) -> NDArray[Any]:
     whole = found[place.source] if place.expert is None else found[place.source][place.expert]
+    return np.ascontiguousarray(_rows(whole, place, shape[0])).reshape(shape)
+
+
+def _rows(whole: NDArray[Any], place: Place, count: int) -> NDArray[Any]:
+    """Return a view of the ``count`` rows that are meant, (count / block, block, ...)."""
     rows = whole.T if place.transposed else whole
-    return np.ascontiguousarray(rows[place.first :: place.step][: shape[0]])
+    blocks = rows.reshape(-1, place.block, *rows.shape[1:])  # an axis is split, nothing copied
+    return blocks[place.first :: place.step][: count // place.block]
 
 
 def scattered(weights: Tensors, form: Form) -> dict[str, NDArray[Any]]:
@@ -80,8 +88,8 @@ def scattered(weights: Tensors, form: Form) -> dict[str, NDArray[Any]]:
         place = form.get(name, Place(name))
         whole = written[place.source]
         whole = whole if place.expert is None else whole[place.expert]
-        rows = whole.T if place.transposed else whole
-        rows[place.first :: place.step][: len(tensor)] = tensor
+        rows = _rows(whole, place, len(tensor))
+        rows[...] = tensor.reshape(rows.shape)
     return written
 
 
@@ -92,8 +100,8 @@ def written_shapes(shapes: Shapes, form: Form) -> dict[str, tuple[int, ...]]:
     found: dict[str, tuple[int, ...]] = {}
     for name, shape in shapes.items():
         place = form.get(name, Place(name))
-        last = place.first + place.step * (shape[0] - 1)
-        rows[place.source] = max(rows.get(place.source, 0), last + 1)
+        last = place.first + place.step * (shape[0] // place.block - 1)
+        rows[place.source] = max(rows.get(place.source, 0), place.block * (last + 1))
         whole: tuple[int, ...] = (rows[place.source], *shape[1:])
         if place.transposed:
             whole = whole[::-1]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from reference_model.alibi import linear_bias
 from reference_model.answers import LayerCache, Output
 from reference_model.model import allowed_keys, extend, keys_of_layer, repeat_heads
 from reference_model.model import attend as composed
@@ -127,12 +128,19 @@ def attend(
     if attention.shape.softcap is not None or attention.sinks is not None:
         return own_softmax(attention, q_BHTK, extend(past, k_BGTK, v_BGTK), allowed_B1TS)
     shape = attention.shape
+    mask_BHTS = biased(allowed_B1TS, shape.heads, q_BHTK.dtype) if shape.alibi else allowed_B1TS
     scale = {} if shape.query_scalar is None else {"scale": shape.score_dim**-0.5}
     out_BHTK, k_BGSK, v_BGSK, _ = torch.onnx.ops.attention(
-        q_BHTK, k_BGTK, v_BGTK, allowed_B1TS, past.k_BGSK, past.v_BGSK, **scale
+        q_BHTK, k_BGTK, v_BGTK, mask_BHTS, past.k_BGSK, past.v_BGSK, **scale
     )
     out_BTD = attention.o_proj(out_BHTK.transpose(1, 2).flatten(2))
     return out_BTD, LayerCache(k_BGSK, v_BGSK)
+
+
+def biased(allowed_B1TS: Tensor, heads: int, dtype: torch.dtype) -> Tensor:
+    """Return linear biases, and minus infinity for a key that is hidden, (B, H, T, S)."""
+    bias_BHTS = linear_bias(allowed_B1TS, heads, torch.promote_types(dtype, torch.float32))
+    return torch.where(allowed_B1TS, bias_BHTS, -torch.inf).to(dtype)
 
 
 def own_softmax(

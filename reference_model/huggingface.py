@@ -11,8 +11,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reference_model import bloom, gpt2, json_values
 from reference_model import config_keys as keys
-from reference_model import gpt2, json_values
 from reference_model.checkpoint import read_tensors
 from reference_model.config import Attention, Mlp, ModelConfig, Norm
 from reference_model.config_rules import validate
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ConfigError", "open_folder", "read_config", "write_config"]
 
+_OWN = {gpt2.MODEL_TYPE: gpt2, bloom.MODEL_TYPE: bloom}
+"""Families whose keys have names of their own, and the modules that read them."""
+
 
 def read_config(document: Mapping[str, Any]) -> ModelConfig:
     """Read the content of a ``config.json``.
@@ -39,8 +42,9 @@ def read_config(document: Mapping[str, Any]) -> ModelConfig:
             reference model does not compute.
     """
     _check_types(document)
-    if json_values.get(document, "model_type") == gpt2.MODEL_TYPE:
-        return _validated(gpt2.read_config(document))
+    own = _OWN.get(json_values.get(document, "model_type"))
+    if own is not None:
+        return _validated(own.read_config(document))
     family = _family(document)
     _check_keys(document, family)
     dim, heads = (
@@ -103,6 +107,8 @@ def write_config(
         document["dtype"] = dtype
     if gpt2.is_gpt2(config):
         return gpt2.write_config(config) | document
+    if bloom.is_bloom(config):
+        return bloom.write_config(config) | document
     family = family_of(config)
     document |= {
         "architectures": [family.architecture],
@@ -147,7 +153,7 @@ def open_folder(path: Path) -> tuple[ModelConfig, dict[str, NDArray[Any]]]:
 
 def _family(document: Mapping[str, Any]) -> Family:
     model_type = json_values.get(document, "model_type")
-    check_value("model_type", model_type, (*FAMILIES, gpt2.MODEL_TYPE))
+    check_value("model_type", model_type, (*FAMILIES, *_OWN))
     return FAMILIES[model_type]
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 EMBEDDING = "model.embed_tokens.weight"
 FINAL_NORM = "model.norm.weight"
 POSITIONS = "model.embed_positions.weight"
+EMBEDDING_NORM = "model.embed_norm"
 HEAD = "lm_head.weight"
 _POST_NORMS = ("pre_feedforward_layernorm", "post_feedforward_layernorm")
 """With them ``post_attention_layernorm`` is one behind attention too."""
@@ -26,6 +27,8 @@ def tensor_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = {EMBEDDING: (config.vocab, config.dim)}
     if config.learned_positions:
         shapes[POSITIONS] = (config.max_positions, config.dim)
+    if config.embedding_norm:
+        shapes |= _norm_shapes(config, EMBEDDING_NORM)
     for layer in range(config.layers):
         for name, shape in _layer_shapes(config).items():
             shapes[f"model.layers.{layer}.{name}"] = shape

@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from reference_model.alibi import linear_bias
 from reference_model.answers import Cache, LayerCache, Output
 from reference_model.config import ModelConfig  # noqa: TC001  # a name of this module's, too
 from reference_model.config_rules import validate
@@ -115,6 +116,9 @@ def attend(
     scores_BHTS = at_least_float32(scores_BHTS)
     # LOGITS-001: scores are capped after the scale and before the mask.
     scores_BHTS = capped(scores_BHTS, shape.softcap)
+    if shape.alibi:
+        # LOGITS-001: added behind the scale, which does not divide it, and in at least float32.
+        scores_BHTS = scores_BHTS + linear_bias(allowed_B1TS, shape.heads, scores_BHTS.dtype)
     # ATTN-004: a masked key has no influence: its score is the type's smallest finite number, so
     # its weight is exactly 0. Not minus infinity: a left-padded row sees no key at all, would be
     # 0 / 0 = NaN, and would poison the real tokens, which weigh its NaN value with 0: 0 * NaN.
@@ -222,6 +226,8 @@ class Trunk(nn.Module):
         self.embed_tokens = nn.Embedding(config.vocab, config.dim)
         if config.learned_positions:
             self.embed_positions = nn.Embedding(config.max_positions, config.dim)
+        if config.embedding_norm:
+            self.embed_norm = block_norm(config)
         self.layers = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
         self.norm = block_norm(config)
 
@@ -290,7 +296,10 @@ class Decoder(nn.Module):
         return Output(self.head(normed_BTD), tuple(longer), seen if taps else {})
 
     def embed(self, input_ids_BT: Tensor, position_ids_BT: Tensor) -> Tensor:
-        """Return the rows of tokens, with those of positions where they are learned, (B, T, D)."""
+        """Return the rows of tokens, (B, T, D), and what the model does to them before its layers.
+
+        Rows of positions are added where they are learned.
+        """
         # EMBED-001: a token's row is copied as it is; nothing scales it but what the model names.
         x_BTD = self.model.embed_tokens(input_ids_BT)
         if self.config.embedding_scale != 1:
@@ -301,7 +310,8 @@ class Decoder(nn.Module):
             # ROPE-003: the position is the given one, and not the place in the batch. One beyond
             # the last has no vector, and is refused.
             x_BTD = x_BTD + self.model.embed_positions(position_ids_BT)
-        return x_BTD
+        # LOGITS-001: the stream begins with what the norm makes of the rows; the head reads rows.
+        return self.model.embed_norm(x_BTD) if self.config.embedding_norm else x_BTD
 
     def head(self, x_BTD: Tensor) -> Tensor:
         """Return the logits, (B, T, V)."""

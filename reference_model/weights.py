@@ -141,6 +141,8 @@ def _deviations(config: ModelConfig, design: Design) -> dict[str, float]:
     return {
         "embed_tokens": design.embedding,
         "embed_positions": design.embedding,
+        "embed_norm": design.embedding / math.sqrt(_NORM_MEAN_SQUARE),
+        "embed_norm.bias": design.bias * design.embedding,
         "input_layernorm": 1.0,
         "q_proj": projected / inputs,
         "k_proj": projected / inputs,

@@ -12,7 +12,7 @@ from conformance import catalogue, mutants, schema, spec
 from reference_model import zoo
 
 SPEC = spec.load()
-_MODEL = ("model", "mlp", "moe", "norms", "rotary", "scaling", "encoder/model")
+_MODEL = ("model", "alibi", "mlp", "moe", "norms", "rotary", "scaling", "encoder/model")
 """Modules of the reference model whose conventions carry ids."""
 
 

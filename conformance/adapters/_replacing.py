@@ -20,7 +20,7 @@ GENERATION, TOKENIZER, ENCODER = "generation", "tokenizer", "encoder"
 """What faults of these modules of ``reference_model`` have before the name of what they replace."""
 _MODULES = {ENCODER: "encoder.model"}
 """Where that is in there, if it is a folder."""
-DECODER = ("model", "norms", "mlp", "moe", "rotary")
+DECODER = ("model", "norms", "mlp", "moe", "rotary", "alibi")
 """The modules of the reference model that a fault is looked for in: each uses what it defines."""
 
 

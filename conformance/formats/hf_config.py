@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from conformance import schema
 from conformance.errors import FormatError
+from conformance.formats import _bloom_config as bloom_config
 from conformance.formats import _gpt2_config as gpt2_config
 from conformance.formats._hf_rope import SLIDES, agree, check_rope
 
@@ -133,6 +134,8 @@ _NULL_IS_NONE: Mapping[str, tuple[str, ...]] = {
     "gemma2": ("attn_logit_softcapping", "final_logit_softcapping"),
 }
 """By type of model: needed keys that may be null, which then means that there is none."""
+_OWN = {one.MODEL_TYPE: one for one in (gpt2_config, bloom_config)}
+"""Families whose keys have names of their own, and the modules that know them."""
 _GEMMAS = ("gemma2", "gemma3_text")
 _BIASED = ("qwen2", "gpt_oss")
 """Types of models whose attention has biases by their name."""
@@ -146,8 +149,8 @@ def check(document: Any) -> None:
         FormatError: the document is refused.
     """
     schema.validate("hf-config", document)
-    if document["model_type"] == gpt2_config.MODEL_TYPE:
-        gpt2_config.check(document)
+    if document["model_type"] in _OWN:
+        _check_own(document)
         check_types(document)
         check_token_ids(document)
         return
@@ -160,18 +163,28 @@ def check(document: Any) -> None:
     check_token_ids(document)
 
 
+def _check_own(document: Mapping[str, Any]) -> None:
+    kind = document["model_type"]
+    for other, module in _OWN.items():
+        for key in module.OWN_KEYS if other != kind else ():
+            if key in document and key not in _OWN[kind].OWN_KEYS:
+                detail = f"is a key of model_type {other!r}, and none of {kind!r}: remove it"
+                raise FormatError("L3-FAMILY-KEY", detail, f"/{key}")
+    _OWN[kind].check(document)
+
+
 def unknown_family(document: Any) -> str:
     """Return what to say of another architecture as a whole: its keys, one by one, say nothing."""
     kind = document.get("model_type") if isinstance(document, dict) else None
-    known = (*_FAMILIES, gpt2_config.MODEL_TYPE)
+    known = (*_FAMILIES, *_OWN)
     if not isinstance(kind, str) or kind in known:
         return ""
     return (
-        f"model_type is {kind!r}; the suite evaluates decoders of the Llama family, and GPT-2, so "
-        f"far (model_type {', '.join(map(repr, known))}). It reads {', '.join(READ)}, and takes "
-        "any other key only with a value that changes nothing. Save a model that computes the same "
-        "function as a Llama; or leave out --model, and the runtime is judged on models of the "
-        "suite's own"
+        f"model_type is {kind!r}; the suite evaluates decoders of the Llama family, GPT-2 and "
+        f"BLOOM, so far (model_type {', '.join(map(repr, known))}). It reads {', '.join(READ)}, "
+        "and takes any other key only with a value that changes nothing. Save a model that "
+        "computes the same function as a Llama; or leave out --model, and the runtime is judged on "
+        "models of the suite's own"
     )
 
 
@@ -190,14 +203,15 @@ def quantised(document: Any) -> str:
 
 def sizes(document: Mapping[str, Any]) -> dict[str, int]:
     """Return a model's sizes by the keys that most families have for them."""
-    if document["model_type"] == gpt2_config.MODEL_TYPE:
-        return gpt2_config.sizes(document)
+    if document["model_type"] in _OWN:
+        found: dict[str, int] = _OWN[document["model_type"]].sizes(document)
+        return found
     return {key: document[key] for key in gpt2_config.KEYS}
 
 
 def is_tied(document: Mapping[str, Any]) -> bool:
-    """Return whether the embedding is the head; of a Gemma or GPT-2 that says nothing, it is."""
-    kinds = (*_GEMMAS, gpt2_config.MODEL_TYPE)
+    """Return whether the embedding is the head; of some that say nothing, it is."""
+    kinds = (*_GEMMAS, *_OWN)
     tied: bool = document.get("tie_word_embeddings", document["model_type"] in kinds)
     return tied
 
@@ -222,7 +236,7 @@ def _check_family(document: Mapping[str, Any]) -> None:
     if document.get("architectures") not in (None, [], [architecture]):
         detail = f"is not {architecture}, which model_type {kind!r} has"
         raise FormatError("L3-ARCHITECTURE", detail, "/architectures/0")
-    for key in (*_OWN_KEYS, *gpt2_config.OWN_KEYS):
+    for key in (*_OWN_KEYS, *gpt2_config.OWN_KEYS, *bloom_config.OWN_KEYS):
         if key in document and key not in keys:
             detail = f"is no key of model_type {kind!r}; readers ignore it, or do not: remove it"
             raise FormatError("L3-FAMILY-KEY", detail, f"/{key}")

@@ -27,6 +27,7 @@ def attention(
     softmax: Step = lambda scores_BHTS: scores_BHTS.softmax(-1),
     weights: Step = lambda weights_BHTS: weights_BHTS,
     hidden: float = SMALLEST,
+    bias: Step = lambda bias_BHTS: bias_BHTS,
 ) -> Any:
     """Return attention, (B, H, T, K); its softmax is at least float32.
 
@@ -37,6 +38,7 @@ def attention(
         softmax: makes probabilities of the masked scores, those of the sinks behind them.
         weights: changes the probabilities.
         hidden: the score of a hidden key.
+        bias: changes what is added for a key's distance, of a model that has such biases.
     """
     q_BHTK, k_BHSK, v_BHSK, allowed_B1TS, shape, *sinks = inputs
     scores_BHTS = q_BHTK @ k_BHSK.transpose(2, 3) / math.sqrt(shape.score_dim)
@@ -44,6 +46,10 @@ def attention(
         scores_BHTS = shape.softcap * (scores_BHTS / shape.softcap).tanh()
     scores_BHTS = scores(scores_BHTS)
     scores_BHTS = scores_BHTS.to(at_least_float32(scores_BHTS.dtype))
+    if shape.alibi:
+        from reference_model.alibi import linear_bias  # noqa: PLC0415  # it imports torch
+
+        scores_BHTS = scores_BHTS + bias(linear_bias(allowed_B1TS, shape.heads, scores_BHTS.dtype))
     scores_BHTS = scores_BHTS.masked_fill(~allowed_B1TS, hidden)
     scores_BHTN = _with_sinks(scores_BHTS, *sinks)
     return weights(softmax(scores_BHTN)[..., : k_BHSK.shape[2]]).to(v_BHSK.dtype) @ v_BHSK

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from conformance.errors import PackageError
-from conformance.oracles import gpt2
+from conformance.oracles import bloom, gpt2
 from conformance.oracles.rope import need as _need
 from conformance.oracles.rope import read_glm4_rope, read_phi3_rope, read_rope, read_yarn
 
@@ -35,7 +35,7 @@ class Architecture:
     epsilon: float
     tied: bool
     rope: Rope | None
-    """None where positions are learned and added to the tokens."""
+    """None where positions are learned and added to the tokens, or lower scores."""
     max_positions: int
     windows: tuple[int | None, ...] = ()
     """By layer: how many keys a query sees, itself the last of them; None for all. Empty where no
@@ -82,6 +82,16 @@ class Architecture:
     local_rope: Rope | None = None
     """How layers with a window turn queries and keys, where they have a rotation of their own."""
 
+    linear_bias: bool = False
+    """Whether scores fall with a key's distance, in each head by another slope."""
+    embedding_norm: bool = False
+    """Whether embedded tokens are normalised."""
+
+    @property
+    def learned(self) -> bool:
+        """Whether positions have vectors of their own."""
+        return self.rope is None and not self.linear_bias
+
     def window(self, layer: int) -> int | None:
         """Return how many keys a query of a layer sees; None for all."""
         return self.windows[layer] if self.windows else None
@@ -103,8 +113,9 @@ class Architecture:
         Raises:
             PackageError: a key is missing, or asks for something that the oracle does not compute.
         """
-        if config.get("model_type") == "gpt2":
-            return Architecture(**gpt2.read(config))
+        own = {"gpt2": gpt2.read, "bloom": bloom.read}.get(str(config.get("model_type")))
+        if own is not None:
+            return Architecture(**own(config))
         _refuse(config)
         heads, dim = int(_need(config, "num_attention_heads")), int(_need(config, "hidden_size"))
         kv_heads = _or_default(config, "num_key_value_heads", heads)
@@ -322,7 +333,7 @@ _ONLY: Mapping[str, tuple[Any, ...]] = {
 def _refuse(config: Mapping[str, Any]) -> None:
     kind = _need(config, "model_type")
     if kind not in _FAMILIES:
-        known = ", ".join((*_FAMILIES, "gpt2"))
+        known = ", ".join((*_FAMILIES, "gpt2", "bloom"))
         raise PackageError(f"model_type is {kind!r}; the oracle computes {known}")
     key, activation = _ACTIVATIONS.get(kind, ("hidden_act", "silu"))
     if config.get(key, activation) != activation:

@@ -2,7 +2,8 @@
 
 Most families write the oracle's own names. Where a family fuses, transposes or renames, each weight
 is a tensor of the checkpoint and a function that returns a view of the part that is meant: nothing
-is copied, and what is written into a view stands in the whole.
+is copied, and what is written into a view stands in the whole. BLOOM's heads alternate, so that its
+parts are copies, and are written back.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from conformance.oracles import gpt2, mixture
+from conformance.oracles import bloom, gpt2, mixture
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,6 +53,7 @@ def _parts(config: Mapping[str, Any], stored: Mapping[str, Array]) -> dict[str, 
     """Return where the weights stand that are not stored under their names."""
     known = {
         "gpt2": gpt2.parts,
+        "bloom": bloom.parts,
         "gpt_oss": mixture.gpt_oss_parts,
         "mixtral": mixture.parts,
         "phi3": _joined,
@@ -118,7 +120,10 @@ def stored_as(
     for name, array in weights.items():
         if name in parts:
             source, part = parts[name]
-            part(written[source])[...] = array
+            if isinstance(part, bloom.Rows):
+                part.put(written[source], array)
+            else:
+                part(written[source])[...] = array
         else:
             written[name] = array
     return written

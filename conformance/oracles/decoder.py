@@ -23,6 +23,7 @@ from conformance.oracles.arithmetic import FP64, Arithmetic
 from conformance.oracles.operators import (
     activations,
     attention,
+    attention_variants,
     linear,
     norms,
     rotary,
@@ -138,8 +139,10 @@ class Decoder:
         if self.architecture.embedding_factor != 1:
             factor = self.arithmetic.load(np.asarray(self.architecture.embedding_factor))
             x_BTD = self.arithmetic.store(x_BTD * factor)
-        if self.architecture.rope is None:
+        if self.architecture.learned:
             x_BTD = self.arithmetic.store(x_BTD + self._position(position_ids_BT))
+        if self.architecture.embedding_norm:
+            x_BTD = self._norm("model.embed_norm", x_BTD)
         ropes = [self.architecture.rope_of(i) for i in range(self.architecture.layers)]
         rotations = {
             rope: None if rope is None else self._rotation(rope, position_ids_BT)
@@ -284,13 +287,21 @@ class Decoder:
         if self.architecture.sinks:
             sinks_H = self.arithmetic.load(self.weights[f"{prefix}sinks"])
         k_BHSK, v_BHSK = (attention.repeat_heads(x, heads) for x in (k_BGSK, v_BGSK))
-        y_BHTK = np.empty_like(q_BHTK)
+        y_BHTK, count_BS = np.empty_like(q_BHTK), np.cumsum(mask_BS != 0, axis=1)
         for rows in blocks(len(asked_T), k_BHSK[..., 0].size):
             # Of the keys behind a block of queries none is looked at, so that long rows cost half.
             end = int(asked_T[rows][-1]) + 1
             seen = seen_keys(mask_BS[:, :end], asked_T[rows], window)
+            bias = None
+            if self.architecture.linear_bias:  # by the visible keys between, those of the row
+                bias = self._bias(count_BS[:, None, :end] - count_BS[:, asked_T[rows], None])
             y_BHTK[:, :, rows] = self._attend(
-                q_BHTK[:, :, rows], k_BHSK[:, :, :end], v_BHSK[:, :, :end], seen[:, None], sinks_H
+                q_BHTK[:, :, rows],
+                k_BHSK[:, :, :end],
+                v_BHSK[:, :, :end],
+                seen[:, None],
+                sinks_H,
+                bias,
             )
         joined = y_BHTK.swapaxes(1, 2).reshape(len(x_BSD), len(asked_T), -1)
         return self._linear(f"{prefix}o_proj", self.arithmetic.store(joined))
@@ -299,12 +310,25 @@ class Decoder:
         y = self._linear(name, x_BTD)
         return y.reshape(*y.shape[:2], -1, self.architecture.head_dim).swapaxes(1, 2)
 
+    def _bias(self, ahead_BTS: Ints) -> Array:
+        """Return what is added to scores, (B, H, T, S): each head's slope times j - i."""
+        slope_H = attention_variants.alibi_slopes(self.architecture.heads)
+        bias: Array = slope_H.astype(self.arithmetic.compute)[:, None, None] * ahead_BTS[:, None]
+        return bias.astype(self.arithmetic.compute)
+
     def _attend(
-        self, q_BHTK: Array, k_BHSK: Array, v_BHSK: Array, allowed: Array, sinks_H: Array | None
+        self,
+        q_BHTK: Array,
+        k_BHSK: Array,
+        v_BHSK: Array,
+        allowed: Array,
+        sinks_H: Array | None,
+        bias_BHTS: Array | None = None,
     ) -> Array:
         scale = self.architecture.score_scale or q_BHTK.shape[-1] ** -0.5
         products = self.arithmetic.matmul(q_BHTK, k_BHSK.swapaxes(-1, -2))
         scores = capped(products * q_BHTK.dtype.type(scale), self.architecture.score_cap)
+        scores = scores if bias_BHTS is None else scores + bias_BHTS
         scores = self.arithmetic.between("scores", scores)
         # The smallest finite score, not -inf: a padded token that sees no key spreads its
         # attention evenly, and no NaN can reach the real tokens through 0 * NaN.

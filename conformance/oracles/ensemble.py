@@ -247,7 +247,11 @@ def _orders(architecture: Architecture, generator: np.random.Generator) -> dict[
     channels = generator.permutation(architecture.dim)
     vocabulary = _Order(columns=channels)
     orders = {name: vocabulary for name in weight_shapes(architecture) if "layers" not in name}
-    orders |= {f"model.norm.{kind}": _Order(rows=channels) for kind in ("weight", "bias")}
+    orders |= {
+        f"model.{name}.{kind}": _Order(rows=channels)
+        for name in ("norm", "embed_norm")
+        for kind in ("weight", "bias")
+    }
     for i in range(architecture.layers):
         units = generator.permutation(architecture.hidden)
         queries, keys, values, mixed = _head_orders(architecture, generator)
@@ -307,6 +311,8 @@ def _head_orders(
     groups, size = architecture.kv_heads, architecture.head_dim
     repeats = architecture.heads // groups
     kv_heads = generator.permutation(groups)
+    if architecture.linear_bias:  # which tells heads apart
+        kv_heads = np.arange(groups)
     heads = np.concatenate([head * repeats + generator.permutation(repeats) for head in kv_heads])
     within = np.stack([generator.permutation(size) for _ in range(groups)])
     plain = np.arange(size)

@@ -18,14 +18,14 @@ def weight_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
     """
     a = architecture
     shapes: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (a.vocab, a.dim)}
-    if a.rope is None:
+    if a.learned:
         shapes["model.embed_positions.weight"] = (a.max_positions, a.dim)
+    if a.embedding_norm:
+        shapes |= {f"model.embed_norm.{kind}": (a.dim,) for kind in _kinds(a)}
     layer = _layer_shapes(a)
     for i in range(a.layers):
         shapes |= {f"model.layers.{i}.{name}": shape for name, shape in layer.items()}
-    shapes["model.norm.weight"] = (a.dim,)
-    if a.centred:
-        shapes["model.norm.bias"] = (a.dim,)
+    shapes |= {f"model.norm.{kind}": (a.dim,) for kind in _kinds(a)}
     if not a.tied:
         shapes["lm_head.weight"] = (a.vocab, a.dim)
     return shapes
@@ -59,10 +59,13 @@ def _layer_shapes(a: Architecture) -> dict[str, tuple[int, ...]]:
     if a.head_norms:
         layer |= {f"self_attn.{x}_norm.weight": (a.head_dim,) for x in "qk"}
     for name in ("input", "post_attention", *(_AROUND if a.sandwich else ())):
-        layer[f"{name}_layernorm.weight"] = (a.dim,)
-        if a.centred:
-            layer[f"{name}_layernorm.bias"] = (a.dim,)
+        layer |= {f"{name}_layernorm.{kind}": (a.dim,) for kind in _kinds(a)}
     return layer
+
+
+def _kinds(a: Architecture) -> tuple[str, ...]:
+    """Return the tensors of a norm."""
+    return ("weight", "bias") if a.centred else ("weight",)
 
 
 _AROUND = ("pre_feedforward", "post_feedforward")

@@ -40,6 +40,7 @@ MODELS: Mapping[str, SuiteModel] = MappingProxyType(
             relatives.GLM4,
             llamas.YARN,
             strangers.GPT2,
+            strangers.BLOOM,
             relatives.MIXTRAL,
             strangers.GPT_OSS,
             llamas.LONG,

@@ -62,3 +62,25 @@ GPT_OSS = SuiteModel(
     digest="97bfedacabdb8d817cc6e960b7c29c8a539d30f37f5db57b479c0a683439f9e3",
     design=Design(),
 )
+
+BLOOM = SuiteModel(
+    name="bloom-alibi",
+    summary="scores fall with distance, by slopes of six heads; a normalised embedding, tied",
+    config=ModelConfig(
+        vocab=512,
+        dim=96,
+        layers=3,
+        attention=Attention(
+            heads=6, kv_heads=6, head_dim=16, qkv_bias=True, out_bias=True, alibi=True
+        ),
+        rope=None,
+        norm=Norm(eps=1e-5, centred=True),
+        mlp=Mlp(hidden=384, activation="gelu_tanh", gated=False, bias=True),
+        tied=True,
+        max_positions=2048,
+        embedding_norm=True,
+    ),
+    seed=13,
+    digest="b45449adbd9985b0c86bd6f628959b4a51b413be2e4b040a81888aa67ddf752a",
+    design=Design(embedding=0.05, block=0.25),
+)

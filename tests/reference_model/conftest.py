@@ -120,6 +120,15 @@ VARIANTS = {
         tied=True,
         learned_positions=True,
     ),
+    "bloom": dataclasses.replace(
+        SMALL,
+        attention=Attention(6, 6, 4, qkv_bias=True, out_bias=True, alibi=True),
+        rope=None,
+        norm=Norm(1e-5, centred=True),
+        mlp=Mlp(96, "gelu_tanh", gated=False, bias=True),
+        tied=True,
+        embedding_norm=True,
+    ),
     "gemma-3": dataclasses.replace(
         SMALL,
         attention=Attention(4, 2, 8, 5, frozenset({1}), qk_norm=True, query_scalar=6),

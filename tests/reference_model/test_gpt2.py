@@ -153,8 +153,8 @@ def test_what_the_oracle_does_not_compute_is_refused(document, change, message):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"rope": Rope(10000.0)}, "positions are learned or turn heads: one of the two"),
-        ({"learned_positions": False}, "one of the two"),
+        ({"rope": Rope(10000.0)}, "positions are learned, or turn heads, or lower"),
+        ({"learned_positions": False}, "one of the three"),
         ({"norm": Norm(1e-5, offset=1.0, centred=True)}, "neither an offset nor a width"),
     ],
 )

@@ -132,6 +132,9 @@ def test_only_relative_positions_matter(variant, tokens):
         assert not torch.allclose(far, near, atol=1e-2)
     else:
         torch.testing.assert_close(far, near, rtol=0, atol=1e-10)
+    if variant.attention.alibi:  # distances are those of the row's tokens
+        assert torch.equal(spread, near)
+        return
     assert not torch.allclose(spread, near, atol=1e-2)
 
 
@@ -153,7 +156,7 @@ def test_double_makes_every_step_float64(variant, tokens, monkeypatch):
         torch.Tensor, "to", lambda x, *a: narrowed.append(to(x, *a).dtype) or to(x, *a)
     )
     call(made, tokens)
-    assert set(narrowed) == {torch.float64}
+    assert set(narrowed) - {torch.int64} == {torch.float64}, "counts of keys are whole"
 
 
 def test_the_narrower_the_type_the_larger_the_error(small):

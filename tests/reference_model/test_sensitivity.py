@@ -87,7 +87,8 @@ def applies(fault, config):
     groups = config.attention.kv_heads
     neutral = {
         "scaling": config.rope is None or config.rope.scaling is None,
-        **dict.fromkeys(("theta", "pairs", "sign"), config.rope is None),
+        **dict.fromkeys(("theta", "sign"), config.rope is None),
+        "pairs": config.rope is None or config.rope.interleaved,
         "activation": not config.mlp.gated,
         "heads": groups in (1, config.attention.heads),
     }

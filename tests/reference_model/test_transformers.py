@@ -101,6 +101,7 @@ GLM4 = {
         "partial_rotary_factor": 0.5,
     },
 }
+BLOOM = {"hidden_size": 24, "n_layer": 2, "n_head": 4}
 FAMILIES = {
     "mistral": ("mistral", {"sliding_window": 7}),
     "mistral without a window": ("mistral", {"sliding_window": None, "head_dim": 14}),
@@ -142,6 +143,10 @@ FAMILIES = {
     "gpt2 of other activations": ("gpt2", {**GPT2, "activation_function": "gelu"}),
     "gpt2 of relu": ("gpt2", {**GPT2, "activation_function": "relu"}),
     "gpt2 large eps": ("gpt2", {**GPT2, "layer_norm_epsilon": 1e-2, "n_head": 3}),
+    "bloom": ("bloom", BLOOM),
+    "bloom of six heads, large eps": ("bloom", {**BLOOM, "n_head": 6, "layer_norm_epsilon": 1e-2}),
+    "bloom of twelve heads": ("bloom", {**BLOOM, "n_head": 12}),
+    "bloom of one head": ("bloom", {**BLOOM, "n_head": 1}),
     "gemma3": ("gemma3_text", GEMMA3),
     "gemma3 with capped logits": ("gemma3_text", {**GEMMA3, "final_logit_softcapping": 2.0}),
     "gemma3 untied, unscaled": (
@@ -196,6 +201,12 @@ def float64_inside():
         mock.patch.object(torch, "float32", torch.float64),
         mock.patch.object(torch, "float", torch.float64),
         mock.patch.object(torch.Tensor, "float", torch.Tensor.double),
+        # BLOOM's class has the root of 2 / pi to eight digits.
+        mock.patch.object(
+            transformers.models.bloom.modeling_bloom,
+            "bloom_gelu_forward",
+            lambda x: torch.nn.functional.gelu(x, approximate="tanh"),
+        ),
     ):
         yield
 
@@ -208,7 +219,7 @@ def theirs(folder):
         attn_implementation="eager",
         experts_implementation="eager",  # the default multiplies in float32 at most
     )
-    if model.config.model_type == "gpt2":  # which has no constants of its own
+    if model.config.model_type in ("gpt2", "bloom"):  # which have no constants of their own
         return model.eval()
     with float64_inside():
         model.model.rotary_emb = type(model.model.rotary_emb)(model.config)
@@ -230,7 +241,7 @@ def save(folder, options, family="llama", **how):
         "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0},
         "initializer_range": 0.4,
     }
-    if family == "gpt2":
+    if family in ("gpt2", "bloom"):
         base = {"vocab_size": 50, "initializer_range": 0.4}
     torch.manual_seed(1)
     config = transformers.AutoConfig.for_model(family, **(base | options))
@@ -337,12 +348,13 @@ def test_transformers_reads_every_dialect_alike(tmp_path, name):
         ("glm4", GLM4),
         ("llama", VARIANTS["yarn"]),
         ("gpt2", GPT2),
+        ("bloom", BLOOM),
         ("mixtral", MIXTRAL),
         ("gpt_oss", GPT_OSS),
     ],
     ids=[
         *("llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3", "phi3", "glm4"),
-        *("yarn", "gpt2", "mixtral", "gpt-oss"),
+        *("yarn", "gpt2", "bloom", "mixtral", "gpt-oss"),
     ],
 )
 def test_a_cache_agrees_step_by_step(tmp_path, family, options):

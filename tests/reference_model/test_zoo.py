@@ -31,6 +31,7 @@ def test_the_models_use_every_mechanism():
     scalings = {type(c.rope.scaling) for c in configs if c.rope}
     assert scalings == {type(None), Linear, Llama3, LongRope, Yarn}
     assert any(c.rope and c.rope.interleaved for c in configs)
+    assert any(c.attention.alibi and c.embedding_norm for c in configs)
     assert any(c.local_rope for c in configs)
     assert len({c.norm.eps for c in configs}) > 1
     assert any(model.design.outliers for model in MODELS.values())
