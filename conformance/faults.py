@@ -46,6 +46,7 @@ _ELSEWHERE = (
     *mutants.SESSION,
     *("info", "load", "graph", "generate", "generation", "process", "draw"),
     *("packed_logits", "within_documents"),
+    *("encoder", "encode_tokens", "tokenizer", *mutants.TEXT),
 )
 """What mutants replace that the logits of one pass do not show, or not in fp64."""
 

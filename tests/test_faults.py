@@ -7,6 +7,7 @@ import pytest
 
 from conformance import faults, models, mutants
 from conformance.adapters import pytorch
+from conformance.adapters._replacing import is_in_decoder
 from conformance.oracles.corpus import long_corpus
 
 CHOSEN = [mutants.all_mutants()[name] for name in ("gate-by-relu", "rope-missing")]
@@ -48,3 +49,10 @@ def test_what_is_remembered_is_what_was_computed(loaded, tmp_path):
         assert np.array_equal(first[name], logits_BTV)
         assert np.array_equal(again[name], logits_BTV)
     assert not np.array_equal(exact["gate-by-relu"], exact["rope-missing"])
+
+
+def test_what_is_looked_for_in_a_decoder_is_in_it():
+    looked_for = faults.of_the_decoder()
+    assert len(looked_for) > 200
+    elsewhere = {m.replaces for m in looked_for if not is_in_decoder(m)}
+    assert elsewhere == {"logits"}, "which a fault takes from the adapter"

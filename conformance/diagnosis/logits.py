@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from conformance import models
+from conformance import faults, models
 from conformance.diagnosis import symptoms
 from conformance.diagnosis.laboratory import Laboratory
 from conformance.diagnosis.scene import Scene
@@ -91,8 +91,7 @@ def diagnose(model: CheckedModel, case: CaseResult) -> Diagnosis | None:
 def _too_large(model: CheckedModel, scene: Scene) -> str:
     """Return why known faults are not tried on a model; empty where they are."""
     parameters = sum(array.size for array in model.package.weights().values())
-    count = sum(mutant.operator is None for mutant in all_mutants().values())
-    answers = count * scene.exact_NV.nbytes
+    answers = len(faults.of_the_decoder()) * scene.exact_NV.nbytes
     if parameters <= _LARGEST and answers <= _ANSWERS:
         return ""
     return (
