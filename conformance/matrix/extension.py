@@ -1,7 +1,7 @@
 """The kept summary of the matrix, with mutants and requirements that came since it was measured.
 
-What is new is measured as the whole matrix would: new mutants against everything, and everything
-against new requirements. What is old stays as it was found, so that a new check costs its own
+A new mutant is held against what it names, and where that does not kill it against everything; all
+that there is, against new requirements. What is old stays as it was found, so that a new check costs its own
 minutes and not those of all others; the whole matrix is measured anew now and then.
 """
 

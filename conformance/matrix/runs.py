@@ -95,7 +95,10 @@ class _Task:
         new = self.lacking
         others = [name for name in mutants.all_mutants() if name not in new.mutants]
         older = [name for name in spec.load().requirements if name not in new.requirements]
-        yield from rows(honest=(), only=new.mutants)
+        tried = {row.name: row for row in rows(honest=(), only=new.mutants, declared=True)}
+        lives = [row.name for row in tried.values() if row.mutant and not row.killed_by]
+        further = [name for name in lives if not mutants.all_mutants()[name].equivalent]
+        yield from (tried | {row.name: row for row in rows(honest=(), only=further)}).values()
         if new.requirements:
             yield from rows(honest=honest, only=others, without=older)
 
