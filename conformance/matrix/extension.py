@@ -1,8 +1,8 @@
 """The kept summary of the matrix, with mutants and requirements that came since it was measured.
 
 A new mutant is held against what it names, and where that does not kill it against everything; all
-that there is, against new requirements. What is old stays as it was found, so that a new check costs its own
-minutes and not those of all others; the whole matrix is measured anew now and then.
+that there is, against new requirements. What is old stays as it was found, so that a new check
+costs its own minutes and not those of all others; the whole matrix is measured now and then.
 """
 
 from __future__ import annotations
