@@ -95,10 +95,13 @@ class _Task:
         new = self.lacking
         others = [name for name in mutants.all_mutants() if name not in new.mutants]
         older = [name for name in spec.load().requirements if name not in new.requirements]
-        tried = {row.name: row for row in rows(honest=(), only=new.mutants, declared=True)}
-        lives = [row.name for row in tried.values() if row.mutant and not row.killed_by]
-        further = [name for name in lives if not mutants.all_mutants()[name].equivalent]
-        yield from (tried | {row.name: row for row in rows(honest=(), only=further)}).values()
+        alive = []
+        for row in rows(honest=(), only=new.mutants, declared=True):
+            if row.killed_by or (row.mutant and row.mutant.equivalent):
+                yield row
+            else:
+                alive.append(row.name)
+        yield from rows(honest=(), only=alive)
         if new.requirements:
             yield from rows(honest=honest, only=others, without=older)
 
