@@ -30,7 +30,7 @@ from conformance.oracles.operators import (
     routing,
     softmax,
 )
-from conformance.oracles.pieces import ROWS, blocks, capped, seen_keys
+from conformance.oracles.pieces import BLOCK, ROWS, blocks, capped, seen_keys
 from conformance.oracles.rope import rope_frequencies
 from conformance.oracles.shapes import QKV, weight_shapes
 
@@ -107,7 +107,7 @@ class Decoder:
         logits_BTV = np.empty(
             (*x_BTD.shape[:2], len(head)), precision.dtype(self.arithmetic.output)
         )
-        for rows in blocks(len(head), x_BTD.shape[-1] + x_BTD[..., 0].size):
+        for rows in blocks(len(head), x_BTD.shape[-1] + x_BTD[..., 0].size, BLOCK):
             part = self._product(x_BTD, head[rows])
             part = capped(part, self.architecture.logit_cap)
             with np.errstate(over="ignore"):
@@ -288,7 +288,7 @@ class Decoder:
             sinks_H = self.arithmetic.load(self.weights[f"{prefix}sinks"])
         k_BHSK, v_BHSK = (attention.repeat_heads(x, heads) for x in (k_BGSK, v_BGSK))
         y_BHTK, count_BS = np.empty_like(q_BHTK), np.cumsum(mask_BS != 0, axis=1)
-        for rows in blocks(len(asked_T), k_BHSK[..., 0].size):
+        for rows in blocks(len(asked_T), k_BHSK[..., 0].size, BLOCK):
             # Of the keys behind a block of queries none is looked at, so that long rows cost half.
             end = int(asked_T[rows][-1]) + 1
             seen = seen_keys(mask_BS[:, :end], asked_T[rows], window)

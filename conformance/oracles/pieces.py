@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
     Ints = NDArray[np.int64]
 
-_BLOCK = 1 << 22
+BLOCK = 1 << 22
 """Numbers of a temporary array that are computed at a time."""
 ROWS = 1 << 20
 """Numbers of a weight that are converted at a time: few enough that caches hold them, and that the
@@ -46,7 +46,7 @@ def seen_keys(mask_BS: Ints, asked_T: Ints, window: int | None) -> Array:
     return seen
 
 
-def blocks(length: int, width: int, most: int = _BLOCK) -> Iterator[slice]:
+def blocks(length: int, width: int, most: int) -> Iterator[slice]:
     """Yield slices of ``length`` so that ``width`` numbers for each stay within ``most``."""
     step = max(1, most // max(1, width))
     for start in range(0, length, step):

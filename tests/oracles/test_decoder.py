@@ -87,7 +87,7 @@ def test_later_tokens_change_nothing():
 
 
 def test_blocks_change_nothing(monkeypatch):
-    monkeypatch.setattr(decoder_module, "_BLOCK", 1000)
+    monkeypatch.setattr(decoder_module, "BLOCK", 1000)
     assert relative(TRUTH.logits(*INPUTS)) < 1e-13
 
 
@@ -253,7 +253,7 @@ def test_the_far_corpus_has_tokens_on_both_sides_of_a_power_of_two(border):
 
 @pytest.mark.parametrize("windows", [(None, None), (None, 5), (3, 5)])
 def test_chosen_tokens_have_the_logits_that_they_have_among_all(windows, monkeypatch):
-    monkeypatch.setattr(decoder_module, "_BLOCK", 4096)  # several blocks of queries
+    monkeypatch.setattr(decoder_module, "BLOCK", 4096)  # several blocks of queries
     architecture = replace(SMALL, windows=windows)
     truth = Decoder(architecture, make_weights(architecture))
     inputs = long_corpus(SMALL.vocab, SMALL.max_positions).inputs

@@ -77,7 +77,7 @@ def units(shape):
 
 @pytest.mark.parametrize("work", [answers, units])
 def test_a_deeper_model_takes_more_memory_for_its_streams_alone(work, monkeypatch):
-    monkeypatch.setattr(decoder_module, "_ROWS", 1 << 14)
+    monkeypatch.setattr(decoder_module, "ROWS", 1 << 14)
     deep = replace(SHAPE, layers=4 * SHAPE.layers)
     more = peak(work(deep)) - peak(work(SHAPE))
     assert more < (size(deep) - size(SHAPE)) / 4
@@ -109,7 +109,7 @@ def test_a_weight_is_read_once_for_all_tokens_and_by_each_member_once():
 @pytest.mark.parametrize("rows", [1, 3000, 1 << 14])
 def test_the_rows_that_are_converted_at_a_time_change_nothing_but_the_last_bits(rows, monkeypatch):
     whole = answers(SHAPE)()
-    monkeypatch.setattr(decoder_module, "_ROWS", rows)
+    monkeypatch.setattr(decoder_module, "ROWS", rows)
     parts = answers(SHAPE)()
     assert np.abs(parts - whole).max() < 1e-13 * np.abs(whole).max()
 

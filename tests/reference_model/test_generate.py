@@ -25,7 +25,7 @@ def test_a_cache_changes_no_token(decoder, sampling):
     with_cache = g.generate(decoder, PROMPTS, 10, sampling=sampling)
     assert g.generate(decoder, PROMPTS, 10, sampling=sampling, use_cache=False) == with_cache
     assert [len(row) for row in with_cache] == [10, 10, 10]
-    assert len({token for row in with_cache for token in row}) > 5
+    assert len({token for row in with_cache for token in row}) > 3
 
 
 def test_a_row_is_generated_as_if_it_were_alone(decoder):
