@@ -43,7 +43,7 @@ __all__ = [
 
 HALVES = ("decoder", "operators")
 """Parts that share neither inputs nor mutants, the longer one first."""
-_KINDS = ("decoder", "encoder")
+_KINDS = ("decoder", "encoder", "generation")
 """Profiles whose first model stands for its kind where one is enough."""
 _TYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 EXPORTED = (
