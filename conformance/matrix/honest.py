@@ -79,7 +79,7 @@ _OWN_DECODERS = (
 _UNBUILT = {
     "jax": _OWN_DECODERS,
     "tensorflow": _OWN_DECODERS,
-    "transformers:sdpa": ("gemma2-capped", "gptoss-sinks"),
+    "transformers:sdpa": ("gemma2-capped", "bloom-alibi", "gptoss-sinks"),
 }
 """Models that an honest candidate refuses to build, by how it is written or by its adapter. A run
 fails what is claimed and refused; here it would say nothing of the checks."""
