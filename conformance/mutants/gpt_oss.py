@@ -77,7 +77,7 @@ def nothing_added_to_what_the_gate_multiplies(config: Any) -> Any:
     return _units(config, offset=0.0)
 
 
-@mutant("opened", kills=EVERYWHERE, bug="generic")
+@mutant("opened", kills=EVERYWHERE, bug="generic", below_noise_at=("bf16",))
 def gates_of_units_clamped_from_below_too(honest: Honest, gate_BTF: Any, shape: Any) -> Any:
     """The limit clamps the gate on both sides."""
     least = None if shape.limit is None else -shape.limit
