@@ -62,6 +62,8 @@ _LAST = "FAULT-001"
 """Compares with every known fault, which takes longer than all else: asked where nothing failed."""
 _SAMPLING = {"distributions", "sampling"}
 _TEXT = {"tokenizer"}
+_NO_DECODER = {*_SAMPLING, *_TEXT, "encoder"}
+"""Capabilities that show nothing of a decoder, and are asked of its faults only where named."""
 _SEEN_BY: Mapping[str, set[str]] = {
     **{name: {"cache"} for name in mutants.SESSION},
     "generate": {"generation"},
@@ -241,7 +243,8 @@ def reached(mutant: Mutant, requirements: Sequence[Requirement]) -> list[Require
 
     A fault in one operator cannot be seen by a check of another, nor by one of the decoder, which
     has operators of its own; a fault in sessions, in generation, in sampling or in text is seen by
-    checks of these alone, and one of a model by none of sampling or text; other cells are not run.
+    checks of these alone, and one of a decoder by none of sampling, text or encoders; other cells
+    are not run.
     Nor are those of two candidates, of closed forms and of the other profiles beside the two that
     the halves are named for unless the mutant names them: beside an honest candidate, on models
     that are blind by design, or in a second request, they fail what the others do, and little else.
@@ -256,7 +259,7 @@ def reached(mutant: Mutant, requirements: Sequence[Requirement]) -> list[Require
     if seen_by is not None:
         return [r for r in requirements if seen_by & set(r.needs)]
     model = (r for r in requirements if r.operator is None and r.needs)
-    return [r for r in model if not (_SAMPLING | _TEXT) & set(r.needs)]
+    return [r for r in model if r.id in mutant.kills or not _NO_DECODER & set(r.needs)]
 
 
 def _is_tried(mutant: Mutant, requirement: Requirement) -> bool:
