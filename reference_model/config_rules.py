@@ -18,34 +18,8 @@ def validate(config: ModelConfig) -> None:
         ValueError: a number is out of its range, or two contradict each other.
     """
     attention = config.attention
-    for name, count in (
-        ("vocab", config.vocab),
-        ("dim", config.dim),
-        ("layers", config.layers),
-        ("attention.heads", attention.heads),
-        ("attention.kv_heads", attention.kv_heads),
-        ("attention.head_dim", attention.head_dim),
-        ("mlp.hidden", config.mlp.hidden),
-        ("max_positions", config.max_positions),
-    ):
-        _require(count >= 1, f"{name} is {count}; it has to be at least 1")
-    _require(
-        attention.heads % attention.kv_heads == 0,
-        f"attention.heads is {attention.heads}, which {attention.kv_heads} kv_heads do not divide; "
-        "every key/value head serves the same number of query heads",
-    )
-    ways = (config.learned_positions, config.rope is not None, attention.alibi)
-    _require(
-        ways.count(True) == 1,
-        f"learned_positions is {config.learned_positions}, rope is {config.rope} and "
-        f"attention.alibi is {attention.alibi}; positions are learned, or turn heads, or lower "
-        "scores: one of the three",
-    )
-    _require(
-        config.rope is None or attention.head_dim % 2 == 0,
-        f"attention.head_dim is {attention.head_dim}; rotary position embedding turns pairs, so it "
-        "has to be even",
-    )
+    _validate_counts(config)
+    _validate_positions(config)
     _validate_windows(attention, config.layers)
     _validate_experts(config.mlp.experts)
     _validate_units(config.mlp)
@@ -63,13 +37,49 @@ def validate(config: ModelConfig) -> None:
         f"norm is {config.norm}; a centred one has neither an offset nor a width",
     )
     _require(_positive(config.norm.eps), f"norm.eps is {config.norm.eps}; it has to be positive")
+    for name, rope in (("rope", config.rope), ("local_rope", config.local_rope)):
+        if rope is not None:
+            _validate_rope(rope, name, attention.head_dim)
+
+
+def _validate_counts(config: ModelConfig) -> None:
+    attention = config.attention
+    for name, count in (
+        ("vocab", config.vocab),
+        ("dim", config.dim),
+        ("layers", config.layers),
+        ("attention.heads", attention.heads),
+        ("attention.kv_heads", attention.kv_heads),
+        ("attention.head_dim", attention.head_dim),
+        ("mlp.hidden", config.mlp.hidden),
+        ("max_positions", config.max_positions),
+    ):
+        _require(count >= 1, f"{name} is {count}; it has to be at least 1")
+    _require(
+        attention.heads % attention.kv_heads == 0,
+        f"attention.heads is {attention.heads}, which {attention.kv_heads} kv_heads do not divide; "
+        "every key/value head serves the same number of query heads",
+    )
+
+
+def _validate_positions(config: ModelConfig) -> None:
+    attention = config.attention
+    ways = (config.learned_positions, config.rope is not None, attention.alibi)
+    _require(
+        ways.count(True) == 1,
+        f"learned_positions is {config.learned_positions}, rope is {config.rope} and "
+        f"attention.alibi is {attention.alibi}; positions are learned, or turn heads, or lower "
+        "scores: one of the three",
+    )
+    _require(
+        config.rope is None or attention.head_dim % 2 == 0,
+        f"attention.head_dim is {attention.head_dim}; rotary position embedding turns pairs, so it "
+        "has to be even",
+    )
     _require(
         config.local_rope is None or attention.window is not None,
         "local_rope is that of layers with a window, and no layer has one",
     )
-    for name, rope in (("rope", config.rope), ("local_rope", config.local_rope)):
-        if rope is not None:
-            _validate_rope(rope, name, attention.head_dim)
 
 
 def _validate_experts(experts: Experts | None) -> None:

@@ -175,6 +175,7 @@ class _Corpora:
         requirements: Sequence[Requirement],
         left_out: Collection[str] = (),
         *,
+        far: Collection[str] = (),
         briefly: bool = False,
     ) -> tuple[Cell, ...]:
         """Judge a candidate by requirements, under the contract that it claims.
@@ -183,6 +184,7 @@ class _Corpora:
             text: the candidate, as a command line has it.
             requirements: those whose checks are run.
             left_out: models that are not asked, beside those that the candidate does not build.
+            far: models that are asked by what has failed on no other.
             briefly: whether a check that has failed on one model is done with.
         """
         with ExitStack() as stack:
@@ -197,7 +199,9 @@ class _Corpora:
                 against = other, spec.contract_of(self._standard, other.info.claims)
             corpus = self._found[contract]
             without = {*left_out, *unbuilt(text)}
-            return tuple(corpus.judge(candidate, requirements, against, without, briefly=briefly))
+            return tuple(
+                corpus.judge(candidate, requirements, against, without, far=far, briefly=briefly)
+            )
 
     def row(
         self,
@@ -220,7 +224,7 @@ class _Corpora:
         named = [r for r in requirements if r.id in mutant.kills]
         others = [r for r in requirements if r not in named and r.id != _LAST]
         late = [r for r in requirements if r not in named and r.id == _LAST]
-        cells = self._on_all_models(text, named) if named else ()
+        cells = self.cells(text, named, far=self.beyond, briefly=True) if named else ()
         if others:
             cells += self.cells(text, others, left_out, briefly=True)
         if late and not any(cell.verdict is Verdict.FAIL for cell in cells):
@@ -229,13 +233,6 @@ class _Corpora:
             for corpus in self._found.values():
                 corpus.restore()
         return Row(mutant.name, mutant, cells)
-
-    def _on_all_models(self, text: str, requirements: Sequence[Requirement]) -> tuple[Cell, ...]:
-        """Judge on the halves' own models, and on all of them by what those have not failed."""
-        near = self.cells(text, requirements, self.beyond, briefly=True)
-        failed = [cell for cell in near if cell.verdict is Verdict.FAIL]
-        left = [r for r in requirements if r.id not in {cell.requirement for cell in failed}]
-        return (*failed, *(self.cells(text, left, briefly=True) if left else ()))
 
 
 def reached(mutant: Mutant, requirements: Sequence[Requirement]) -> list[Requirement]:

@@ -87,6 +87,7 @@ class Corpus:
         against: tuple[Candidate, Contract] | None = None,
         unbuilt: Collection[str] = (),
         *,
+        far: Collection[str] = (),
         briefly: bool = False,
     ) -> list[Cell]:
         """Run the checks of some requirements on a candidate.
@@ -97,6 +98,7 @@ class Corpus:
             against: an honest candidate with the contract that it claims, for requirements that are
                 about two.
             unbuilt: models on which nothing is asked of the candidate.
+            far: models on which a requirement is asked where it has failed on no other.
             briefly: whether a check that has failed on one model is done with. Verdicts are the
                 same, since nothing undoes a failure; the worst measurement is that of the models
                 that were tried.
@@ -107,7 +109,7 @@ class Corpus:
             fixtures |= {f"other_{name}": value for name, value in other.items()}
         with faults.remembered(self._answers):
             return [
-                self._cell(requirement, fixtures, unbuilt, briefly=briefly)
+                self._cell(requirement, fixtures, unbuilt, far, briefly=briefly)
                 for requirement in requirements
                 if self._is_asked(requirement, candidate, unbuilt)
             ]
@@ -144,14 +146,17 @@ class Corpus:
         requirement: Requirement,
         fixtures: Mapping[str, Any],
         unbuilt: Collection[str],
+        far: Collection[str],
         *,
         briefly: bool,
     ) -> Cell:
         found: list[tuple[str, Verdict, Measurement | None, str]] = []
         done: set[str] = set()
-        cases = self._cases_of(requirement.id, fixtures)
-        for case in (one for one in cases if one.model not in unbuilt):
+        cases = [c for c in self._cases_of(requirement.id, fixtures) if c.model not in unbuilt]
+        for case in sorted(cases, key=lambda one: one.model in far):
             name = case.check.name
+            if case.model in far and any(verdict is Verdict.FAIL for _, verdict, *_ in found):
+                break
             if name in done:
                 continue
             found.append((name, *_decide(case, _named(case, _on_model(fixtures, case.model)))))

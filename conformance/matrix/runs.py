@@ -181,17 +181,23 @@ def _divided(
     """Return what was found without that which is wrong, and what is wrong.
 
     A new mutant is wrong, or a new requirement: by what became of honest candidates and of older
-    mutants.
+    mutants. A new mutant whose fate hangs on a requirement that is wrong waits with it.
     """
     fresh = [row for row in rows if row.name in lacking.mutants]
-    before = [row for row in rows if row not in fresh]
+    before = [row for row in rows if row.name not in lacking.mutants]
     of_mutants = {row.name: _problems(precision, [row], ()) for row in fresh}
     of_requirements = {
         name: _problems_of_new(precision, [_on(row, [name]) for row in before], name)
         for name in lacking.requirements
     }
-    right = [name for name in spec.load().requirements if not of_requirements.get(name)]
-    sound = [_on(row, right) for row in rows if not of_mutants.get(row.name)]
+    right = {name for name in spec.load().requirements if not of_requirements.get(name)}
+    waiting = {
+        row.name
+        for row in fresh
+        if of_mutants[row.name]
+        or record.fate(_on(row, right), precision) != record.fate(row, precision)
+    }
+    sound = [_on(row, right) for row in rows if row.name not in waiting]
     every = (*of_mutants.values(), *of_requirements.values())
     return sound, [line for lines in every for line in lines]
 

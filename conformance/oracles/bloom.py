@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from conformance.errors import PackageError, did_you_mean
+from conformance.errors import PackageError
+from conformance.oracles.rope import need
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,14 +41,14 @@ def read(config: Mapping[str, Any]) -> dict[str, Any]:
         if config.get(key, value) is not value:
             raise PackageError(f"{key} is {config[key]!r}; the oracle computes only {value}")
     return {
-        "vocab": int(_need(config, "vocab_size")),
+        "vocab": int(need(config, "vocab_size")),
         "dim": dim,
         "layers": layers,
         "heads": heads,
         "kv_heads": heads,
         "head_dim": dim // heads,
         "hidden": 4 * dim,
-        "epsilon": float(_need(config, "layer_norm_epsilon")),
+        "epsilon": float(need(config, "layer_norm_epsilon")),
         "tied": True,
         "rope": None,
         # Nothing depends on it; the releases were trained on so many.
@@ -65,7 +66,7 @@ def read(config: Mapping[str, Any]) -> dict[str, Any]:
 def sizes(config: Mapping[str, Any]) -> tuple[int, int, int]:
     """Return width, layers and heads, by either of two names."""
     dim, layers, heads = (
-        int(_need({**config, one: config.get(one, config.get(other))}, one))
+        int(need({**config, one: config.get(one, config.get(other))}, one))
         for one, other in (
             ("hidden_size", "n_embed"),
             ("n_layer", "num_hidden_layers"),
@@ -119,9 +120,3 @@ def parts(config: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Part
             ):
                 found[f"{layer}{ours}.{kind}"] = (f"{block}{theirs}.{kind}", lambda w: w)
     return found
-
-
-def _need(config: Mapping[str, Any], key: str) -> Any:
-    if config.get(key) is None:
-        raise PackageError(f"{key} is missing.{did_you_mean(key, config)}")
-    return config[key]

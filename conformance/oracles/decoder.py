@@ -219,6 +219,7 @@ class Decoder:
     def _clamped_units(self, gate: Array, up: Array, limit: float) -> Array:
         """Return SwiGLU with a limit; an unfused one rounds both of its factors."""
         a, way = self.architecture, self.arithmetic
+        # The gate's own factor is what it would multiply 1 by.
         opened = activations.swiglu(gate, np.zeros_like(up), a.sharpness, limit, offset=1.0)
         passed = np.clip(up, -up.dtype.type(limit), up.dtype.type(limit))
         passed = passed + up.dtype.type(a.unit_offset)

@@ -11,7 +11,8 @@ from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from conformance.errors import PackageError, did_you_mean
+from conformance.errors import PackageError
+from conformance.oracles.rope import need
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,10 +37,10 @@ def read(config: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         PackageError: a key is missing, or asks for something that the oracle does not compute.
     """
-    dim, heads = int(_need(config, "n_embd")), int(_need(config, "n_head"))
+    dim, heads = int(need(config, "n_embd")), int(need(config, "n_head"))
     if dim % heads:
         raise PackageError(f"{heads} n_head do not divide {dim} n_embd")
-    activation = _need(config, "activation_function")
+    activation = need(config, "activation_function")
     if activation not in _ACTIVATIONS:
         raise PackageError(
             f"activation_function is {activation!r}; the oracle computes {', '.join(_ACTIVATIONS)}"
@@ -49,17 +50,17 @@ def read(config: Mapping[str, Any]) -> dict[str, Any]:
             raise PackageError(f"{key} is {config[key]!r}; the oracle computes only {value}")
     inner = config.get("n_inner")
     return {
-        "vocab": int(_need(config, "vocab_size")),
+        "vocab": int(need(config, "vocab_size")),
         "dim": dim,
-        "layers": int(_need(config, "n_layer")),
+        "layers": int(need(config, "n_layer")),
         "heads": heads,
         "kv_heads": heads,
         "head_dim": dim // heads,
         "hidden": 4 * dim if inner is None else int(inner),
-        "epsilon": float(_need(config, "layer_norm_epsilon")),
+        "epsilon": float(need(config, "layer_norm_epsilon")),
         "tied": bool(config.get("tie_word_embeddings", True)),
         "rope": None,
-        "max_positions": int(_need(config, "n_positions")),
+        "max_positions": int(need(config, "n_positions")),
         "biased": True,
         "all_biased": True,
         "centred": True,
@@ -103,9 +104,3 @@ def parts(config: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Part
 def _turned(weight_IO: Array, rows: slice = slice(None)) -> Array:
     """Return rows of a product that is stored (in, out), as (out, in)."""
     return weight_IO.T[rows]
-
-
-def _need(config: Mapping[str, Any], key: str) -> Any:
-    if config.get(key) is None:
-        raise PackageError(f"{key} is missing.{did_you_mean(key, config)}")
-    return config[key]

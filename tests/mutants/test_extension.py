@@ -144,3 +144,25 @@ def test_a_new_requirement_that_is_wrong_is_told_and_goes_on_lacking(
     kept_now = fp32(schema.load(summary))
     assert FAINT in kept_now["mutants"], "what is right is kept"
     assert "ATTN-002" not in [one["id"] for one in kept_now["requirements"]]
+
+
+def test_a_new_mutant_whose_kill_is_a_wrong_requirements_waits_with_it(monkeypatch, summary):
+    """Without it the mutant would have survived, and nobody has seen that."""
+    named = mutants.all_mutants()[FAINT].kills
+    right, wrong = named[0], "ATTN-002"
+    of_mutant = row(FAINT, cell(Verdict.PASS, 0.5, right), cell(Verdict.FAIL, 2.0, wrong))
+    of_honest = Row("mutant", None, (cell(Verdict.FAIL, 2.0, wrong),))
+
+    def rows(*, halves, precision, without=(), **_):
+        if halves == ["decoder"] and precision == "bf16":
+            yield of_honest if without else of_mutant
+
+    for part in proof.kept()["precisions"]:
+        if part["precision"] == "bf16":
+            part["mutants"].pop(FAINT, None)
+            part["requirements"] = [r for r in part["requirements"] if r["id"] != wrong]
+    monkeypatch.setattr(runs.matrix, "rows", rows)
+    trial = runs.extend()
+    assert any(line.startswith(f"bf16: mutant: {wrong} FAIL") for line in trial.lines)
+    (part,) = (p for p in schema.load(summary)["precisions"] if p["precision"] == "bf16")
+    assert FAINT not in part["mutants"]

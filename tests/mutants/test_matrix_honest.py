@@ -1,6 +1,7 @@
 """The kill matrix at fp32: honest candidates are failed by nothing, or no kill counts.
 
-On the models that mutants are tried on; on those of all profiles they are asked by `make matrix`.
+The decoder as it is on every model of every profile; others, and what is slow, on the models that
+mutants are tried on. On all the rest they are asked by `make matrix`.
 """
 
 from __future__ import annotations
@@ -12,29 +13,43 @@ from conformance import matrix, spec
 from conformance.candidate import open_candidate
 from conformance.plan import unclaimed
 
-HONEST = ("mutant", "reference", "onnxruntime?threads=1")
-OF_GRAPHS = {"PKG-002", "PKG-003"}
-"""Requirements of an ONNX graph's constants, which other candidates do not have."""
+EVERYWHERE = "mutant"
+HONEST = (EVERYWHERE, "reference", "onnxruntime?threads=1")
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def rows():
+def near():
     return kills.found(only=(), honest=HONEST, declared=True)
 
 
-@pytest.mark.parametrize("name", HONEST)
-def test_an_honest_candidate_passes_all_that_it_owes_but_what_it_is_known_to_fail(rows, name):
+@pytest.fixture(scope="module")
+def everywhere():
+    return kills.found(only=(), honest=[EVERYWHERE], without=kills.SLOW)[EVERYWHERE]
+
+
+def owed(name, models=None):
+    """Return what a candidate owes of what it claims; of a few models, what they decide."""
     standard = spec.load()
-    near = {model for half in matrix.HALVES for model in standard.profiles[half].models}
     with open_candidate(name) as candidate:
         claims = candidate.info.claims
-    owed = {
-        requirement.id
-        for requirement in standard.requirements.values()
-        if not unclaimed(requirement, claims)
-        and near.intersection(spec.models_of(standard, requirement.id) or near)
+    return {
+        one.id
+        for one in standard.requirements.values()
+        if not unclaimed(one, claims)
+        and (models is None or models.intersection(spec.models_of(standard, one.id) or models))
     }
-    apply = {cell.requirement for cell in kills.asked(rows[name])}
-    assert owed - apply <= OF_GRAPHS
-    assert kills.passed(rows[name]) == apply - set(matrix.known_faults(name))
+
+
+def test_the_decoder_passes_every_requirement_on_every_model(everywhere):
+    owes = owed(EVERYWHERE) - {*kills.SLOW, *kills.OF_GRAPHS}
+    assert kills.passed(everywhere) == owes
+    assert {cell.requirement for cell in kills.asked(everywhere)} == owes
+
+
+@pytest.mark.parametrize("name", HONEST)
+def test_an_honest_candidate_passes_all_that_it_owes_but_what_it_is_known_to_fail(near, name):
+    models = {model for half in matrix.HALVES for model in spec.load().profiles[half].models}
+    asked = {cell.requirement for cell in kills.asked(near[name])}
+    assert owed(name, models) - asked <= set(kills.OF_GRAPHS)
+    assert kills.passed(near[name]) == asked - set(matrix.known_faults(name))
