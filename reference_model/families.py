@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from reference_model import gemma, glm4, gpt_oss, json_values, mixtral
-from reference_model.config import Attention, Experts, LongRope, Mlp, Norm, Rope, Yarn
+from reference_model.config import Attention, Experts, LongRope, Mlp, Norm, Rope
 from reference_model.rope_keys import (
     read_glm4_rope,
     read_phi3_rope,
@@ -161,24 +161,6 @@ def _is_mixtral(config: ModelConfig) -> bool:
     wanted = replace(_plain(config), mlp=Mlp(config.mlp.hidden, experts=experts))
     decided = experts is not None and experts == Experts(experts.count, experts.chosen)
     return decided and config == wanted and _plain(config).attention == own
-
-
-def _is_gpt_oss(config: ModelConfig) -> bool:
-    attention, experts, mlp = config.attention, config.mlp.experts, config.mlp
-    scaled = config.rope is not None and isinstance(config.rope.scaling, Yarn)
-    if experts is None or mlp.limit is None or not scaled:
-        return False
-    how = Experts(experts.count, experts.chosen, softmax_first=False, renormalise=False, bias=True)
-    units = Mlp(mlp.hidden, bias=True, experts=how, limit=mlp.limit, sharpness=mlp.sharpness)
-    heads = Attention(attention.heads, attention.kv_heads, attention.head_dim, attention.window)
-    return config == replace(
-        _plain(config),
-        attention=replace(
-            heads, full_layers=attention.full_layers, qkv_bias=True, out_bias=True, sinks=True
-        ),
-        norm=Norm(config.norm.eps, wide=True),
-        mlp=replace(units, offset=gpt_oss.OFFSET),
-    )
 
 
 def _is_phi3(config: ModelConfig) -> bool:
@@ -335,7 +317,7 @@ _BY_CONFIG: Mapping[str, Callable[[ModelConfig], bool]] = MappingProxyType(
         "gemma2": _is_gemma2,
         "gemma3_text": _is_gemma3,
         "glm4": glm4.is_glm4,
-        "gpt_oss": _is_gpt_oss,
+        "gpt_oss": gpt_oss.is_gpt_oss,
         "mixtral": _is_mixtral,
         "phi3": _is_phi3,
     }

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from reference_model import json_values, rope_keys
-from reference_model.config import Experts, Yarn
+from reference_model.config import Attention, Experts, Mlp, ModelConfig, Norm, Rope, Yarn
 from reference_model.errors import ConfigError
 from reference_model.forms import Place
 from reference_model.rope_keys import FULL, SLIDING
@@ -19,7 +19,6 @@ from reference_model.window_keys import check_kinds
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from reference_model.config import ModelConfig
     from reference_model.forms import Form
 
     Document = Mapping[str, Any]
@@ -77,17 +76,51 @@ def read_mlp(document: Document) -> dict[str, Any]:
     alpha = "swiglu_alpha"
     return {
         "bias": True,
-        "experts": Experts(
-            json_values.integer(document, "num_local_experts"),
-            chosen,
-            softmax_first=False,
-            renormalise=False,
-            bias=True,
-        ),
+        "experts": _experts(json_values.integer(document, "num_local_experts"), chosen),
         "limit": json_values.number(document, "swiglu_limit"),
         "sharpness": json_values.number(document, alpha) if alpha in document else SHARPNESS,
         "offset": OFFSET,
     }
+
+
+def is_gpt_oss(config: ModelConfig) -> bool:
+    """Return whether a config is a gpt-oss's, with nothing of other families in it."""
+    attention, experts, mlp, rope = config.attention, config.mlp.experts, config.mlp, config.rope
+    if experts is None or mlp.limit is None or rope is None or not isinstance(rope.scaling, Yarn):
+        return False
+    own = ModelConfig(
+        vocab=config.vocab,
+        dim=config.dim,
+        layers=config.layers,
+        attention=Attention(
+            attention.heads,
+            attention.kv_heads,
+            attention.head_dim,
+            attention.window,
+            attention.full_layers,
+            qkv_bias=True,
+            out_bias=True,
+            sinks=True,
+        ),
+        rope=Rope(rope.theta, rope.scaling),
+        norm=Norm(config.norm.eps, wide=True),
+        mlp=Mlp(
+            mlp.hidden,
+            bias=True,
+            experts=_experts(experts.count, experts.chosen),
+            limit=mlp.limit,
+            sharpness=mlp.sharpness,
+            offset=OFFSET,
+        ),
+        tied=config.tied,
+        max_positions=config.max_positions,
+    )
+    return config == own
+
+
+def _experts(count: int, chosen: int) -> Experts:
+    """Return experts whose router has a bias, and takes the softmax of the chosen alone."""
+    return Experts(count, chosen, softmax_first=False, renormalise=False, bias=True)
 
 
 def write(config: ModelConfig) -> dict[str, Any]:

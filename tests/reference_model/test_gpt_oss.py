@@ -213,3 +213,10 @@ def test_units_that_no_family_has_are_not_written(change):
     units = dataclasses.replace(MODEL.config.mlp, **change)
     with pytest.raises(ValueError, match="no family"):
         write_config(dataclasses.replace(MODEL.config, mlp=units))
+
+
+@pytest.mark.parametrize("change", [{"share": 0.5}, {"interleaved": True}])
+def test_a_rotation_that_no_gpt_oss_has_is_not_written(change):
+    rope = dataclasses.replace(MODEL.config.rope, **change)
+    with pytest.raises(ValueError, match="no family of"):
+        write_config(dataclasses.replace(MODEL.config, rope=rope))
