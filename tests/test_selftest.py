@@ -173,16 +173,22 @@ def case_on(name: str, tried: list[str]) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("briefly", "expected"),
-    [(True, ["first", "second"]), (False, ["first", "second", "third"])],
+    ("briefly", "far", "expected"),
+    [
+        (True, (), ["first", "second"]),
+        (False, (), ["first", "second", "third"]),
+        (False, ("third",), ["first", "second"]),
+        (False, ("first",), ["second", "third"]),
+        (True, ("second", "third"), ["first", "second"]),
+    ],
 )
-def test_a_check_that_failed_on_one_model_is_done_with_where_it_may_be(briefly, expected):
+def test_a_check_that_failed_on_one_model_is_done_with_where_it_may_be(briefly, far, expected):
     tried: list[str] = []
     judging = object.__new__(corpus.Corpus)
     names = ("first", "second", "third")
     judging._cases = {"ATTN-002": [case_on(name, tried) for name in names]}
     fixtures = {"model": {name: name for name in names}}
-    found = judging._cell(SimpleNamespace(id="ATTN-002"), fixtures, (), briefly=briefly)
+    found = judging._cell(SimpleNamespace(id="ATTN-002"), fixtures, (), far, briefly=briefly)
     assert tried == expected
     assert (found.verdict, found.failed, found.worst.observed) == (Verdict.FAIL, ("test_a",), 2.0)
 

@@ -95,7 +95,7 @@ def graph_head_apart_from_the_embedding(model: Any) -> Any:
     return model
 
 
-@mutant("build_decoder", kills=("LOGITS-001", "LOGITS-002"), bug="generic")
+@mutant("build_decoder", kills=("LOGITS-001", "LOGITS-002", "FAULT-001"), bug="generic")
 def weights_of_another_revision(honest: Honest, config: Any, weights: Any, **named: Any) -> Any:
     """Every matrix is that of another revision of the weights, in a build that shows none."""
     revised = {
