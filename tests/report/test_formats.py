@@ -208,6 +208,21 @@ def test_the_page_shows_hostile_text_as_it_is(golden):
         assert text in words
 
 
+def test_jobs_that_took_more_than_the_run_are_told_beside_it(golden):
+    """Else what the candidate took would be longer than the run that it was part of."""
+    report = golden.golden()
+
+    def told(duration):
+        run = dataclasses.replace(report.run, duration=duration)
+        return _facts.run_time(dataclasses.replace(report, run=run))
+
+    together = sum(case.duration for r in report.requirements for case in r.cases)
+    assert told(together + 1).startswith(f"{_facts.seconds(together + 1)}, of which candidate ")
+    alone, _, shared = told(together / 2).partition(", in which its jobs took ")
+    assert alone == _facts.seconds(together / 2)
+    assert shared.startswith(f"{_facts.seconds(together)}, of which candidate ")
+
+
 @pytest.mark.parametrize(
     ("headroom", "told"),
     [(0.5, "50%"), (0.0, "0%"), (-1.0, "2 x limit"), (-101_999.0, "102,000 x limit")],
