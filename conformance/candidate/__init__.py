@@ -18,6 +18,7 @@ from conformance.candidate.opening import (
     not_importable,
     open_candidate,
     parse,
+    thread_count,
 )
 from conformance.candidate.protocols import (
     Candidate,
@@ -50,4 +51,5 @@ __all__ = [
     "not_importable",
     "open_candidate",
     "parse",
+    "thread_count",
 ]
