@@ -188,6 +188,8 @@ def test_what_a_change_touches_is_tried_again_and_touched_while_it_is_wrong(
     after = schema.load(summary)
     assert (topic in after["sources"]) != wrong
     assert fp32(after)["mutants"][PLAIN] == "killed"
-    assert {r["id"]: r["kills"] for r in fp32(after)["requirements"]} == {
-        r["id"]: r["kills"] for r in before["requirements"]
-    }, "an old kill counts once"
+    assert kills(fp32(after)).items() >= kills(before).items(), "an old kill counts once"
+
+
+def kills(part):
+    return {row["id"]: row["kills"] for row in part["requirements"]}
