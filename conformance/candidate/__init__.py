@@ -22,6 +22,7 @@ from conformance.candidate.opening import (
 from conformance.candidate.protocols import (
     Candidate,
     Encoder,
+    EncoderDecoder,
     Generating,
     Inspectable,
     Model,
@@ -36,6 +37,7 @@ __all__ = [
     "Address",
     "Candidate",
     "Encoder",
+    "EncoderDecoder",
     "Generating",
     "Inspectable",
     "Model",
