@@ -30,7 +30,12 @@ def scores_divided_by_the_root(
     return honest(q_BHTK / math.sqrt(q_BHTK.shape[-1]), read, bias_HTS, visible)
 
 
-@mutant("encoder_decoder.attend", kills=("SEQ-006",), bug="lucidrains/nGPT-pytorch#11")
+@mutant(
+    "encoder_decoder.attend",
+    kills=("SEQ-006",),
+    bug="lucidrains/nGPT-pytorch#11",
+    below_noise_at=("bf16",),
+)
 def source_padding_lowered_by_ten(
     honest: Honest, q_BHTK: Any, read: Any, bias_HTS: Any, visible: Any
 ) -> Any:
@@ -129,7 +134,12 @@ def t5_norm_subtracts_the_mean(honest: Honest, self: Any, x_BTD: Any) -> Any:
     return honest(self, x_BTD - x_BTD.mean(-1, keepdim=True))
 
 
-@mutant("encoder_decoder.RMSNorm.forward", kills=_BOTH_SIDES, bug="generic")
+@mutant(
+    "encoder_decoder.RMSNorm.forward",
+    kills=_BOTH_SIDES,
+    bug="generic",
+    below_noise_at=("bf16",),
+)
 def t5_epsilon_of_1e_6(_: Honest, self: Any, x_BTD: Any) -> Any:
     """Every norm has T5's usual epsilon, 1e-6, whatever the model says."""
     return _normed(self, x_BTD, 1e-6)

@@ -274,4 +274,5 @@ def test_an_export_answers_what_torch_answers_and_is_the_same_bytes(tmp_path):
         feed = {n: x.numpy() for n, x in zip(export.INPUTS, given, strict=True)}
         exact = load_encoder_decoder(tmp_path)(*given)
         for found, part in zip(session.run(None, feed), exact, strict=True):
-            assert np.abs(found - part.numpy()).max() < 2e-5
+            # 84 roundings of the largest number: both add up in orders of their own.
+            assert np.abs(found - part.numpy()).max() < 1e-5 * part.abs().max()
