@@ -150,7 +150,7 @@ class ConformanceSession:
         if self.controller:
             self.folder.begin(self.report(UNFINISHED))
             for name, found in self.subject.preflights.items():
-                print(preflight.told(name, found), file=sys.stderr)  # noqa: T201  # the same
+                print(preflight.told(name, found, self.subject.contract), file=sys.stderr)  # noqa: T201  # the same
             self.progress = Progress(list(ledger.expected), self.folder.earlier_durations())
         if self.job is not None and self.job.leads:
             self.others = Others(self.job, self.selection.jobs, self.folder.path, self._hear)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from conformance import evidence, judge, spec
 from conformance.errors import FormatError, Nonconformity, SpecError
+from conformance.judge import values
 from conformance.oracles.closed_form import Answer
 from conformance.oracles.standard import Expected
 from conformance.records import NoiseUnit
@@ -103,6 +104,19 @@ def test_one_number_that_is_not_finite_fails_wherever_it_stands(bad, place):
             decide(observed, EXACT, UNIT, FP32)
     with pytest.raises(Nonconformity):
         judge.all_finite(observed)
+
+
+@pytest.mark.parametrize("at", [0, 6, 7, 29])
+def test_what_is_looked_at_in_blocks_is_counted_whole_and_named_by_its_first(at, monkeypatch):
+    monkeypatch.setattr(values, "_BLOCK", 7)
+    observed = np.zeros((5, 6))
+    judge.all_finite(observed)
+    observed.flat[[at, 29]] = math.nan
+    with evidence.collect() as sink, pytest.raises(Nonconformity):
+        judge.all_finite(observed, "w")
+    (seen,) = sink.measurements
+    assert (seen.observed, seen.count) == (len({at, 29}), 30)
+    assert seen.where == f"w[{at // 6}, {at % 6}]"
 
 
 def test_positions_that_are_not_judged_do_not_count():

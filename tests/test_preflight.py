@@ -47,10 +47,18 @@ def test_memory_is_that_of_logits_and_streams_and_does_not_hold_the_weights():
     for layers in (16, 32):
         config = {**large_release.BILLION.config, "num_hidden_layers": layers}
         shapes[layers] = preflight.Architecture.from_config(config)
-    shallow, deep = (preflight._peak(shapes[layers], FP32, [320, 514]) for layers in (16, 32))
-    assert deep - shallow == 16 * 2048 * 8 * (320 + 514)
-    logits = 128256 * (8 + 4) * (320 + 514)
-    assert logits < shallow < 8 * large_release.BILLION.parameters / 3
+    shallow, deep = (preflight._peak(shapes[layers], FP32, [514, 320]) for layers in (16, 32))
+    assert 0 <= deep - shallow <= 16 * 2048 * 8 * (320 + 514)
+    logits = 128256 * (8 + 4 + 4) * 514
+    assert logits < shallow < 8 * large_release.BILLION.parameters / 4
+
+
+def test_of_the_long_rows_no_more_is_kept_than_the_oracle_keeps():
+    for vocab, kept in ((50_000, 50_000 * 514), (200_000, preflight.KEPT_BYTES // 8)):
+        config = {**large_release.BILLION.config, "vocab_size": vocab, "num_hidden_layers": 0}
+        shape = preflight.Architecture.from_config(config)
+        alone, behind = (preflight._peak(shape, FP32, tokens) for tokens in ([514], [514, 514]))
+        assert behind - alone == 8 * kept
 
 
 def test_more_questions_take_more_time(package, monkeypatch):
@@ -79,9 +87,9 @@ def test_what_fits_or_cannot_be_known_is_not_refused(free):
 
 
 def test_one_line_says_what_it_takes():
-    assert preflight.told("big", NEEDS) == (
+    assert preflight.told("big", NEEDS, FP32) == (
         "big: 1.24e+09 parameters, 0.1 GB a layer; the suite needs 2.3 GB of 1.9 GB beside the "
-        "candidate, and about 400 s"
+        "candidate, whose weights are 5.0 GB in float32, and about 400 s"
     )
 
 

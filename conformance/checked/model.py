@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 _KEPT_ANSWERS = 16
 """How many of the oracle's latest answers are kept: a check asks twice for one input at most."""
-_KEPT_BYTES = 1 << 30
+KEPT_BYTES = 1 << 29
 """How large they may be together, but for the latest one: those of a large vocabulary are few."""
 _AXES = " (batch, tokens, vocabulary)"
 
@@ -81,7 +81,7 @@ class RememberedOracle:
 
     def _too_large(self) -> bool:
         kept = [logits.nbytes + _size(taps) for logits, taps in self._answers.values()]
-        return len(kept) > 1 and sum(kept) > _KEPT_BYTES
+        return len(kept) > 1 and sum(kept) > KEPT_BYTES
 
     def logits_at(self, corpus: Corpus, places_N: Ints) -> Array:
         """Return the logits (B, N, V) of some tokens of a corpus alone; they are not kept."""

@@ -42,5 +42,13 @@ def place_of(name: str, values: Array) -> tuple[str, tuple[int, ...]]:
     """Return the place of the largest value, NaN first, as text and as an index."""
     if not values.size:
         return name, ()
-    index = tuple(int(i) for i in np.unravel_index(int(np.argmax(values)), values.shape))
-    return f"{name}{list(index)}", index
+    flat = int(np.argmax(values))
+    index = tuple(int(i) for i in np.unravel_index(flat, values.shape))
+    return name_at(name, flat, values.shape), index
+
+
+def name_at(name: str, flat: int, shape: tuple[int, ...]) -> str:
+    """Return in words the place of an array's number, by its number in C order."""
+    if 0 in shape:
+        return name
+    return f"{name}{[int(i) for i in np.unravel_index(flat, shape)]}"

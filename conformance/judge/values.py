@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from conformance.errors import SpecError
-from conformance.judge.settling import comparable, place_of, settle
+from conformance.judge.settling import comparable, name_at, place_of, settle
 from conformance.records import Measurement
 
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from conformance.oracles.standard import Expected
 
     Array = NDArray[Any]
+
+_BLOCK = 1 << 20
+"""Numbers that are looked at at a time, where an array may be as large as a model."""
 
 
 def within_bounds(outputs: Mapping[str, Array], expected: Mapping[str, Expected]) -> None:
@@ -103,7 +106,12 @@ def all_zero(observed: Array, name: str = "Y") -> None:
 
 
 def all_finite(observed: Array, name: str = "logits") -> None:
-    """Demand that no number is NaN or infinite."""
-    wrong = ~np.isfinite(observed.astype(np.float64))
-    place, _ = place_of(name, np.where(wrong, 1.0, 0.0))
-    settle(Measurement("non-finite", float(wrong.sum()), 0.0, "numbers", place, wrong.size))
+    """Demand that no number is NaN or infinite; a weight mapped from a file is read in blocks."""
+    flat, found = observed.reshape(-1), []
+    for start in range(0, flat.size, _BLOCK):
+        wrong = ~np.isfinite(flat[start : start + _BLOCK].astype(np.float64))
+        found.append((int(wrong.sum()), start + int(np.argmax(wrong))))
+    count = sum(wrong for wrong, _ in found)
+    first = next((at for wrong, at in found if wrong), 0)
+    place = name_at(name, first, observed.shape)
+    settle(Measurement("non-finite", float(count), 0.0, "numbers", place, observed.size))

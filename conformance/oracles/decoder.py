@@ -134,8 +134,9 @@ class Decoder:
         What follows is computed when it is asked for: decoders of the same weights that are asked
         in turn read each layer while it is still in memory.
         """
-        embedding = self._matrix("model.embed_tokens")
-        x_BTD = self.arithmetic.store(self.arithmetic.load(linear.embedding(embedding, ids_BT)))
+        # No name for the whole embedding: its pages would stay mapped while a layer is awaited.
+        found_BTD = linear.embedding(self._matrix("model.embed_tokens"), ids_BT)
+        x_BTD = self.arithmetic.store(self.arithmetic.load(found_BTD))
         if self.architecture.embedding_factor != 1:
             factor = self.arithmetic.load(np.asarray(self.architecture.embedding_factor))
             x_BTD = self.arithmetic.store(x_BTD * factor)

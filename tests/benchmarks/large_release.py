@@ -4,10 +4,11 @@
 
 Writes the release (bfloat16, seeded, 2.5 GB) into a temporary folder, runs `llm-conformance run
 --model` on it with profile `release-large`, and samples the memory of its processes. Printed are
-the wall time, the largest sum of their resident sets, of which pages of mapped files can be taken
-back at any time, the largest sum of what is their own, and how busy the machine was. The
-candidate is Transformers in float32 by default; its own share is what it holds by itself, loaded
-and asked in another process. A measurement, not a test: it asserts nothing.
+the wall time, the processor's time, which other programs do not lengthen much, the largest sum of
+their resident sets, of which pages of mapped files can be taken back at any time, the largest sum
+of what is their own, and how busy the machine was. The candidate is Transformers in float32 by
+default; its own share is what it holds by itself, loaded and asked in another process. A
+measurement, not a test: it asserts nothing.
 """
 
 from __future__ import annotations
@@ -64,10 +65,16 @@ def resident(process):
     return kib[0] * 1024, kib[1] * 1024
 
 
+def processor():
+    """Return the processor's seconds of all processes that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def measured(command, environment):
-    """Run a command; return seconds, peak resident, peak own, and what it printed."""
+    """Run a command; return seconds, those of the processor, both peaks, and what it printed."""
     peaks, over = [0, 0], threading.Event()
-    start = time.monotonic()
+    start, before = time.monotonic(), processor()
     with tempfile.TemporaryFile("w+") as printed:
         process = subprocess.Popen(
             command, env=environment, stdout=printed, stderr=subprocess.STDOUT, text=True
@@ -84,7 +91,7 @@ def measured(command, environment):
         over.set()
         watcher.join()
         printed.seek(0)
-        return time.monotonic() - start, *peaks, printed.read()
+        return time.monotonic() - start, processor() - before, *peaks, printed.read()
 
 
 def main():
@@ -106,14 +113,12 @@ def main():
         print(f"{shape.parameters:.3g} parameters, {options.candidate}")
         for name, command in (("the run", run), ("the candidate alone", alone)):
             before = os.getloadavg()[0]
-            seconds, total, own, printed = measured(command, environment)
+            seconds, computed, total, own, printed = measured(command, environment)
             load = f"load {before:.1f} before, {os.getloadavg()[0]:.1f} after"
             sizes = f"{total / 1e9:.2f} GB resident, {own / 1e9:.2f} GB of its own"
-            print(f"{name}: {seconds:.0f} s, {sizes} ({load}; {os.cpu_count()} cores)")
+            times = f"{seconds:.0f} s, {computed:.0f} s of the processor"
+            print(f"{name}: {times}, {sizes} ({load}; {os.cpu_count()} cores)")
             print("\n".join(f"    {line}" for line in printed.splitlines()[-40:]))
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    processor = used.ru_utime + used.ru_stime
-    print(f"processor time {processor:.0f} s; largest process {used.ru_maxrss / 1e6:.2f} GB")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import tracemalloc
+import weakref
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -104,6 +105,19 @@ def test_a_weight_is_read_once_for_all_tokens_and_by_each_member_once():
     noise(truth, CORPUS, FP32, exact=exact)
     shapes_and_passes = 2 * len(honest(FP32))  # a decoder looks at the shape of each once
     assert set(stored.asked.values()) == {shapes_and_passes}
+
+
+def test_no_weight_is_held_while_a_layer_is_awaited():
+    class Seen(Stored):
+        def __getitem__(self, name):
+            weight = super().__getitem__(name)
+            lent.append(weakref.ref(weight))
+            return weight
+
+    lent = []
+    for _ in Decoder(SHAPE, Seen(SHAPE)).layers(*CORPUS.inputs):
+        assert lent
+        assert not [one for one in lent if one() is not None]
 
 
 @pytest.mark.parametrize("rows", [1, 3000, 1 << 14])
