@@ -18,6 +18,7 @@ import numpy as np
 
 from conformance import candidate as candidates
 from conformance import evidence, models, mutants
+from conformance.adapters import mutant as faulty_candidates
 from conformance.oracles import ensemble, matched_filter
 from conformance.oracles.matched_filter import Interval
 
@@ -137,6 +138,8 @@ def effects(
 ) -> Iterator[Effect]:
     """Yield what each fault makes of a corpus's logits; one that makes nothing comparable is not.
 
+    Nor is one that the model never comes upon.
+
     Args:
         package: the model.
         corpus: the tokens.
@@ -148,7 +151,8 @@ def effects(
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # on models this small, more threads mostly wait for each other
     try:
-        for mutant in of_the_decoder() if chosen is None else chosen:
+        known = of_the_decoder() if chosen is None else chosen
+        for mutant in faulty_candidates.met(known, package, corpus.inputs):
             name = f"{package.digest[:16]}-{len(corpus.input_ids_BT)}-{mutant.name}"
             logits_BTV = _kept(name, functools.partial(_answer, mutant, package, corpus))
             if logits_BTV.shape == shape and np.isfinite(logits_BTV).all():

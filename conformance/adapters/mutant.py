@@ -22,6 +22,7 @@ from conformance.adapters._replacing import (
     ENCODER_DECODER,
     GENERATION,
     TOKENIZER,
+    calls_noted,
     is_in_decoder,
     replaced_in,
     replaced_in_model,
@@ -31,7 +32,7 @@ from conformance.errors import CandidateUnavailable, did_you_mean
 from conformance.records import SamplingPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from conformance.candidate import Candidate, Model, Session
     from conformance.mutants import Mutant
@@ -63,6 +64,29 @@ def open(target: str, options: Mapping[str, str]) -> Iterator[Candidate]:  # noq
     with pytorch.open("cpu", others) as torch:
         honest = _Extended(torch)
         yield _Candidate(honest, mutant, broken) if mutant else honest
+
+
+def met(chosen: Collection[Mutant], package: ModelPackage, inputs: Sequence[Any]) -> list[Mutant]:
+    """Return the faults that the logits of a pass can hold.
+
+    Left out are faults of functions that the decoder never calls for this model, such as those of a
+    router, and of configurations that they leave as they are.
+    """
+    from reference_model import huggingface  # noqa: PLC0415  # imports torch
+
+    config, _ = huggingface.open_folder(package.path)
+    with (
+        calls_noted({mutant.replaces for mutant in chosen}) as called,
+        pytorch.open("cpu", {"dtype": "float64"}) as honest,
+    ):
+        honest.load(package).logits(*inputs)
+    return [mutant for mutant in chosen if _is_met(mutant, config, called)]
+
+
+def _is_met(mutant: Mutant, config: Any, called: set[str]) -> bool:
+    if mutant.replaces == "config":
+        return bool(mutant.fault(config) != config)
+    return mutant.replaces in called or not is_in_decoder(mutant)
 
 
 def _broken_promises(mutant: Mutant | None) -> frozenset[str]:

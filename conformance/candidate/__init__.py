@@ -18,6 +18,7 @@ from conformance.candidate.opening import (
     not_importable,
     open_candidate,
     parse,
+    thread_count,
 )
 from conformance.candidate.protocols import (
     Candidate,
@@ -52,4 +53,5 @@ __all__ = [
     "not_importable",
     "open_candidate",
     "parse",
+    "thread_count",
 ]
