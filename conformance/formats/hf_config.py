@@ -348,10 +348,16 @@ def check_types(document: Mapping[str, Any]) -> None:
     agree(given, "L3-DTYPE-CONFLICT")
 
 
+_TOKENS = (
+    *("bos_token_id", "eos_token_id", "pad_token_id", "sep_token_id"),
+    "decoder_start_token_id",
+)
+
+
 def check_token_ids(document: Mapping[str, Any]) -> None:
     """Demand that named tokens are in the vocabulary."""
     size = document["vocab_size"]
-    for key in ("bos_token_id", "eos_token_id", "pad_token_id", "sep_token_id"):
+    for key in _TOKENS:
         value = document.get(key)
         listed = isinstance(value, list)
         for i, token in enumerate(value if listed else [value]):  # type: ignore[arg-type]
