@@ -18,6 +18,7 @@ import numpy as np
 
 from conformance import candidate as candidates
 from conformance import evidence, models, mutants
+from conformance.adapters import mutant as faulty_candidates
 from conformance.oracles import ensemble, matched_filter
 from conformance.oracles.matched_filter import Interval
 
@@ -46,7 +47,8 @@ _ELSEWHERE = (
     *mutants.SESSION,
     *("info", "load", "graph", "generate", "generation", "process", "draw"),
     *("packed_logits", "within_documents"),
-    *("encoder", "encode_tokens", "tokenizer", *mutants.TEXT),
+    *("encoder", "encode_tokens", "encoder_decoder", "decode_tokens", *mutants.TARGET),
+    *("tokenizer", *mutants.TEXT),
 )
 """What mutants replace that the logits of one pass do not show, or not in fp64."""
 
@@ -136,6 +138,8 @@ def effects(
 ) -> Iterator[Effect]:
     """Yield what each fault makes of a corpus's logits; one that makes nothing comparable is not.
 
+    Nor is one that the model never comes upon.
+
     Args:
         package: the model.
         corpus: the tokens.
@@ -147,7 +151,8 @@ def effects(
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # on models this small, more threads mostly wait for each other
     try:
-        for mutant in of_the_decoder() if chosen is None else chosen:
+        known = of_the_decoder() if chosen is None else chosen
+        for mutant in faulty_candidates.met(known, package, corpus.inputs):
             name = f"{package.digest[:16]}-{len(corpus.input_ids_BT)}-{mutant.name}"
             logits_BTV = _kept(name, functools.partial(_answer, mutant, package, corpus))
             if logits_BTV.shape == shape and np.isfinite(logits_BTV).all():

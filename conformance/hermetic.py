@@ -148,6 +148,8 @@ def _each(
 
 def _environment(selection: Selection) -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(_DROPPED) and k != "CI"}
+    if selection.jobs > 1:  # whose threads would wait for each other
+        kept.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // selection.jobs)))
     if not selection.model:
         # The suite's models are tiny: a second thread of the oracle's would only wait and spin.
         kept.setdefault("OPENBLAS_NUM_THREADS", "1")

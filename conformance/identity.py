@@ -58,6 +58,11 @@ def environment() -> dict[str, str]:
     return found
 
 
+def threads() -> str:
+    """Return how many threads a runtime of this process may use, as the environment has it."""
+    return os.environ.get("OMP_NUM_THREADS") or "not limited"
+
+
 def _processor() -> str:
     """Return the processor's name; the standard library knows it on some systems only."""
     info = Path("/proc/cpuinfo")

@@ -52,6 +52,7 @@ def summary(matrix: Mapping[str, Any]) -> dict[str, Any]:
     """Return of a document of schema ``kill-matrix`` what is quoted elsewhere."""
     return {
         "suite": matrix["suite"],
+        "sources": matrix.get("sources", {}),
         "precisions": [
             {
                 "precision": part["precision"],

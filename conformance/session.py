@@ -382,7 +382,7 @@ class ConformanceSession:
             run=self._run(partial=partial),
             outcome=outcome_of(results, partial=partial or broken),
             requirements=results,
-            environment=identity.environment(),
+            environment=identity.environment() | {"threads": identity.threads()},
             against=self.subject.second(),
             includes=tuple(part.name for part in self.profile.includes),
         )

@@ -196,7 +196,7 @@ class Block(nn.Module):
         if self.sandwich:
             self.pre_feedforward_layernorm = block_norm(config)
             self.post_feedforward_layernorm = block_norm(config)
-        self.mlp = feed_forward(config.dim, config.mlp)
+        self.mlp = feed_forward(config.dim, config.mlp, layer)
 
     def forward(
         self,
@@ -333,8 +333,10 @@ def build_decoder(
         RuntimeError: a tensor is missing, superfluous or of another shape.
         ValueError: the config contradicts itself.
     """
-    decoder: Decoder = Decoder(config).to(dtype)
-    decoder.load_state_dict({name: to_torch(array) for name, array in weights.items()})
+    with torch.device("meta"):  # torch would draw random weights, to be replaced at once
+        decoder = Decoder(config)
+    state = {name: to_torch(array).to(dtype) for name, array in weights.items()}
+    decoder.load_state_dict(state, assign=True)
     decoder.eval().requires_grad_(requires_grad=False)
     return decoder
 

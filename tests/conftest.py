@@ -51,6 +51,14 @@ class Ended:
         return next(c for row in rows for c in row["cases"] if c["id"].startswith(start))
 
 
+def pytest_terminal_summary(terminalreporter):
+    """Say what tests tell of themselves, such as what they have left out."""
+    for report in terminalreporter.getreports("passed"):
+        for name, line in report.user_properties:
+            if name == "told":
+                terminalreporter.write_line(line)
+
+
 @pytest.fixture(scope="session")
 def cache_folder(tmp_path_factory):
     """Exports and noise units: the user's own cache folder if one is named, else a new one."""

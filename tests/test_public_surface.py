@@ -135,5 +135,6 @@ def test_the_kinds_of_files_that_can_be_validated():
         "safetensors",
         "safetensors-header",
         "safetensors-index",
+        "t5-config",
         "tensor",
     }

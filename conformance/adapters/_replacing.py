@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import functools
 import importlib
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from conformance.mutants import Mutant
 
-GENERATION, TOKENIZER, ENCODER = "generation", "tokenizer", "encoder"
+GENERATION, TOKENIZER = "generation", "tokenizer"
+ENCODER, ENCODER_DECODER = "encoder", "encoder_decoder"
 """What faults of these modules of ``reference_model`` have before the name of what they replace."""
-_MODULES = {ENCODER: "encoder.model"}
+_MODULES = {ENCODER: "encoder.model", ENCODER_DECODER: "encoder_decoder.model"}
 """Where that is in there, if it is a folder."""
 DECODER = ("model", "norms", "mlp", "moe", "rotary", "alibi")
 """The modules of the reference model that a fault is looked for in: each uses what it defines."""
@@ -31,7 +32,7 @@ def replaced_in_model(mutant: Mutant) -> Iterator[None]:
         with mock.patch("reference_model.model.open_folder", _with_config(mutant)):
             yield
         return
-    place = _place_in_decoder(mutant)
+    place = _place_of(mutant.replaces)
     if place is None:
         yield
         return
@@ -54,16 +55,32 @@ def replaced_in(module: str, mutant: Mutant) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def calls_noted(names: Collection[str]) -> Iterator[set[str]]:
+    """Yield the names, of what faults replace in the decoder, that are called in the block.
+
+    Those of no function of the decoder are left out.
+    """
+    called: set[str] = set()
+    with ExitStack() as stack:
+        for name in names:
+            place, attribute = _place_of(name), name.rpartition(".")[2]
+            if place is not None:
+                noted = _noted(called, name, getattr(place, attribute))
+                stack.enter_context(mock.patch.object(place, attribute, noted))
+        yield called
+
+
 def is_in_decoder(mutant: Mutant) -> bool:
     """Return whether a fault replaces something of the reference decoder."""
-    return mutant.replaces == "config" or _place_in_decoder(mutant) is not None
+    return mutant.replaces == "config" or _place_of(mutant.replaces) is not None
 
 
-def _place_in_decoder(mutant: Mutant) -> Any:
-    """Return the module or the class that holds what a fault replaces; None if none does."""
-    owner, _, attribute = mutant.replaces.rpartition(".")
-    for name in DECODER:
-        module = importlib.import_module(f"reference_model.{name}")  # imports torch
+def _place_of(name: str) -> Any:
+    """Return the decoder's module or class that holds what a fault replaces; None if none does."""
+    owner, _, attribute = name.rpartition(".")
+    for part in DECODER:
+        module = importlib.import_module(f"reference_model.{part}")  # imports torch
         place = getattr(module, owner, None) if owner else module
         if hasattr(place, attribute):
             return place
@@ -88,3 +105,12 @@ def _faulty(mutant: Mutant, honest: Callable[..., Any]) -> Callable[..., Any]:
         return mutant.fault(honest, *arguments, **named)
 
     return faulty
+
+
+def _noted(called: set[str], name: str, honest: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(honest)
+    def noted(*arguments: Any, **named: Any) -> Any:
+        called.add(name)
+        return honest(*arguments, **named)
+
+    return noted

@@ -19,8 +19,10 @@ from conformance.adapters import _sampling, _tokenizer, onnxruntime, pytorch
 from conformance.adapters._one_by_one import PROMISES
 from conformance.adapters._replacing import (
     ENCODER,
+    ENCODER_DECODER,
     GENERATION,
     TOKENIZER,
+    calls_noted,
     is_in_decoder,
     replaced_in,
     replaced_in_model,
@@ -30,7 +32,7 @@ from conformance.errors import CandidateUnavailable, did_you_mean
 from conformance.records import SamplingPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from conformance.candidate import Candidate, Model, Session
     from conformance.mutants import Mutant
@@ -62,6 +64,29 @@ def open(target: str, options: Mapping[str, str]) -> Iterator[Candidate]:  # noq
     with pytorch.open("cpu", others) as torch:
         honest = _Extended(torch)
         yield _Candidate(honest, mutant, broken) if mutant else honest
+
+
+def met(chosen: Collection[Mutant], package: ModelPackage, inputs: Sequence[Any]) -> list[Mutant]:
+    """Return the faults that the logits of a pass can hold.
+
+    Left out are faults of functions that the decoder never calls for this model, such as those of a
+    router, and of configurations that they leave as they are.
+    """
+    from reference_model import huggingface  # noqa: PLC0415  # imports torch
+
+    config, _ = huggingface.open_folder(package.path)
+    with (
+        calls_noted({mutant.replaces for mutant in chosen}) as called,
+        pytorch.open("cpu", {"dtype": "float64"}) as honest,
+    ):
+        honest.load(package).logits(*inputs)
+    return [mutant for mutant in chosen if _is_met(mutant, config, called)]
+
+
+def _is_met(mutant: Mutant, config: Any, called: set[str]) -> bool:
+    if mutant.replaces == "config":
+        return bool(mutant.fault(config) != config)
+    return mutant.replaces in called or not is_in_decoder(mutant)
 
 
 def _broken_promises(mutant: Mutant | None) -> frozenset[str]:
@@ -131,7 +156,11 @@ class _Candidate:
 
     def load(self, package: ModelPackage) -> Model:
         """Load a package into the faulty decoder."""
-        with replaced_in_model(self._mutant), replaced_in(ENCODER, self._mutant):
+        with (
+            replaced_in_model(self._mutant),
+            replaced_in(ENCODER, self._mutant),
+            replaced_in(ENCODER_DECODER, self._mutant),
+        ):
             model = self._replaced("load", self._honest.load)(package)
         return _Model(model, self._mutant, self._replaced)
 
@@ -200,6 +229,15 @@ class _Model:
         with replaced_in(ENCODER, self._mutant):
             return self._replaced("encode_tokens", self._honest.encode_tokens)(*inputs)
 
+    def decode_tokens(self, *inputs: Any) -> Any:
+        with replaced_in(ENCODER_DECODER, self._mutant):
+            return self._replaced("decode_tokens", self._honest.decode_tokens)(*inputs)
+
+    def start_target(self, *source: Any) -> _Target:
+        with replaced_in(ENCODER_DECODER, self._mutant):
+            started = self._replaced("start_target", self._honest.start_target)(*source)
+        return _Target(started, self._mutant, self._replaced)
+
     def generate(self, request: GenerationRequest) -> Any:
         with replaced_in_model(self._mutant), replaced_in(GENERATION, self._mutant):
             return self._replaced("generate", self._honest.generate)(request)
@@ -207,6 +245,15 @@ class _Model:
     def start(self, batch: int) -> _Session:
         started = self._replaced("start", self._honest.start)(batch)
         return _Session(started, self._mutant, self._replaced)
+
+
+class _Target:
+    def __init__(self, honest: Any, mutant: Mutant, replaced: Callable[..., Any]) -> None:
+        self._honest, self._mutant, self._replaced = honest, mutant, replaced
+
+    def append_target(self, target_ids_BT: Any) -> Any:
+        with replaced_in(ENCODER_DECODER, self._mutant):
+            return self._replaced("append_target", self._honest.append_target)(target_ids_BT)
 
 
 class _GraphCandidate:

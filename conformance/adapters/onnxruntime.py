@@ -19,10 +19,12 @@ import numpy as np
 from conformance import spec
 from conformance.adapters import _onnx_builds, _onnx_operators
 from conformance.adapters._onnx_encoder import GraphEncoder
+from conformance.adapters._onnx_encoder_decoder import GraphEncoderDecoder
 from conformance.adapters._onnx_model import GraphModel, Input
-from conformance.candidate import choose, not_importable
+from conformance.candidate import choose, not_importable, thread_count
 from conformance.errors import CandidateUnavailable, Unsupported, did_you_mean
 from conformance.formats.bert_config import is_encoder
+from conformance.formats.t5_config import is_encoder_decoder
 from conformance.records import CandidateInfo, Claims
 
 if TYPE_CHECKING:
@@ -52,13 +54,14 @@ _TYPES = {
     "tensor(float16)": np.float16,
     "tensor(double)": np.float64,
 }
+_ALL = frozenset({"logits", "cache", "operators", "hidden_states", "encoder", "encoder_decoder"})
 _CLAIMS = {
-    "float32": Claims(frozenset({"logits", "cache", "operators", "hidden_states", "encoder"})),
+    "float32": Claims(_ALL),
     "float64": Claims(frozenset({"operators"}), "fp64"),
     # A graph of several nodes rounds between them. The kernel of Attention keeps scores (softcap
     # and mask included) and weights in float16, and adds up in float32: bit for bit so in 1.32.
     "float16": Claims(
-        frozenset({"logits", "cache", "operators", "hidden_states", "encoder"}),
+        _ALL,
         "fp16",
         dict.fromkeys(("score", "probability", "intermediate"), "float16"),
     ),
@@ -106,8 +109,7 @@ def open(target: str, options: Mapping[str, str]) -> Iterator[Candidate]:  # noq
             **_onnx_builds.options(),
         },
     )
-    if not (chosen["threads"] or "1").isdecimal():
-        raise CandidateUnavailable(f"option threads={chosen['threads']!r} is not a number")
+    threads = thread_count(chosen["threads"])
     try:
         import onnxruntime  # noqa: PLC0415
     except ImportError as error:
@@ -117,7 +119,8 @@ def open(target: str, options: Mapping[str, str]) -> Iterator[Candidate]:  # noq
     if provider not in onnxruntime.get_available_providers():
         raise CandidateUnavailable(_no_provider(provider, onnxruntime))
     claims = _claims(chosen["dtype"], provider)
-    yield _Candidate(_Opener(provider, chosen), onnxruntime.__version__, claims, chosen)
+    opener = _Opener(provider, chosen["optimization"], threads)
+    yield _Candidate(opener, onnxruntime.__version__, claims, chosen)
 
 
 def _claims(dtype: str, provider: str) -> Claims:
@@ -145,8 +148,8 @@ def _no_provider(provider: str, onnxruntime: Any) -> str:
 class _Opener:
     """Makes inference sessions with the chosen provider and options."""
 
-    def __init__(self, provider: str, options: Mapping[str, str]) -> None:
-        self.provider, self._options = provider, options
+    def __init__(self, provider: str, optimization: str, threads: int) -> None:
+        self.provider, self._level, self._threads = provider, _LEVELS[optimization], threads
 
     def __call__(self, model: str | bytes, weights: Path | None = None) -> Any:
         """Return an inference session.
@@ -163,9 +166,8 @@ class _Opener:
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = _FATAL
-        level = _LEVELS[self._options["optimization"]]
-        options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
-        options.intra_op_num_threads = int(self._options["threads"] or 0)
+        options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, self._level)
+        options.intra_op_num_threads = self._threads
         if weights is not None:
             options.add_session_config_entry(_WEIGHTS_FOLDER, str(weights))
         session = onnxruntime.InferenceSession(model, options, providers=[self.provider])
@@ -193,7 +195,7 @@ class _Candidate:
             claims=claims,
         )
 
-    def load(self, package: ModelPackage) -> GraphModel | GraphEncoder:
+    def load(self, package: ModelPackage) -> GraphModel | GraphEncoder | GraphEncoderDecoder:
         """Load the chosen build, the suite's export where the package has none.
 
         Raises:
@@ -213,6 +215,8 @@ class _Candidate:
         outputs = [value.name for value in session.get_outputs()]
         if is_encoder(package.config):
             return GraphEncoder(session.run, inputs, outputs)
+        if is_encoder_decoder(package.config):
+            return GraphEncoderDecoder(session.run, inputs, outputs)
 
         def opened(model: Any) -> Any:
             session = self._opener(model.SerializeToString(), file.parent)

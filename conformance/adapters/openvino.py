@@ -18,11 +18,13 @@ import numpy as np
 from conformance import precision
 from conformance.adapters import _signal_stack
 from conformance.adapters._onnx_encoder import GraphEncoder
+from conformance.adapters._onnx_encoder_decoder import GraphEncoderDecoder
 from conformance.adapters._onnx_graphs import Node, graph, node_of
 from conformance.adapters._onnx_model import GraphModel, Input
-from conformance.candidate import choose, not_importable
+from conformance.candidate import choose, not_importable, thread_count
 from conformance.errors import CandidateUnavailable, Unsupported, did_you_mean
 from conformance.formats.bert_config import is_encoder
+from conformance.formats.t5_config import is_encoder_decoder
 from conformance.records import CandidateInfo, Claims
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ _DEFAULT = "CPU"
 _MODEL, _ALL = frozenset({"logits", "cache"}), frozenset({"logits", "cache", "operators"})
 _CLAIMS = {
     "default": Claims(_ALL),
-    "f32": Claims(_ALL | {"encoder"}),
+    "f32": Claims(_ALL | {"encoder", "encoder_decoder"}),
     "bf16": Claims(_MODEL, "bf16"),
     "f16": Claims(_MODEL, "fp16"),
 }
@@ -60,8 +62,7 @@ def open(target: str, options: Mapping[str, str]) -> Iterator[Candidate]:  # noq
         CandidateUnavailable: it is not installed, or the device or an option is unknown.
     """
     chosen = choose(options, {"precision": tuple(_CLAIMS), "threads": ()})
-    if not (chosen["threads"] or "1").isdecimal():
-        raise CandidateUnavailable(f"option threads={chosen['threads']!r} is not a number")
+    threads = thread_count(chosen["threads"])
     try:
         import openvino  # noqa: PLC0415
     except ImportError as error:
@@ -74,22 +75,25 @@ def open(target: str, options: Mapping[str, str]) -> Iterator[Candidate]:  # noq
             raise CandidateUnavailable(
                 f"OpenVINO has no device {device!r} here.{did_you_mean(device, here)}"
             )
-        compiler, claims = _Compiler(device, chosen), _CLAIMS[chosen["precision"]]
+        compiler, claims = (
+            _Compiler(device, chosen["precision"], threads),
+            _CLAIMS[chosen["precision"]],
+        )
         yield _Candidate(compiler, openvino.__version__, claims)
 
 
 class _Compiler:
     """Compiles graphs for the chosen device and options."""
 
-    def __init__(self, device: str, options: Mapping[str, str]) -> None:
+    def __init__(self, device: str, precision: str, threads: int) -> None:
         import openvino  # noqa: PLC0415
 
         self._core, self.device = openvino.Core(), device
         self._settings: dict[str, Any] = {}
-        if options["precision"] != "default":
-            self._settings["INFERENCE_PRECISION_HINT"] = options["precision"]
-        if options["threads"]:
-            self._settings["INFERENCE_NUM_THREADS"] = int(options["threads"])
+        if precision != "default":
+            self._settings["INFERENCE_PRECISION_HINT"] = precision
+        if threads:
+            self._settings["INFERENCE_NUM_THREADS"] = threads
 
     @property
     def hardware(self) -> str:
@@ -140,7 +144,7 @@ class _Candidate:
             claims=claims,
         )
 
-    def load(self, package: ModelPackage) -> GraphModel | GraphEncoder:
+    def load(self, package: ModelPackage) -> GraphModel | GraphEncoder | GraphEncoderDecoder:
         """Load the package's ``model.onnx``, the suite's export where it has none.
 
         Its logits are float32 whatever they were computed in. Where a narrower type is claimed they
@@ -150,6 +154,8 @@ class _Candidate:
         compiled = self._compiler.model(str(package.file("model.onnx")))
         if is_encoder(package.config):  # claimed where the answers are float32 alone
             return GraphEncoder(compiled.run, compiled.inputs, compiled.outputs)
+        if is_encoder_decoder(package.config):
+            return GraphEncoderDecoder(compiled.run, compiled.inputs, compiled.outputs)
         kind = _OUTPUT[self.info.claims.precision]
 
         def run(outputs: Sequence[str], feed: Mapping[str, Array]) -> list[Array]:

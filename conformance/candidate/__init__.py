@@ -18,10 +18,12 @@ from conformance.candidate.opening import (
     not_importable,
     open_candidate,
     parse,
+    thread_count,
 )
 from conformance.candidate.protocols import (
     Candidate,
     Encoder,
+    EncoderDecoder,
     Generating,
     Inspectable,
     Model,
@@ -36,6 +38,7 @@ __all__ = [
     "Address",
     "Candidate",
     "Encoder",
+    "EncoderDecoder",
     "Generating",
     "Inspectable",
     "Model",
@@ -50,4 +53,5 @@ __all__ = [
     "not_importable",
     "open_candidate",
     "parse",
+    "thread_count",
 ]

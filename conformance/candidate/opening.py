@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import pkgutil
 import re
 import sys
@@ -174,3 +175,21 @@ def choose(options: Mapping[str, str], allowed: Mapping[str, Sequence[str]]) -> 
             hint = did_you_mean(value, allowed[key])
             raise CandidateUnavailable(f"option {key}={value!r} is not possible.{hint}")
     return {key: options.get(key, values[0] if values else "") for key, values in allowed.items()}
+
+
+def thread_count(threads: str) -> int:
+    """Return how many threads a runtime may use, 0 for as many as it likes; for adapters.
+
+    Of those whose runtimes do not read OMP_NUM_THREADS, so that the jobs of a run, among which the
+    cores are divided by it, do not wait for each other.
+
+    Args:
+        threads: what the user wrote as the option; empty for what the environment says.
+
+    Raises:
+        CandidateUnavailable: the option is no number.
+    """
+    if threads and not threads.isdecimal():
+        raise CandidateUnavailable(f"option threads={threads!r} is not a number")
+    inherited = os.environ.get("OMP_NUM_THREADS", "")
+    return int(threads or (inherited if inherited.isdecimal() else "0"))

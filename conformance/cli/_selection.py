@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 
 _PROFILE = "the profile (default: decoder; equivalence with --against, release with --model)"
+_JOBS = (
+    "processes that share the run, and the cores (default: 1); a model's checks stay in one, and "
+    "OMP_NUM_THREADS says how many threads each may use"
+)
 
 
 def add_selection(parser: argparse.ArgumentParser, unshown: Collection[str] = ()) -> None:
@@ -42,7 +46,7 @@ def add_selection(parser: argparse.ArgumentParser, unshown: Collection[str] = ()
     parser.add_argument(
         "--isolate", action="store_true", help="run the candidate in a process of its own"
     )
-    add("jobs", "N", "processes that share the run (default: 1); a model's checks stay in one")
+    add("jobs", "N", _JOBS)
     add("call-limit", "SECONDS", "time limit of one call, with --isolate (default: 120)")
     add("memory-limit", "GIB", "memory limit of the candidate, with --isolate (default: none)")
 

@@ -1,8 +1,9 @@
 """The kept summary of the matrix, with mutants and requirements that came since it was measured.
 
 A new mutant is held against what it names, and where that does not kill it against everything; all
-that there is, against new requirements. What is old stays as it was found, so that a new check
-costs its own minutes and not those of all others; the whole matrix is measured now and then.
+that there is, against new requirements; and what a change touches, once more against what it names.
+The rest stays as it was found, so that a new check costs its own minutes and not those of all
+others; the whole matrix is measured now and then.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from conformance import identity, mutants
-from conformance.matrix import record
+from conformance.matrix import record, touched
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -29,19 +31,32 @@ class Missing:
 
     mutants: tuple[str, ...]
     requirements: tuple[str, ...]
+    touched: tuple[str, ...] = ()
+    """Mutants that it has, and that are not as they were when they were tried."""
 
 
-def missing(part: Mapping[str, Any], ids: Collection[str]) -> Missing:
-    """Return which mutants, and which of all requirements, the summary of a precision lacks."""
+def missing(part: Mapping[str, Any], ids: Collection[str], seen: Mapping[str, str]) -> Missing:
+    """Return which mutants, and which of all requirements, the summary of a precision lacks.
+
+    Args:
+        part: the summary of a precision.
+        ids: all requirements there are.
+        seen: the digests of the files of mutants and checks when they were last tried.
+    """
     measured = {row["id"] for row in part["requirements"]}
     return Missing(
         tuple(name for name in mutants.all_mutants() if name not in part["mutants"]),
         tuple(name for name in ids if name not in measured),
+        tuple(name for name in touched.touched(seen) if name in part["mutants"]),
     )
 
 
 def extended(
-    kept: Mapping[str, Any], rows: Mapping[str, Sequence[Row]], ids: Sequence[str]
+    kept: Mapping[str, Any],
+    rows: Mapping[str, Sequence[Row]],
+    ids: Sequence[str],
+    again: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+    wrong: Collection[str] = (),
 ) -> dict[str, Any]:
     """Return a summary with what was measured since.
 
@@ -49,14 +64,25 @@ def extended(
         kept: the summary as it was.
         rows: by precision, new mutants on all requirements, and all rows on new requirements.
         ids: all requirements there are, in their order.
+        again: by precision, what became of touched mutants.
+        wrong: touched mutants that are not killed any more as they say: they stay touched.
     """
-    parts = [_part(part, rows.get(part["precision"], ()), ids) for part in kept["precisions"]]
-    return {"suite": identity.suite(), "precisions": parts}
+    parts = [
+        _part(part, rows.get(part["precision"], ()), ids, again.get(part["precision"], {}))
+        for part in kept["precisions"]
+    ]
+    known = mutants.all_mutants()
+    stale = {touched.source_of(known[name]) for name in wrong}
+    seen = {name: digest for name, digest in touched.sources().items() if name not in stale}
+    return {"suite": identity.suite(), "sources": seen, "precisions": parts}
 
 
-def _part(part: Mapping[str, Any], rows: Sequence[Row], ids: Sequence[str]) -> dict[str, Any]:
+def _part(
+    part: Mapping[str, Any], rows: Sequence[Row], ids: Sequence[str], again: Mapping[str, str]
+) -> dict[str, Any]:
     added = record.part(part["precision"], rows)
-    found = {**part["mutants"], **dict(_fates(part["mutants"], added))}
+    before = {**part["mutants"], **again}
+    found = {**before, **dict(_fates(before, added))}
     fates = {name: fate for name, fate in sorted(found.items()) if name in mutants.all_mutants()}
     counted = Counter(fates.values())
     noticed = {row["id"]: row for row in part["requirements"]}

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from conformance import catalogue, identity, schema
-from conformance.matrix import known_faults, smallest_kill
+from conformance.matrix import known_faults, smallest_kill, touched
 from conformance.records import Verdict
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def document(parts: Iterable[dict[str, Any]]) -> dict[str, Any]:
         "schema": schema.schema_of("kill-matrix")["$id"],
         "suite": identity.suite(),
         "environment": identity.environment(),
+        "sources": touched.sources(),
         "precisions": list(parts),
     }
 

@@ -61,14 +61,18 @@ def extend(jobs: int = 1) -> Trial:
         jobs: how many tasks are tried at a time, each in a process of its own.
     """
     ids = tuple(spec.load().requirements)
-    lacking = {p["precision"]: extension.missing(p, ids) for p in proof.kept()["precisions"]}
+    kept = proof.kept()
+    lacking = {
+        part["precision"]: extension.missing(part, ids, kept["sources"])
+        for part in kept["precisions"]
+    }
     found = _tried_all(_tasks([*lacking], jobs, lacking), jobs)
-    problems: list[str] = []
-    sound: dict[str, list[Row]] = {}
-    for precision, rows in found.items():
-        sound[precision], wrong = _divided(precision, rows, lacking[precision])
-        problems += [f"{precision}: {line}" for line in wrong]
-    document = extension.extended(proof.kept(), sound, ids)
+    divided = {name: _divided(name, rows, lacking[name]) for name, rows in found.items()}
+    problems = [f"{name}: {line}" for name, one in divided.items() for line in one.problems]
+    sound = {name: one.sound for name, one in divided.items()}
+    lost = {name for one in divided.values() for name in one.lost}
+    again = {name: one.again for name, one in divided.items()}
+    document = extension.extended(kept, sound, ids, again, lost)
     proof.FILE.write_bytes(schema.dump(document))
     return Trial(not problems, (*problems, proof.score(document)))
 
@@ -95,13 +99,14 @@ class _Task:
         new = self.lacking
         others = [name for name in mutants.all_mutants() if name not in new.mutants]
         older = [name for name in spec.load().requirements if name not in new.requirements]
-        alive = []
-        for row in rows(honest=(), only=new.mutants, declared=True):
-            if row.killed_by or (row.mutant and row.mutant.equivalent):
-                yield row
-            else:
-                alive.append(row.name)
-        yield from rows(honest=(), only=alive)
+        for names, without in ((new.mutants, ()), (new.touched, new.requirements)):
+            alive = []
+            for row in rows(honest=(), only=names, declared=True, without=without):
+                if row.killed_by or (row.mutant and row.mutant.equivalent):
+                    yield row
+                else:
+                    alive.append(row.name)
+            yield from rows(honest=(), only=alive, without=without)
         if new.requirements:
             yield from rows(honest=honest, only=others, without=older)
 
@@ -159,12 +164,18 @@ def _joined(named: Iterable[tuple[str, tuple[Cell, ...]]]) -> list[Row]:
     return [Row(name, known.get(name), joined[name]) for name in ordered]
 
 
-def _problems(precision: str, rows: Sequence[Row], graphs: Sequence[Row]) -> list[str]:
-    """Return what a sound suite would not have let happen."""
+def _problems(
+    precision: str,
+    rows: Sequence[Row],
+    graphs: Sequence[Row],
+    *,
+    among: Collection[str] | None = None,
+) -> list[str]:
+    """Return what a sound suite would not have let happen, on these requirements or on all."""
     problems = record.false_alarms(rows, precision)
     if precision == PRECISIONS[0]:
         problems += [
-            f"not caught: {line}" for row in [*rows, *graphs] for line in record.missed(row)
+            f"not caught: {line}" for row in [*rows, *graphs] for line in record.missed(row, among)
         ]
     return problems + [
         f"survived: {row.name}"
@@ -175,17 +186,31 @@ def _problems(precision: str, rows: Sequence[Row], graphs: Sequence[Row]) -> lis
     ]
 
 
-def _divided(
-    precision: str, rows: Sequence[Row], lacking: extension.Missing
-) -> tuple[list[Row], list[str]]:
-    """Return what was found without that which is wrong, and what is wrong.
+@dataclass(frozen=True, slots=True)
+class _Divided:
+    """What was found at a precision, divided into what is right and what is wrong."""
+
+    sound: list[Row]
+    """The rows without that which is wrong, those of old mutants on new requirements alone."""
+    again: Mapping[str, str]
+    """What became of touched mutants this time."""
+    lost: tuple[str, ...]
+    """Touched mutants that are not killed any more as they say."""
+    problems: tuple[str, ...]
+
+
+def _divided(precision: str, rows: Sequence[Row], lacking: extension.Missing) -> _Divided:
+    """Tell what is right of the rows from what is wrong.
 
     A new mutant is wrong, or a new requirement: by what became of honest candidates and of older
     mutants. A new mutant whose fate hangs on a requirement that is wrong waits with it.
     """
     fresh = [row for row in rows if row.name in lacking.mutants]
     before = [row for row in rows if row.name not in lacking.mutants]
+    older = {name for name in spec.load().requirements if name not in lacking.requirements}
     of_mutants = {row.name: _problems(precision, [row], ()) for row in fresh}
+    again = [_on(row, older) for row in before if row.name in lacking.touched]
+    of_touched = {row.name: _problems(precision, [row], (), among=older) for row in again}
     of_requirements = {
         name: _problems_of_new(precision, [_on(row, [name]) for row in before], name)
         for name in lacking.requirements
@@ -197,9 +222,14 @@ def _divided(
         if of_mutants[row.name]
         or record.fate(_on(row, right), precision) != record.fate(row, precision)
     }
-    sound = [_on(row, right) for row in rows if row.name not in waiting]
-    every = (*of_mutants.values(), *of_requirements.values())
-    return sound, [line for lines in every for line in lines]
+    every = (*of_mutants.values(), *of_touched.values(), *of_requirements.values())
+    return _Divided(
+        sound=[_on(row, right) for row in fresh if row.name not in waiting]
+        + [_on(row, right - older) for row in before],
+        again={r.name: record.fate(r, precision) for r in again if not of_touched[r.name]},
+        lost=tuple(name for name, lines in of_touched.items() if lines),
+        problems=tuple(line for lines in every for line in lines),
+    )
 
 
 def _on(row: Row, requirements: Collection[str]) -> Row:

@@ -300,8 +300,10 @@ def build_encoder(
         RuntimeError: a tensor is missing, superfluous or of another shape.
         ValueError: the config contradicts itself.
     """
-    encoder: Encoder = Encoder(config).to(dtype)
-    encoder.load_state_dict({name: to_torch(array) for name, array in weights.items()})
+    with torch.device("meta"):  # torch would draw random weights, to be replaced at once
+        encoder = Encoder(config)
+    state = {name: to_torch(array).to(dtype) for name, array in weights.items()}
+    encoder.load_state_dict(state, assign=True)
     encoder.eval().requires_grad_(requires_grad=False)
     return encoder
 

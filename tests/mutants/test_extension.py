@@ -7,7 +7,7 @@ import copy
 import pytest
 
 from conformance import mutants, proof, schema
-from conformance.matrix import Row, extension, runs
+from conformance.matrix import Row, extension, runs, touched
 from conformance.matrix.cells import Cell
 from conformance.records import Measurement, Verdict
 
@@ -49,8 +49,10 @@ def noticed(summary, requirement):
 
 
 def test_what_the_summary_lacks_is_what_came_since(kept):
-    whole = extension.missing(fp32(proof.kept()), IDS)
-    lacking = extension.missing(fp32(kept), IDS)
+    now = touched.sources()
+    whole = extension.missing(fp32(proof.kept()), IDS, now)
+    lacking = extension.missing(fp32(kept), IDS, now)
+    assert lacking.touched == ()
     assert set(lacking.mutants) == {FAINT, *whole.mutants}
     assert (lacking.requirements, whole.requirements) == (("ATTN-002",), ())
 
@@ -166,3 +168,28 @@ def test_a_new_mutant_whose_kill_is_a_wrong_requirements_waits_with_it(monkeypat
     assert any(line.startswith(f"bf16: mutant: {wrong} FAIL") for line in trial.lines)
     (part,) = (p for p in schema.load(summary)["precisions"] if p["precision"] == "bf16")
     assert FAINT not in part["mutants"]
+
+
+@pytest.mark.parametrize(("verdict", "wrong"), [(Verdict.FAIL, False), (Verdict.PASS, True)])
+def test_what_a_change_touches_is_tried_again_and_touched_while_it_is_wrong(
+    monkeypatch, summary, kept, verdict, wrong
+):
+    topic = touched.source_of(mutants.all_mutants()[PLAIN])
+    kept["sources"] = {**touched.sources(), topic: "0" * 64}
+    before = copy.deepcopy(fp32(kept))
+
+    def rows(*, halves, precision, only=None, without=(), **_):
+        if halves == ["decoder"] and precision == "fp32" and PLAIN in only and len(without) < 2:
+            yield row(PLAIN, *(cell(verdict, 2.0, i) for i in mutants.all_mutants()[PLAIN].kills))
+
+    monkeypatch.setattr(runs.matrix, "rows", rows)
+    trial = runs.extend()
+    assert (f"fp32: survived: {PLAIN}" in trial.lines) == wrong
+    after = schema.load(summary)
+    assert (topic in after["sources"]) != wrong
+    assert fp32(after)["mutants"][PLAIN] == "killed"
+    assert kills(fp32(after)).items() >= kills(before).items(), "an old kill counts once"
+
+
+def kills(part):
+    return {row["id"]: row["kills"] for row in part["requirements"]}

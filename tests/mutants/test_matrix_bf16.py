@@ -1,6 +1,6 @@
 """A part of the kill matrix at bfloat16, of a size that each change can wait for.
 
-One mutant of each topic, and an honest candidate. The whole matrix is ``make matrix``.
+An honest candidate, and one mutant of each topic whose turn it is. The whole is ``make matrix``.
 """
 
 from __future__ import annotations
@@ -22,5 +22,5 @@ def test_an_honest_candidate_passes_every_requirement(rows):
 
 
 def test_each_mutant_is_failed_by_a_requirement_that_it_names(rows):
-    assert len(rows) > 20
+    assert len(rows) > 5
     assert [row.name for row in rows[1:] if not row.killed_by] == []

@@ -1,7 +1,7 @@
 """The kill matrix at fp32: honest candidates are failed by nothing, or no kill counts.
 
-The decoder as it is on every model of every profile; others, and what is slow, on the models that
-mutants are tried on. On all the rest they are asked by `make matrix`.
+The decoder as it is on every model of every profile, by the requirements whose turn it is; others,
+and what is slow, on the models that mutants are tried on. The rest asks `make matrix`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from conformance.candidate import open_candidate
 from conformance.plan import unclaimed
 
 EVERYWHERE = "mutant"
+SHARES = 4
+ASKED = kills.turn(spec.load().requirements, SHARES)
 HONEST = (EVERYWHERE, "reference", "onnxruntime?threads=1")
 pytestmark = pytest.mark.slow
 
@@ -25,7 +27,9 @@ def near():
 
 @pytest.fixture(scope="module")
 def everywhere():
-    return kills.found(only=(), honest=[EVERYWHERE], without=kills.SLOW)[EVERYWHERE]
+    others = [name for name in spec.load().requirements if name not in ASKED]
+    without = [*others, *kills.SLOW]
+    return kills.found(only=(), honest=[EVERYWHERE], without=without)[EVERYWHERE]
 
 
 def owed(name, models=None):
@@ -41,8 +45,9 @@ def owed(name, models=None):
     }
 
 
-def test_the_decoder_passes_every_requirement_on_every_model(everywhere):
-    owes = owed(EVERYWHERE) - {*kills.SLOW, *kills.OF_GRAPHS}
+def test_the_decoder_passes_what_it_owes_on_every_model(everywhere):
+    owes = owed(EVERYWHERE).intersection(ASKED) - {*kills.SLOW, *kills.OF_GRAPHS}
+    assert len(owes) > len(ASKED) / 2
     assert kills.passed(everywhere) == owes
     assert {cell.requirement for cell in kills.asked(everywhere)} == owes
 

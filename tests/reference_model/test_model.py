@@ -56,6 +56,12 @@ def test_nothing_but_parameters_is_stored(variant):
     assert not list(m.Decoder(variant).buffers())
 
 
+def test_no_weights_are_drawn_where_some_are_given(small):
+    before = torch.get_rng_state()
+    m.build_decoder(small, make_weights(small, 1))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_a_decoder_needs_exactly_its_tensors(small):
     weights = make_weights(small, 1)
     with pytest.raises(RuntimeError, match="Unexpected key"):

@@ -1,23 +1,54 @@
 """What the files of the kill matrix share: which mutants are whose, their rows, what has to hold.
 
-A file is tried in one process, so each part of the matrix is a file, and none takes longer than a
-change can wait for. Rows are judged by what mutants name; the whole matrix is `make matrix`.
+A file is tried in one process, so each part of the matrix is a file. Rows are judged by what
+mutants name. A change waits for what it touches and for a share of all the rest, another one at
+each revision of the suite, unless LLM_CONFORMANCE_MATRIX=all asks for every mutant. The whole
+matrix is `make matrix`.
 """
 
 from __future__ import annotations
 
+import os
+
 import torch
 
-from conformance import matrix, mutants
+from conformance import identity, matrix, mutants, proof
+from conformance.matrix import touched
 from conformance.records import Verdict
 
 KNOWN = mutants.all_mutants()
+ALL = os.environ.get("LLM_CONFORMANCE_MATRIX") == "all"
+SHARES = 5
+"""Of what a change does not touch, one part in so many is tried."""
+TOUCHED = touched.touched(proof.kept()["sources"])
 OF_GRAPHS = ("PKG-002", "PKG-003")
 """Requirements of an ONNX graph's constants: of all others alone they may say "not applicable"."""
 SLOW = ("FAULT-001",)
 """Compares with every known fault, on a corpus eight times as long where rounding hides some."""
 _STEPWISE = {*mutants.SESSION, "generate", "generation", "process", "draw"}
 """What is replaced, before a dot, in faults that show only over several steps or draws."""
+
+
+def turn(names, shares=SHARES):
+    """Return those whose turn it is at this revision; all where all are asked for."""
+    revision = identity.digest_of("conformance") + identity.digest_of("reference_model")
+    return [*names] if ALL else touched.turn(names, shares, revision)
+
+
+def tried():
+    """Return the mutants that are tried at fp32."""
+    return [*dict.fromkeys([*TOUCHED, *turn(KNOWN)])]
+
+
+def told():
+    """Return in a line what is tried of the matrix and what is not."""
+    if ALL:
+        return f"kill matrix: all {len(KNOWN)} mutants on what they name"
+    return (
+        f"kill matrix: {len(tried())} of {len(KNOWN)} mutants on what they name: {len(TOUCHED)} "
+        f"that the change touches, and one in {SHARES} of the rest, others at the next revision; "
+        "all with LLM_CONFORMANCE_MATRIX=all, and on everything by make matrix"
+    )
 
 
 def part_of(mutant):
@@ -28,13 +59,13 @@ def part_of(mutant):
 
 
 def faults(part):
-    """Return the names of a part's mutants that have to be killed."""
-    return [n for n, m in KNOWN.items() if part_of(m) == part and not m.equivalent]
+    """Return the names of a part's mutants that are tried and have to be killed."""
+    return [n for n in tried() if part_of(KNOWN[n]) == part and not KNOWN[n].equivalent]
 
 
 def variants(part):
-    """Return the names of a part's mutants that are no faults."""
-    return [n for n, m in KNOWN.items() if part_of(m) == part and m.equivalent]
+    """Return the names of a part's mutants that are tried and are no faults."""
+    return [n for n in tried() if part_of(KNOWN[n]) == part and KNOWN[n].equivalent]
 
 
 def rows_of(part):
@@ -43,9 +74,9 @@ def rows_of(part):
 
 
 def rows_of_each_topic(precision):
-    """Return an honest row at a precision, and those of the first mutant of each topic."""
+    """Return an honest row at a precision, and those of one mutant of each topic, by turns."""
     honest = matrix.HONEST[precision][:1]
-    names = first_of_each_topic(precision)
+    names = turn(first_of_each_topic(precision), shares=3)
     rows = found(precision, names, honest, declared=True, without=SLOW)
     return list(rows.values())
 

@@ -1,0 +1,67 @@
+"""What a change touches of the kill matrix, and whose turn it is of all the rest.
+
+A mutant is touched where the file that it stands in has changed since it was last held against what
+it names, or the file of a check that it names. Judges, oracles and the reference model touch every
+cell; of what only they touch a share is tried at each revision, another one at the next.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from conformance import catalogue, checks, mutants
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from conformance.mutants import Mutant
+
+_FOLDERS = (mutants, checks)
+
+
+def sources() -> dict[str, str]:
+    """Return the digest of each file that mutants or checks stand in, by folder and name."""
+    files = (file for folder in _FOLDERS for file in Path(*folder.__path__).glob("*.py"))
+    return {
+        f"{file.parent.name}/{file.stem}": hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted(files)
+    }
+
+
+def source_of(mutant: Mutant) -> str:
+    """Return the name of the file that a mutant stands in, as :func:`sources` has it."""
+    return f"mutants/{mutant.topic}"
+
+
+def touched(seen: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the mutants that are not as they were last tried, or are not tried as they were.
+
+    Args:
+        seen: what :func:`sources` returned then.
+    """
+    changed = {name for name, digest in sources().items() if seen.get(name) != digest}
+    known = mutants.all_mutants()
+    return tuple(name for name, mutant in known.items() if not changed.isdisjoint(_files(mutant)))
+
+
+def _files(mutant: Mutant) -> set[str]:
+    named = (check for name in mutant.kills for check in catalogue.deciding(name))
+    return {source_of(mutant), *(f"checks/{check.module}" for check in named)}
+
+
+def turn(names: Iterable[str], of: int, revision: str) -> list[str]:
+    """Return the names whose turn it is.
+
+    Args:
+        names: what is to be tried by and by.
+        of: into how many shares they are divided.
+        revision: what chooses the share, such as a digest of the suite.
+    """
+    now = _number(revision, of)
+    return [name for name in names if _number(name, of) == now]
+
+
+def _number(text: str, of: int) -> int:
+    return int(hashlib.sha256(text.encode()).hexdigest(), 16) % of
