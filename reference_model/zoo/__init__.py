@@ -45,6 +45,7 @@ MODELS: Mapping[str, SuiteModel] = MappingProxyType(
             strangers.BLOOM,
             relatives.MIXTRAL,
             strangers.GPT_OSS,
+            relatives.QWEN2_MOE,
             llamas.LONG,
             llamas.LONGEST,
         )
