@@ -14,7 +14,8 @@ from reference_model import zoo
 SPEC = spec.load()
 _MODEL = (
     *("model", "alibi", "mlp", "moe", "norms", "rotary", "scaling"),
-    *("encoder/model", "encoder_decoder/model", "encoder_decoder/buckets"),
+    "encoder/model",
+    *(f"encoder_decoder/{name}" for name in ("model", "buckets", "cache")),
 )
 """Modules of the reference model whose conventions carry ids."""
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from conformance.oracles.encoder_decoder.model import EncoderDecoder
@@ -49,3 +51,10 @@ class _Target:
         past = self._target_BT.shape[1]
         self._target_BT = np.concatenate([self._target_BT, target_ids_BT], axis=1)
         return self._model.decode_tokens(*self._source, self._target_BT)["logits"][:, past:]
+
+    def reorder_target(self, rows: Sequence[int]) -> None:
+        """Make row i what row ``rows[i]`` was."""
+        picked = list(rows)
+        ids_BS, mask_BS = self._source
+        self._source = ids_BS[picked], mask_BS[picked]
+        self._target_BT = self._target_BT[picked]

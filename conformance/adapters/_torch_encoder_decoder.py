@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from conformance.adapters import _torch
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import numpy as np
@@ -70,3 +71,9 @@ class _Target:
             ids = _torch.to_tensor(target_ids_BT, self._where)
             logits, self._cache = self._model.step(ids, self._cache)
         return _torch.to_array(logits)
+
+    def reorder_target(self, rows: Sequence[int]) -> None:
+        """Make row i what row ``rows[i]`` was."""
+        import torch  # noqa: PLC0415
+
+        self._cache = self._cache.picked(torch.tensor(list(rows), device=self._where))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from conformance.adapters import _torch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -88,3 +88,14 @@ class _Target:
             )
         self._kept = output.past_key_values
         return _torch.to_array(output.logits)
+
+    def reorder_target(self, rows: Sequence[int]) -> None:
+        """Make row i what row ``rows[i]`` was, as its beam search does."""
+        import torch  # noqa: PLC0415
+
+        picked = torch.tensor(list(rows))
+        if self._kept is not None:
+            self._kept.reorder_cache(picked)
+        states = self._encoded.last_hidden_state.index_select(0, picked)
+        self._encoded = type(self._encoded)(last_hidden_state=states)
+        self._mask = self._mask.index_select(0, picked)

@@ -255,6 +255,10 @@ class _Target:
         with replaced_in(ENCODER_DECODER, self._mutant):
             return self._replaced("append_target", self._honest.append_target)(target_ids_BT)
 
+    def reorder_target(self, rows: Any) -> None:
+        with replaced_in(ENCODER_DECODER, self._mutant):
+            self._replaced("reorder_target", self._honest.reorder_target)(rows)
+
 
 class _GraphCandidate:
     """ONNX Runtime, which is given graphs that were edited, or exported with a fault."""

@@ -101,6 +101,10 @@ class TargetSession(Protocol):
         """Feed T more target tokens of each row and return their logits (B, T, V)."""
         ...
 
+    def reorder_target(self, rows: Sequence[int]) -> None:
+        """Make row i what row ``rows[i]`` was, its source too; there may be fewer or more."""
+        ...
+
 
 class EncoderDecoder(Protocol):
     """A loaded encoder-decoder: what ``load`` returns for a package of one.
@@ -273,7 +277,7 @@ _CAPABILITIES = {
     "hidden_states": "hidden_states",
     "encode_tokens": "encoder",
     "decode_tokens": "encoder_decoder",
-    **dict.fromkeys(("start_target", "append_target"), "target_cache"),
+    **dict.fromkeys(("start_target", "append_target", "reorder_target"), "target_cache"),
     "packed_logits": "packed",
     "generate": "generation",
     "process": "distributions",

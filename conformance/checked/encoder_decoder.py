@@ -20,7 +20,7 @@ from conformance.oracles.encoder_decoder.corpus import CORPORA, judged
 from conformance.oracles.encoder_decoder.model import HIDDEN, LOGITS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -69,6 +69,13 @@ class CheckedTarget:
         what = owner.named("append_target")
         answer = guarded(what, lambda: method_of(self._session, "append_target")(given))
         return owner.formed_logits(answer, (self._rows, target_ids_BT.shape[1]))
+
+    def reorder(self, rows: Sequence[int]) -> None:
+        """Make row i what row ``rows[i]`` was, its source too."""
+        picked = list(rows)
+        what = self._owner.named("reorder_target")
+        guarded(what, lambda: method_of(self._session, "reorder_target")(picked))
+        self._rows = len(rows)
 
 
 class CheckedEncoderDecoder:

@@ -230,6 +230,31 @@ def test_a_greedy_continuation_stays_exact_but_for_noise(
     judge.max_within_noise(found, exact, model.noise, model.contract, None, LOGITS)
 
 
+@requirement("SEQ-015")
+@given(
+    10,
+    source_BS=inputs.several_sources,
+    target_BT=inputs.targets,
+    mask_BS=inputs.masks,
+    cut=inputs.cuts,
+    rows=inputs.picked_rows,
+)
+def test_rows_that_change_places_go_on_by_their_own_source_and_target(
+    model: CheckedEncoderDecoder,
+    source_BS: Ints,
+    target_BT: Ints,
+    mask_BS: Ints,
+    cut: int,
+    rows: Sequence[int],
+) -> None:
+    session, picked = model.start(source_BS, mask_BS), list(rows)
+    session.append(target_BT[:, :cut])
+    session.reorder(picked)
+    found = session.append(target_BT[picked, cut:])
+    exact = model.expected(source_BS[picked], mask_BS[picked], target_BT[picked])[LOGITS]
+    judge.max_within_noise(found, exact[:, cut:], model.noise, model.contract, None, LOGITS)
+
+
 def _on_corpus(model: CheckedEncoderDecoder, corpus: str, name: str) -> None:
     fixed = model.corpus(corpus)
     judge.within_noise(

@@ -79,6 +79,13 @@ def pieces(target_BT: Ints) -> Strategy:
     return st.one_of(st.just(between), some)
 
 
+def picked_rows(source_BS: Ints) -> Strategy:
+    """Which rows a session goes on with: all in another order, or some, some of them twice."""
+    rows = list(range(len(source_BS)))
+    some = st.lists(st.sampled_from(rows), min_size=1, max_size=_MOST_ROWS + 1)
+    return st.one_of(st.permutations(rows), some)
+
+
 def _begun(model: CheckedEncoderDecoder, targets: Strategy) -> Strategy:
     def begin(ids_BT: Ints) -> Ints:
         start_B1 = np.full((len(ids_BT), 1), model.start_token)

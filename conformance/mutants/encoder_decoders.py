@@ -128,6 +128,32 @@ def steps_forget_the_target(honest: Honest, target_ids_BT: Any) -> Any:
     return honest(target_ids_BT)
 
 
+@mutant(
+    "encoder_decoder.TargetCache.picked", kills=("SEQ-015",), bug="facebookresearch/fairseq2#307"
+)
+def sources_stay_while_their_number_does(honest: Honest, self: Any, rows_N: Any) -> Any:
+    """The source's keys and values change places only where the number of rows changes."""
+    moved = honest(self, rows_N)
+    same = len(rows_N) == len(self.visible_B11S)
+    return moved._replace(source=self.source) if same else moved
+
+
+@mutant("encoder_decoder.TargetCache.picked", kills=("SEQ-015",), bug="generic")
+def masks_stay_while_their_number_does(honest: Honest, self: Any, rows_N: Any) -> Any:
+    """The source's mask changes places only where the number of rows changes."""
+    moved = honest(self, rows_N)
+    same = len(rows_N) == len(self.visible_B11S)
+    return moved._replace(visible_B11S=self.visible_B11S) if same else moved
+
+
+@mutant("encoder_decoder.TargetCache.picked", kills=("SEQ-015",), bug="generic")
+def targets_stay_while_their_number_does(honest: Honest, self: Any, rows_N: Any) -> Any:
+    """The target's keys and values change places only where the number of rows changes."""
+    moved = honest(self, rows_N)
+    same = len(rows_N) == len(self.visible_B11S)
+    return moved._replace(own=self.own) if same else moved
+
+
 @mutant("encoder_decoder.RMSNorm.forward", kills=_BOTH_SIDES, bug="generic")
 def t5_norm_subtracts_the_mean(honest: Honest, self: Any, x_BTD: Any) -> Any:
     """The mean is subtracted, as LayerNorm does."""

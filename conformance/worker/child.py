@@ -181,8 +181,8 @@ class _Service:
                 return self._of_text(subject, message)
             case "crop":
                 method_of(subject, "crop")(header["length"])
-            case "reorder":
-                method_of(subject, "reorder")(header["rows"])
+            case "reorder" | "reorder_target" as verb:
+                method_of(subject, verb)(header["rows"])
             case _:
                 return wire.Message({}, self._computed(subject, header, message.arrays))
         return wire.Message({})

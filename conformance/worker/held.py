@@ -97,6 +97,10 @@ class TargetSession(Held):
         """Feed T more target tokens; return their logits (B, T, V)."""
         return only(self._ask("append_target", {"target_ids": target_ids_BT}))
 
+    def reorder_target(self, rows: Sequence[int]) -> None:
+        """Make row i what row ``rows[i]`` was, its source too."""
+        self._ask("reorder_target", rows=[int(row) for row in rows])
+
 
 def tokens_out(input_ids: Ints, attention_mask: Ints, position_ids: Ints) -> dict[str, Array]:
     """Return the arrays of a decoder's inputs by name."""

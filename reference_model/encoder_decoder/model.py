@@ -16,12 +16,13 @@ the formulas.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from reference_model.encoder_decoder.buckets import bucket_of
+from reference_model.encoder_decoder.cache import KeysValues, TargetCache
 from reference_model.encoder_decoder.config import EncoderDecoderConfig, validate
 from reference_model.encoder_decoder.huggingface import open_folder
 from reference_model.model import to_torch
@@ -32,24 +33,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-
-
-class KeysValues(NamedTuple):
-    """What an attention reads."""
-
-    keys_BHSK: Tensor
-    values_BHSK: Tensor
-
-
-class TargetCache(NamedTuple):
-    """What a decoder keeps of a source and of the target so far; steps return a new one."""
-
-    source: tuple[KeysValues, ...]
-    """Of each layer, made once of the encoded source."""
-    visible_B11S: Tensor
-    """Which tokens of the source are seen."""
-    own: tuple[KeysValues, ...]
-    """Of each layer, of the target tokens so far."""
 
 
 class RMSNorm(nn.Module):

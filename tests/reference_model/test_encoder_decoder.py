@@ -139,6 +139,16 @@ def test_steps_of_any_lengths_are_one_pass(config):
     assert (torch.cat(steps, dim=1) - at_once).abs().max() < 1e-12
 
 
+def test_rows_of_a_cache_are_picked_with_their_source():
+    own = build_encoder_decoder(SMALL, make_weights(SMALL, 1, EncoderDecoderDesign())).double()
+    source, mask, target = tokens(SMALL, 20, 8)
+    rows = torch.tensor([2, 0, 2, 1, 3])
+    cache = own.step(target[:, :5], own.start(own.encode(source, mask), mask))[1]
+    logits = own.step(target[rows, 5:], cache.picked(rows))[0]
+    at_once = own(source[rows], mask[rows], target[rows])[1]
+    assert (logits - at_once[:, 5:]).abs().max() < 1e-12
+
+
 @pytest.mark.parametrize("tied", [True, False])
 def test_checkpoints_of_transformers_are_read_as_it_reads_them(tied, tmp_path):
     transformers = pytest.importorskip("transformers")
