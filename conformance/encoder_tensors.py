@@ -16,11 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
 WORDS = "bert.embeddings.word_embeddings.weight"
-REPEATED = {
+_REPEATED = {
     "cls.predictions.decoder.weight": WORDS,
     "cls.predictions.decoder.bias": "cls.predictions.bias",
 }
-"""Tensors that may be stored once more, with what they have to repeat."""
 _ENDS = {"gamma": "weight", "beta": "bias"}
 _OTHERS = ("bert.embeddings.position_ids", "cls.seq_relationship.")
 
@@ -43,6 +42,11 @@ def expected_shapes(
     return weight_shapes(EncoderArchitecture.of(config, names))
 
 
-def is_tolerated(name: str) -> bool:
+def repeated(_: Mapping[str, Any]) -> dict[str, str]:
+    """Return the tensors that may be stored once more, with what each has to repeat."""
+    return _REPEATED
+
+
+def is_tolerated(name: str, _: Mapping[str, Any]) -> bool:
     """Return whether a tensor may be there and says nothing of what is computed."""
-    return name in REPEATED or name.startswith(_OTHERS)
+    return name in _REPEATED or name.startswith(_OTHERS)

@@ -5,31 +5,24 @@ Nothing here judges.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-import hashlib
-import json
-import math
 from typing import TYPE_CHECKING, Any
 
-from conformance import identity, models
+from conformance import kept_units
 from conformance.checked.encoder import CheckedEncoder, RememberedEncoder
-from conformance.files import write_atomically
 from conformance.formats.bert_config import is_encoder
 from conformance.oracles.arithmetic import Arithmetic
 from conformance.oracles.encoder import ensemble
 from conformance.oracles.encoder.architecture import EncoderArchitecture
 from conformance.oracles.encoder.corpus import CORPORA
 from conformance.oracles.encoder.model import Encoder
-from conformance.records import NoiseUnit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from conformance.oracles.encoder.corpus import EncoderCorpus
     from conformance.package import ModelPackage
-    from conformance.records import Contract
+    from conformance.records import Contract, NoiseUnit
 
 __all__ = ["checked", "corpus_named", "is_encoder", "noise", "oracle"]
 
@@ -93,26 +86,9 @@ def noise(package: ModelPackage, contract: Contract, name: str = "near") -> dict
         contract: the claimed precision.
         name: the corpus on which they are measured.
     """
-    code = identity.digest_of("conformance/oracles") + repr(contract) + name
-    key = hashlib.sha256(code.encode()).hexdigest()[:16]
-    folder = models.cache_folder() / "noise"
-    file = folder / f"{package.digest[:24]}-{contract.name}-{key}.json"
-    kept = _kept(file, contract)
-    if kept is None:
-        kept = ensemble.noise(oracle(package, contract), corpus_named(name, package), contract)
-        units = {output: dataclasses.asdict(unit) for output, unit in kept.items()}
-        write_atomically(file, json.dumps(units).encode())
-    return kept
-
-
-def _kept(file: Path, contract: Contract) -> dict[str, NoiseUnit] | None:
-    """Return units from the cache; None where there are none, or none that could be right."""
-    try:
-        read = json.loads(file.read_text(encoding="utf-8"))
-        units = {output: NoiseUnit(**unit) for output, unit in read.items()}
-        sizes = [size for unit in units.values() for size in (unit.rms, unit.max)]
-        sound = all(math.isfinite(size) and size > 0 for size in sizes)
-        sound &= all(unit.contract == contract.name for unit in units.values())
-    except (OSError, ValueError, TypeError, AttributeError):
-        return None
-    return units if sound and units else None
+    return kept_units.kept(
+        package,
+        contract,
+        name,
+        lambda: ensemble.noise(oracle(package, contract), corpus_named(name, package), contract),
+    )

@@ -43,7 +43,8 @@ def candidate(subject: Subject) -> CandidateInfo:
 def model(subject: Subject, request: pytest.FixtureRequest) -> CheckedModel:
     """One model of the profile, in the candidate; a check that takes it runs on each of them.
 
-    In profiles of encoders it is a ``CheckedEncoder``.
+    In profiles of encoders it is a ``CheckedEncoder``, of encoder-decoders a
+    ``CheckedEncoderDecoder``.
     """
     return cast("CheckedModel", subject.models[cast("str", request.param)])
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from conformance.checked import CheckedEncoder, CheckedModel
+    from conformance.checked import CheckedEncoder, CheckedEncoderDecoder, CheckedModel
 
     Array = NDArray[Any]
 
@@ -28,11 +28,11 @@ _MOST_BYTES = 16 << 20
 """Of one model's logits; beyond it (a vocabulary of 100,000) a run keeps none."""
 
 
-def keep(model: CheckedModel | CheckedEncoder, run: Path) -> str | None:
+def keep(model: CheckedModel | CheckedEncoder | CheckedEncoderDecoder, run: Path) -> str | None:
     """Write the candidate's logits of the frozen corpus, where it was asked for them.
 
     Args:
-        model: the candidate's model, after the checks; an encoder has no such logits.
+        model: the candidate's model, after the checks; those that encode have no such logits.
         run: the run folder.
 
     Returns:

@@ -25,6 +25,7 @@ from conformance import package as packages
 from conformance.errors import BuildError, ConformanceError, PackageError, UsageError, did_you_mean
 from conformance.files import put, write_atomically
 from conformance.formats.bert_config import is_encoder
+from conformance.formats.t5_config import is_encoder_decoder
 from conformance.oracles import ensemble
 from conformance.oracles.architecture import Architecture
 from conformance.oracles.arithmetic import Arithmetic
@@ -47,10 +48,12 @@ if TYPE_CHECKING:
     from conformance.records import Contract
     from reference_model.builds import Build
     from reference_model.encoder.zoo import SuiteEncoder
+    from reference_model.encoder_decoder.zoo import SuiteEncoderDecoder
     from reference_model.planted import PlantedModel
     from reference_model.trained import TrainedModel
     from reference_model.zoo import SuiteModel
 
+    _Any = SuiteModel | PlantedModel | TrainedModel | SuiteEncoder | SuiteEncoderDecoder
     Array = NDArray[Any]
     Exact = Callable[..., tuple[Array, Mapping[str, Array]]]
 
@@ -84,7 +87,7 @@ def suite_package(name: str) -> ModelPackage:
     return open_package(folder, name)
 
 
-def _intact(folder: Path, model: SuiteModel | PlantedModel | TrainedModel | SuiteEncoder) -> bool:
+def _intact(folder: Path, model: _Any) -> bool:
     """Return whether a cached package is still what was written, and nothing beside it."""
     from reference_model import package, weights  # noqa: PLC0415  # not needed for a release
 
@@ -145,6 +148,10 @@ def _built(package: ModelPackage, build: Build) -> Path:
 
     if is_encoder(package.config):
         from reference_model.encoder import export  # noqa: PLC0415  # the same
+    elif is_encoder_decoder(package.config):
+        from reference_model.encoder_decoder import (  # type: ignore[no-redef]  # noqa: PLC0415
+            export,
+        )
     else:
         from reference_model import export  # type: ignore[no-redef]  # noqa: PLC0415  # the same
 

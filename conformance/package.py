@@ -15,9 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from conformance import encoder_tensors, schema
+from conformance import encoder_decoder_tensors, encoder_tensors, schema
 from conformance.errors import FormatError, PackageError, UsageError
-from conformance.formats import bert_config, hf_config, safetensors, safetensors_index
+from conformance.formats import (
+    bert_config,
+    hf_config,
+    safetensors,
+    safetensors_index,
+    t5_config,
+)
 from conformance.tensors import expected_shapes, is_mask
 
 if TYPE_CHECKING:
@@ -151,17 +157,26 @@ def _read_config(folder: Path) -> dict[str, Any]:
     if file is None:
         raise PackageError(f"{folder} has no {CONFIG}; there are {_listed(folder)}")
     document = schema.load(file)
-    encoder = bert_config.is_encoder(document)
-    if not encoder and (
+    other = _of_another_kind(document)
+    if other is None and (
         refused := hf_config.unknown_family(document) or hf_config.quantised(document)
     ):
         raise PackageError(f"{file}: {refused}")
     try:
-        (bert_config if encoder else hf_config).check(document)
+        (other[0] if other else hf_config).check(document)
     except FormatError as error:
         raise error.in_file(str(file)) from None
     assert isinstance(document, dict)
     return document
+
+
+def _of_another_kind(config: Any) -> tuple[Any, Any] | None:
+    """Return what knows the config and the tensors of a model that is no decoder, or None."""
+    if bert_config.is_encoder(config):
+        return bert_config, encoder_tensors
+    if t5_config.is_encoder_decoder(config):
+        return t5_config, encoder_decoder_tensors
+    return None
 
 
 def _read_headers(folder: Path) -> tuple[list[str], dict[str, tuple[Path, TensorInfo]]]:
@@ -215,10 +230,10 @@ def _checked(
     folder: Path, config: Mapping[str, Any], places: Mapping[str, tuple[Path, TensorInfo]]
 ) -> dict[str, tuple[Path, TensorInfo]]:
     """Return the places of the expected tensors, in their order; refuse any difference."""
-    if bert_config.is_encoder(config):
-        names = encoder_tensors.canonical_names(places)
+    if other := _of_another_kind(config):
+        names = other[1].canonical_names(places)
         places = {name: places[stored] for name, stored in names.items()}
-        expected = encoder_tensors.expected_shapes(config, places)
+        expected = other[1].expected_shapes(config, places)
     else:
         expected = expected_shapes(config, places)
     missing = [name for name in expected if name not in places]
@@ -244,16 +259,17 @@ def _first(names: list[str]) -> str:
 
 
 def _is_tolerated(name: str, config: Mapping[str, Any]) -> bool:
-    if bert_config.is_encoder(config):
-        return encoder_tensors.is_tolerated(name)
+    if other := _of_another_kind(config):
+        return bool(other[1].is_tolerated(name, config))
     tied_head = name == _HEAD and hf_config.is_tied(config)
     return tied_head or name.endswith(".rotary_emb.inv_freq") or is_mask(config, name)
 
 
 def _repeated(config: Mapping[str, Any], embedding: str) -> Mapping[str, str]:
     """Return the tensors that may be stored once more, with what each has to repeat."""
-    if bert_config.is_encoder(config):
-        return encoder_tensors.REPEATED
+    if other := _of_another_kind(config):
+        found: Mapping[str, str] = other[1].repeated(config)
+        return found
     return {_HEAD: embedding} if hf_config.is_tied(config) else {}
 
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from conformance import encoders, models, preflight, schema, spec
+from conformance import kinds, models, preflight, schema, spec
 from conformance.checked import (
     CheckedEncoder,
+    CheckedEncoderDecoder,
     CheckedModel,
     CheckedOperators,
     CheckedSampler,
@@ -59,7 +60,7 @@ class Subject:
     """The candidate as it was written on the command line."""
     info: CandidateInfo
     contract: Contract
-    models: Mapping[str, CheckedModel | CheckedEncoder]
+    models: Mapping[str, CheckedModel | CheckedEncoder | CheckedEncoderDecoder]
     operators: CheckedOperators
     sampler: CheckedSampler
     tokenizer: CheckedTokenizer
@@ -165,7 +166,7 @@ def open_subject(selection: Selection, standard: Spec, profile: Profile) -> Iter
         subject = subject_of(selection.candidate, claims)
         if selection.model:
             asked = selection.only or profile.requirements
-            decoders = [one for one in packages if not encoders.is_encoder(one.config)]
+            decoders = [one for one in packages if kinds.kind_of(one.config) == kinds.DECODER]
             found = preflight.of_releases(decoders, subject.contract, asked)
             subject = dataclasses.replace(subject, preflights=found)
         if selection.against:
@@ -195,15 +196,15 @@ def _packages(selection: Selection, profile: Profile) -> list[ModelPackage]:
             "closed form: leave out --model"
         )
     found = [models.open_package(Path(folder)) for folder in selection.model]
-    if found and not _JUDGES_MODELS & set(profile.demands):
+    if found and not kinds.NAMES.keys() & set(profile.demands):
         raise UsageError(f"profile {profile.name} judges no model: leave out --model")
     found = found or [models.suite_package(name) for name in profile.models]
-    if not found and _JUDGES_MODELS & set(profile.demands):
+    if not found and kinds.NAMES.keys() & set(profile.demands):
         raise UsageError(
             f"profile {profile.name} judges a model of your own: name its folder with --model DIR"
         )
     for package in found:
-        _check_kind(package, profile)
+        kinds.check(package, profile, spec.load().profiles.values())
         _check_room(package)
     names = [package.name for package in found]
     if len(set(names)) != len(names):
@@ -216,24 +217,8 @@ def _is_of_planted_models(profile: Profile) -> bool:
     return any(known[name].oracle is Oracle.CLOSED_FORM for name in profile.requirements)
 
 
-_JUDGES_MODELS = {"logits", "encoder"}
-"""Capabilities of which a profile demands one where it judges models: decoders, or encoders."""
-
-
-def _check_kind(package: ModelPackage, profile: Profile) -> None:
-    is_encoder, wanted = encoders.is_encoder(package.config), "encoder" in profile.demands
-    if is_encoder != wanted:
-        seen, judged = ("an encoder", "decoders") if is_encoder else ("a decoder", "encoders")
-        profiles = spec.load().profiles.values()
-        others = [p.name for p in profiles if ("encoder" in p.demands) == is_encoder and p.demands]
-        raise UsageError(
-            f"{package.path} holds {seen}, and profile {profile.name} judges {judged}: name "
-            f"another with --profile ({', '.join(others)})"
-        )
-
-
 def _check_room(package: ModelPackage) -> None:
-    if encoders.is_encoder(package.config):
+    if kinds.kind_of(package.config) != kinds.DECODER:
         return  # its corpora are made for as many positions as there are
     positions = package.sizes["max_position_embeddings"]
     if positions < TOKENS:
@@ -249,9 +234,9 @@ def _checked(
     contract: Contract,
     oracles: dict[tuple[str, str], RememberedOracle],
     who: str,
-) -> CheckedModel | CheckedEncoder:
-    if encoders.is_encoder(package.config):
-        return encoders.checked(candidate.load, package, contract, who)
+) -> CheckedModel | CheckedEncoder | CheckedEncoderDecoder:
+    if other := kinds.checked(candidate, package, contract, who):
+        return other
     key = package.name, contract.weight  # two candidates of one type are held against one truth
     if key not in oracles:
         oracles[key] = RememberedOracle(models.oracle(package, contract))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from conformance.formats._hf_experts import has_experts
 from conformance.formats.hf_config import head_dim, is_tied, sizes
 
 if TYPE_CHECKING:
@@ -27,20 +28,10 @@ def expected_shapes(
         return _gpt2(config, "" if "wte.weight" in names else "transformer.")
     if config["model_type"] == "bloom":
         return _bloom(config, "" if "word_embeddings.weight" in names else "transformer.")
-    v, d, k = config["vocab_size"], config["hidden_size"], head_dim(config)
-    biased = _biased(config)
-    layer: dict[str, tuple[int, ...]] = {"input_layernorm.weight": (d,)}
-    for name, shape in _linear(config).items():
-        layer[f"{name}.weight"] = shape
-        if name.split(".")[1] in biased:
-            layer[f"{name}.bias"] = shape[:1]
-        if name == "self_attn.o_proj" and config["model_type"] in _HEAD_NORMS:
-            layer |= {f"self_attn.{one}_norm.weight": (k,) for one in "qk"}
-    for norm in ("post_attention", *_NORMS_BEHIND.get(config["model_type"], ())):
-        layer[f"{norm}_layernorm.weight"] = (d,)
-    layer |= _experts(config, names)
+    v, d = config["vocab_size"], config["hidden_size"]
     shapes: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (v, d)}
     for i in range(config["num_hidden_layers"]):
+        layer = _layer(config, i, names)
         shapes |= {f"model.layers.{i}.{name}": shape for name, shape in layer.items()}
     shapes["model.norm.weight"] = (d,)
     if not is_tied(config):
@@ -48,7 +39,23 @@ def expected_shapes(
     return shapes
 
 
-def _linear(config: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+def _layer(config: Mapping[str, Any], i: int, names: Collection[str]) -> dict[str, tuple[int, ...]]:
+    """Return the tensors of a layer."""
+    d, k, biased = config["hidden_size"], head_dim(config), _biased(config)
+    routed = has_experts(config, i)
+    layer: dict[str, tuple[int, ...]] = {"input_layernorm.weight": (d,)}
+    for name, shape in _linear(config, routed=routed).items():
+        layer[f"{name}.weight"] = shape
+        if name.split(".")[1] in biased:
+            layer[f"{name}.bias"] = shape[:1]
+        if name == "self_attn.o_proj" and config["model_type"] in _HEAD_NORMS:
+            layer |= {f"self_attn.{one}_norm.weight": (k,) for one in "qk"}
+    for norm in ("post_attention", *_NORMS_BEHIND.get(config["model_type"], ())):
+        layer[f"{norm}_layernorm.weight"] = (d,)
+    return layer | (_experts(config, names) if routed else {})
+
+
+def _linear(config: Mapping[str, Any], *, routed: bool) -> dict[str, tuple[int, int]]:
     """Return a layer's linear weights, (out, in), without those of experts."""
     kind, d, f = (config[key] for key in ("model_type", "hidden_size", "intermediate_size"))
     hk, gk = (config[f"num_{one}_heads"] * head_dim(config) for one in ("attention", "key_value"))
@@ -59,7 +66,7 @@ def _linear(config: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
             f"self_attn.{one}_proj": (n, d) for one, n in zip("qkv", (hk, gk, gk), strict=True)
         }
         attention["self_attn.o_proj"] = (d, hk)
-    if kind in ("mixtral", "gpt_oss"):
+    if routed:
         return attention
     if kind in ("phi3", "glm4"):
         return attention | {"mlp.gate_up_proj": (2 * f, d), "mlp.down_proj": (d, f)}
@@ -71,12 +78,13 @@ def _linear(config: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
 
 
 def _experts(config: Mapping[str, Any], names: Collection[str]) -> dict[str, tuple[int, ...]]:
-    """Return the tensors of a layer's experts; none where there is one feed-forward for all."""
+    """Return the tensors of a layer's experts."""
     kind = config["model_type"]
     if kind == "gpt_oss":
         return _gpt_oss(config)
-    stacked = "model.layers.0.mlp.experts.gate_up_proj" in names
-    return _mixtral_experts(config, stacked=stacked) if kind == "mixtral" else {}
+    stacked = any(name.endswith(".mlp.experts.gate_up_proj") for name in names)
+    read = {"mixtral": _mixtral_experts, "qwen2_moe": _qwen2_moe}[kind]
+    return read(config, stacked=stacked)
 
 
 def _mixtral_experts(config: Mapping[str, Any], *, stacked: bool) -> dict[str, tuple[int, ...]]:
@@ -90,6 +98,26 @@ def _mixtral_experts(config: Mapping[str, Any], *, stacked: bool) -> dict[str, t
         for name, shape in (("w1", (f, d)), ("w2", (d, f)), ("w3", (f, d))):
             shapes[f"block_sparse_moe.experts.{i}.{name}.weight"] = shape
     return shapes
+
+
+def _qwen2_moe(config: Mapping[str, Any], *, stacked: bool) -> dict[str, tuple[int, ...]]:
+    """Return the tensors of a layer's routed experts, apart or stacked, and of the shared one."""
+    d, e, f, shared = (
+        config[key]
+        for key in (
+            *("hidden_size", "num_experts"),
+            *("moe_intermediate_size", "shared_expert_intermediate_size"),
+        )
+    )
+    shapes: dict[str, tuple[int, ...]] = {"mlp.gate.weight": (e, d)}
+    widths = {f"experts.{i}": f for i in range(0 if stacked else e)} | {"shared_expert": shared}
+    for one, width in widths.items():
+        for name in ("gate_proj", "up_proj"):
+            shapes[f"mlp.{one}.{name}.weight"] = (width, d)
+        shapes[f"mlp.{one}.down_proj.weight"] = (d, width)
+    if stacked:
+        shapes |= {"mlp.experts.gate_up_proj": (e, 2 * f, d), "mlp.experts.down_proj": (e, d, f)}
+    return shapes | {"mlp.shared_expert_gate.weight": (1, d)}
 
 
 def _gpt_oss(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
@@ -155,6 +183,8 @@ def is_mask(config: Mapping[str, Any], name: str) -> bool:
     return config["model_type"] == "gpt2" and re.fullmatch(pattern, name) is not None
 
 
+_BIASED = ("qwen2", "qwen2_moe")
+"""Types of models whose queries, keys and values have biases by their name."""
 _HEAD_NORMS = ("qwen3", "gemma3_text")
 """Types of models that normalise queries and keys."""
 _AROUND = ("pre_feedforward", "post_feedforward")
@@ -170,9 +200,9 @@ def _biased(config: Mapping[str, Any]) -> set[str]:
     found: set[str] = set()
     kind = config["model_type"]
     told = config.get("attention_bias") or kind == "gpt_oss"
-    if told or kind == "qwen2":
+    if told or kind in _BIASED:
         found |= {"q_proj", "k_proj", "v_proj"}
-    if told and kind not in ("qwen2", "glm4"):
+    if told and kind not in (*_BIASED, "glm4"):
         found |= {"o_proj"}
     if config.get("mlp_bias"):
         found |= {"gate_proj", "up_proj", "down_proj"}

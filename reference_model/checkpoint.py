@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
-from reference_model import bloom, glm4, gpt2, gpt_oss, json_values, mixtral
+from reference_model import bloom, glm4, gpt2, gpt_oss, json_values, mixtral, qwen2_moe
 from reference_model.errors import ConfigError
 from reference_model.forms import fused_form, gathered, written_shapes
 from reference_model.layout import EMBEDDING, HEAD, tensor_shapes
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from reference_model.config import ModelConfig
+    from reference_model.config import Experts, ModelConfig
     from reference_model.forms import Form
 
     Tensors = dict[str, NDArray[Any]]
@@ -77,10 +77,8 @@ def form_of(
         names: the tensors of a checkpoint, where there is one: some families have several forms.
         fused: whether queries, keys and values are one tensor, and gate and up another.
     """
-    if config.mlp.experts is not None and config.mlp.experts.bias:
-        return gpt_oss.form(config)
     if config.mlp.experts is not None:
-        return mixtral.form(config, names)
+        return _mixture_form(config, config.mlp.experts, names)
     if gpt2.is_gpt2(config):
         return gpt2.form(config, names)
     if bloom.is_bloom(config):
@@ -88,6 +86,14 @@ def form_of(
     if glm4.is_glm4(config):
         return glm4.form(config)
     return fused_form(config) if fused else {}
+
+
+def _mixture_form(config: ModelConfig, experts: Experts, names: Iterable[str] | None) -> Form:
+    if experts.bias:
+        return gpt_oss.form(config)
+    if experts.shared:
+        return qwen2_moe.form(config, names)
+    return mixtral.form(config, names)
 
 
 def read_stored(folder: Path) -> Tensors:

@@ -169,6 +169,14 @@ class Experts:
     """Whether the shares of the chosen are divided by their sum (``norm_topk_prob``)."""
     bias: bool = False
     """Whether the router has one (gpt-oss: OpenAI 2025, section 2.2)."""
+    hidden: int | None = None
+    """Units of each, where ``Mlp.hidden`` is of layers without a mixture (Qwen Team 2024)."""
+    shared: int = 0
+    """Units of one more expert that every token passes, times the sigmoid of a product of its own
+    with the token (Dai et al. 2024, section 3.2; the gate: Qwen2-MoE's published code); 0 for
+    none."""
+    dense_layers: frozenset[int] = frozenset()
+    """Layers that have one network of ``Mlp.hidden`` units in place of the mixture."""
 
 
 Activation = Literal["silu", "gelu_tanh", "gelu", "relu"]
@@ -195,6 +203,17 @@ class Mlp:
     """What SiLU's sigmoid multiplies the gate by: x sigmoid(sharpness x)."""
     offset: float = 0.0
     """What is added to what the gate multiplies."""
+
+    def experts_of(self, layer: int) -> Experts | None:
+        """Return the mixture of a layer; None where it has one network for all tokens."""
+        experts = self.experts
+        return None if experts is None or layer in experts.dense_layers else experts
+
+    @property
+    def expert_hidden(self) -> int:
+        """The units of a network that a few of the tokens pass."""
+        own = None if self.experts is None else self.experts.hidden
+        return self.hidden if own is None else own
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ def validate(config: ModelConfig) -> None:
     _validate_counts(config)
     _validate_positions(config)
     _validate_windows(attention, config.layers)
-    _validate_experts(config.mlp.experts)
+    _validate_experts(config.mlp.experts, config.layers)
     _validate_units(config.mlp)
     for name, number in (
         ("attention.query_scalar", attention.query_scalar),
@@ -82,10 +82,22 @@ def _validate_positions(config: ModelConfig) -> None:
     )
 
 
-def _validate_experts(experts: Experts | None) -> None:
+def _validate_experts(experts: Experts | None, layers: int) -> None:
+    if experts is None:
+        return
     _require(
-        experts is None or 1 <= experts.chosen <= experts.count,
+        1 <= experts.chosen <= experts.count,
         f"mlp.experts is {experts}; at least one and at most all of them are chosen",
+    )
+    _require(
+        (experts.hidden is None or experts.hidden >= 1) and experts.shared >= 0,
+        f"mlp.experts is {experts}; it has units: at least 1 each, and 0 or more that are shared",
+    )
+    dense = experts.dense_layers
+    _require(
+        dense < set(range(layers)),
+        f"mlp.experts.dense_layers is {sorted(dense)}; it names some of the layers, 0 to "
+        f"{layers - 1}, and not all",
     )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from reference_model import gemma, glm4, gpt_oss, json_values, mixtral
+from reference_model import gemma, glm4, gpt_oss, json_values, mixtral, qwen2_moe
 from reference_model.config import Attention, Experts, LongRope, Mlp, Norm, Rope
 from reference_model.rope_keys import (
     read_glm4_rope,
@@ -237,6 +237,21 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
                 write=write_windows,
             ),
             Family(
+                "qwen2_moe",
+                "Qwen2MoeForCausalLM",
+                keys=qwen2_moe.KEYS,
+                demanded=("use_sliding_window",),
+                values={
+                    "attention_bias": (True,),
+                    "qkv_bias": (True,),
+                    "use_sliding_window": (False,),
+                },
+                features={"qkv_bias": True},
+                read=qwen2_moe.read_attention,
+                read_mlp=qwen2_moe.read_mlp,
+                write=qwen2_moe.write,
+            ),
+            Family(
                 "qwen3",
                 "Qwen3ForCausalLM",
                 keys=WINDOWS,
@@ -320,6 +335,7 @@ _BY_CONFIG: Mapping[str, Callable[[ModelConfig], bool]] = MappingProxyType(
         "gpt_oss": gpt_oss.is_gpt_oss,
         "mixtral": _is_mixtral,
         "phi3": _is_phi3,
+        "qwen2_moe": qwen2_moe.is_qwen2_moe,
     }
 )
 """Families that compute what no other does, and whether a config says just that."""

@@ -30,7 +30,7 @@ def tensor_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     if config.embedding_norm:
         shapes |= _norm_shapes(config, EMBEDDING_NORM)
     for layer in range(config.layers):
-        for name, shape in _layer_shapes(config).items():
+        for name, shape in _layer_shapes(config, layer).items():
             shapes[f"model.layers.{layer}.{name}"] = shape
     shapes |= _norm_shapes(config, "model.norm")
     if not config.tied:
@@ -38,14 +38,15 @@ def tensor_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def _layer_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+def _layer_shapes(config: ModelConfig, layer: int) -> dict[str, tuple[int, ...]]:
     shapes = _norm_shapes(config, "input_layernorm")
     shapes |= {f"self_attn.{name}": shape for name, shape in _attention_shapes(config).items()}
     shapes |= _norm_shapes(config, "post_attention_layernorm")
     if config.post_norms:
         for name in _POST_NORMS:
             shapes |= _norm_shapes(config, name)
-    return shapes | {f"mlp.{name}": shape for name, shape in _feed_forward_shapes(config).items()}
+    feed_forward = _feed_forward_shapes(config, layer)
+    return shapes | {f"mlp.{name}": shape for name, shape in feed_forward.items()}
 
 
 def _norm_shapes(config: ModelConfig, name: str) -> dict[str, tuple[int, ...]]:
@@ -53,20 +54,25 @@ def _norm_shapes(config: ModelConfig, name: str) -> dict[str, tuple[int, ...]]:
     return {f"{name}.{kind}": (config.dim,) for kind in kinds}
 
 
-def _feed_forward_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    each, experts = _mlp_shapes(config), config.mlp.experts
+def _feed_forward_shapes(config: ModelConfig, layer: int) -> dict[str, tuple[int, ...]]:
+    experts = config.mlp.experts_of(layer)
     if experts is None:
-        return each
+        return _mlp_shapes(config, config.mlp.hidden)
+    each = _mlp_shapes(config, config.mlp.expert_hidden)
     shapes: dict[str, tuple[int, ...]] = {"gate.weight": (experts.count, config.dim)}
     if experts.bias:
         shapes["gate.bias"] = (experts.count,)
     for e in range(experts.count):
         shapes |= {f"experts.{e}.{name}": shape for name, shape in each.items()}
+    if experts.shared:
+        shared = _mlp_shapes(config, experts.shared)
+        shapes |= {f"shared_expert.{name}": shape for name, shape in shared.items()}
+        shapes["shared_expert_gate.weight"] = (1, config.dim)
     return shapes
 
 
-def _mlp_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    dim, hidden = config.dim, config.mlp.hidden
+def _mlp_shapes(config: ModelConfig, hidden: int) -> dict[str, tuple[int, ...]]:
+    dim = config.dim
     shapes: dict[str, tuple[int, ...]] = {}
     for name, out, read in (
         *((("gate_proj", hidden, dim),) if config.mlp.gated else ()),

@@ -54,7 +54,7 @@ def form(config: ModelConfig, names: Iterable[str] | None = None) -> Form:
         theirs = ours if stacked else f"model.layers.{layer}.block_sparse_moe"
         found[f"{ours}.gate.weight"] = Place(f"{theirs}.gate.weight")
         for e in range(experts.count):
-            places = _stacked(theirs, e, config.mlp.hidden) if stacked else _apart(theirs, e)
+            places = stacked_places(theirs, e, config.mlp.hidden) if stacked else _apart(theirs, e)
             found |= {f"{ours}.experts.{e}.{name}.weight": at for name, at in places.items()}
     return found
 
@@ -63,7 +63,8 @@ def _apart(theirs: str, e: int) -> Form:
     return {ours: Place(f"{theirs}.experts.{e}.{name}.weight") for ours, name in _APART.items()}
 
 
-def _stacked(theirs: str, e: int, hidden: int) -> Form:
+def stacked_places(theirs: str, e: int, hidden: int) -> Form:
+    """Return where one expert's matrices stand where a layer's are stacked, gates above."""
     both = f"{theirs}.experts.gate_up_proj"
     return {
         "gate_proj": Place(both, expert=e),

@@ -196,7 +196,7 @@ class Block(nn.Module):
         if self.sandwich:
             self.pre_feedforward_layernorm = block_norm(config)
             self.post_feedforward_layernorm = block_norm(config)
-        self.mlp = feed_forward(config.dim, config.mlp)
+        self.mlp = feed_forward(config.dim, config.mlp, layer)
 
     def forward(
         self,

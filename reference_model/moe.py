@@ -8,6 +8,7 @@ Shape suffixes are those of ``model``; E experts, C chosen ones.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -28,7 +29,11 @@ class Mixture(nn.Module):
         super().__init__()
         self.shape = experts
         self.gate = nn.Linear(dim, experts.count, bias=experts.bias)
-        self.experts = nn.ModuleList(Mlp(dim, shape) for _ in range(experts.count))
+        each = replace(shape, hidden=shape.expert_hidden)
+        self.experts = nn.ModuleList(Mlp(dim, each) for _ in range(experts.count))
+        if experts.shared:
+            self.shared_expert = Mlp(dim, replace(shape, hidden=experts.shared))
+            self.shared_expert_gate = nn.Linear(dim, 1, bias=False)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """Return what the experts add to the residual stream, (B, T, D).
@@ -44,12 +49,22 @@ class Mixture(nn.Module):
             # An expert that is not chosen may overflow, and 0 times infinity is NaN.
             added_BTD = torch.where(share_BT1 > 0, share_BT1 * expert(x_BTD), 0)
             total_BTD = total_BTD + added_BTD
-        return total_BTD
+        if not self.shape.shared:
+            return total_BTD
+        # LOGITS-001: every token passes the shared expert, as far as its own gate is open.
+        open_BT1 = shared_share(self.shared_expert_gate(x_BTD))
+        return total_BTD + open_BT1 * self.shared_expert(x_BTD)
 
 
-def feed_forward(dim: int, shape: MlpShape) -> nn.Module:
+def feed_forward(dim: int, shape: MlpShape, layer: int) -> nn.Module:
     """Return the feed-forward of a layer: one network, or a mixture of several."""
-    return Mlp(dim, shape) if shape.experts is None else Mixture(dim, shape, shape.experts)
+    experts = shape.experts_of(layer)
+    return Mlp(dim, shape) if experts is None else Mixture(dim, shape, experts)
+
+
+def shared_share(score_BT1: Tensor) -> Tensor:
+    """Return by how much the shared expert counts for each token, (B, T, 1)."""
+    return torch.sigmoid(score_BT1)
 
 
 def expert_shares(logits_BTE: Tensor, shape: Experts) -> Tensor:

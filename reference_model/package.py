@@ -10,6 +10,8 @@ from safetensors.numpy import save_file
 from reference_model.checkpoint import SINGLE, form_of
 from reference_model.config import ModelConfig
 from reference_model.encoder import huggingface as encoders
+from reference_model.encoder.config import EncoderConfig
+from reference_model.encoder_decoder import huggingface as encoder_decoders
 from reference_model.families import is_fused
 from reference_model.forms import scattered
 from reference_model.huggingface import open_folder, write_config
@@ -20,15 +22,15 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from reference_model.encoder.config import EncoderConfig
+    from reference_model.encoder_decoder.config import EncoderDecoderConfig
 
 
 class Writable(Protocol):
-    """What a package is made of: a seeded, a planted or a trained model, or an encoder."""
+    """What a package is made of: a seeded, a planted or a trained model, or one that encodes."""
 
     @property
-    def config(self) -> ModelConfig | EncoderConfig:
-        """The decoder, or the encoder."""
+    def config(self) -> ModelConfig | EncoderConfig | EncoderDecoderConfig:
+        """The decoder, the encoder, or both in one."""
 
     def weights(self) -> dict[str, NDArray[np.float32]]:
         """Return the weights, float32, in canonical order."""
@@ -39,8 +41,10 @@ def config_text(model: Writable) -> str:
     config = model.config
     if isinstance(config, ModelConfig):
         document = write_config(config)
-    else:
+    elif isinstance(config, EncoderConfig):
         document = encoders.write_config(config)
+    else:
+        document = encoder_decoders.write_config(config)
     return json.dumps(document, indent=2, sort_keys=True) + "\n"
 
 
@@ -50,8 +54,11 @@ def read_weights(model: Writable, folder: Path) -> dict[str, NDArray[Any]]:
     Raises:
         ConfigError: the folder is not understood.
     """
-    is_decoder = isinstance(model.config, ModelConfig)
-    return (open_folder(folder) if is_decoder else encoders.open_folder(folder))[1]
+    if isinstance(model.config, ModelConfig):
+        return open_folder(folder)[1]
+    if isinstance(model.config, EncoderConfig):
+        return encoders.open_folder(folder)[1]
+    return encoder_decoders.open_folder(folder)[1]
 
 
 def write_package(model: Writable, folder: Path) -> None:

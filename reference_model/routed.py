@@ -51,8 +51,10 @@ def decide(weights: Weights, config: ModelConfig, draws_V: NDArray[np.uint64]) -
     for layer in range(config.layers):
         prefix = f"model.layers.{layer}."
         weights[f"{prefix}post_attention_layernorm.weight"][:count] = 1
-        for name in _ways_back(prefix, config):
+        for name in _ways_back(prefix, layer, config):
             weights[name][:count] = 0
+        if layer in experts.dense_layers:
+            continue
         router = weights[f"{prefix}mlp.gate.weight"]
         router[:] = 0
         # Each layer ranks by other experts: expert e reads channel e + layer, around.
@@ -62,11 +64,13 @@ def decide(weights: Weights, config: ModelConfig, draws_V: NDArray[np.uint64]) -
             weights[f"{prefix}mlp.gate.bias"][:] = BIAS * (count - 1 - 2 * ranks)
 
 
-def _ways_back(prefix: str, config: ModelConfig) -> Iterator[str]:
+def _ways_back(prefix: str, layer: int, config: ModelConfig) -> Iterator[str]:
     """Yield the tensors that write to the stream: of each, a row is of one channel."""
-    assert config.mlp.experts is not None
-    kinds = ("weight", "bias")
-    ways = [f"mlp.experts.{e}.down_proj" for e in range(config.mlp.experts.count)]
+    kinds, experts = ("weight", "bias"), config.mlp.experts_of(layer)
+    ways = ["mlp.down_proj"]
+    if experts is not None:
+        ways = [f"mlp.experts.{e}.down_proj" for e in range(experts.count)]
+        ways += ["mlp.shared_expert.down_proj"] if experts.shared else []
     yield from (f"{prefix}self_attn.o_proj.{k}" for k in kinds[: 1 + config.attention.out_bias])
     yield from (f"{prefix}{way}.{k}" for way in ways for k in kinds[: 1 + config.mlp.bias])
 

@@ -92,7 +92,10 @@ def make_weights(
             gain = _norm(_stream(seed, name), shape[0], deviations[kind], outliers)
             weights[name] = gain - np.float32(config.norm.offset) if config.norm.offset else gain
         else:
-            weights[name] = _normal(_stream(seed, name), shape, deviations[kind])
+            aim = deviations[kind]
+            if kind == "down_proj":  # experts may be of other widths than the layers without
+                aim *= math.sqrt(config.mlp.hidden / shape[1])
+            weights[name] = _normal(_stream(seed, name), shape, aim)
     if config.mlp.experts is not None:
         draws_V = _stream(seed, "the experts of each token").random_raw(config.vocab)
         routed.decide(weights, config, draws_V)
@@ -160,6 +163,7 @@ def _deviations(config: ModelConfig, design: Design) -> dict[str, float]:
         "post_feedforward_layernorm": added,
         "gate": 1.0 / inputs,
         "gate.bias": design.bias,
+        "shared_expert_gate": 3.0 / inputs,
         "gate_proj": design.gate / inputs,
         "up_proj": unit / inputs,
         "down_proj": design.block / (mean * design.gate * math.sqrt(config.mlp.hidden)),

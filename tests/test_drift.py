@@ -12,7 +12,11 @@ from conformance import catalogue, mutants, schema, spec
 from reference_model import zoo
 
 SPEC = spec.load()
-_MODEL = ("model", "alibi", "mlp", "moe", "norms", "rotary", "scaling", "encoder/model")
+_MODEL = (
+    *("model", "alibi", "mlp", "moe", "norms", "rotary", "scaling"),
+    "encoder/model",
+    *(f"encoder_decoder/{name}" for name in ("model", "buckets", "cache")),
+)
 """Modules of the reference model whose conventions carry ids."""
 
 
@@ -40,7 +44,10 @@ def test_a_requirement_is_decided_on_the_models_of_the_profiles_that_have_it():
     assert spec.models_of(SPEC, "SOFTMAX-004") == ()
 
 
-APART = {"operators", "distributions", "sampling", "tokenizer", "encoder"}
+APART = {
+    *("operators", "distributions", "sampling", "tokenizer"),
+    *("encoder", "encoder_decoder", "target_cache"),
+}
 """What no decoder is needed for, and profiles of their own are about."""
 
 

@@ -128,6 +128,7 @@ def test_the_kinds_of_files_that_can_be_validated():
         "counterexample",
         "hf-config",
         "kill-matrix",
+        "model-config",
         "product",
         "profile",
         "report",
@@ -135,5 +136,6 @@ def test_the_kinds_of_files_that_can_be_validated():
         "safetensors",
         "safetensors-header",
         "safetensors-index",
+        "t5-config",
         "tensor",
     }

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
     from conformance.mutants import Mutant
 
-GENERATION, TOKENIZER, ENCODER = "generation", "tokenizer", "encoder"
+GENERATION, TOKENIZER = "generation", "tokenizer"
+ENCODER, ENCODER_DECODER = "encoder", "encoder_decoder"
 """What faults of these modules of ``reference_model`` have before the name of what they replace."""
-_MODULES = {ENCODER: "encoder.model"}
+_MODULES = {ENCODER: "encoder.model", ENCODER_DECODER: "encoder_decoder.model"}
 """Where that is in there, if it is a folder."""
 DECODER = ("model", "norms", "mlp", "moe", "rotary", "alibi")
 """The modules of the reference model that a fault is looked for in: each uses what it defines."""

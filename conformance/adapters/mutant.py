@@ -19,6 +19,7 @@ from conformance.adapters import _sampling, _tokenizer, onnxruntime, pytorch
 from conformance.adapters._one_by_one import PROMISES
 from conformance.adapters._replacing import (
     ENCODER,
+    ENCODER_DECODER,
     GENERATION,
     TOKENIZER,
     calls_noted,
@@ -155,7 +156,11 @@ class _Candidate:
 
     def load(self, package: ModelPackage) -> Model:
         """Load a package into the faulty decoder."""
-        with replaced_in_model(self._mutant), replaced_in(ENCODER, self._mutant):
+        with (
+            replaced_in_model(self._mutant),
+            replaced_in(ENCODER, self._mutant),
+            replaced_in(ENCODER_DECODER, self._mutant),
+        ):
             model = self._replaced("load", self._honest.load)(package)
         return _Model(model, self._mutant, self._replaced)
 
@@ -224,6 +229,15 @@ class _Model:
         with replaced_in(ENCODER, self._mutant):
             return self._replaced("encode_tokens", self._honest.encode_tokens)(*inputs)
 
+    def decode_tokens(self, *inputs: Any) -> Any:
+        with replaced_in(ENCODER_DECODER, self._mutant):
+            return self._replaced("decode_tokens", self._honest.decode_tokens)(*inputs)
+
+    def start_target(self, *source: Any) -> _Target:
+        with replaced_in(ENCODER_DECODER, self._mutant):
+            started = self._replaced("start_target", self._honest.start_target)(*source)
+        return _Target(started, self._mutant, self._replaced)
+
     def generate(self, request: GenerationRequest) -> Any:
         with replaced_in_model(self._mutant), replaced_in(GENERATION, self._mutant):
             return self._replaced("generate", self._honest.generate)(request)
@@ -231,6 +245,19 @@ class _Model:
     def start(self, batch: int) -> _Session:
         started = self._replaced("start", self._honest.start)(batch)
         return _Session(started, self._mutant, self._replaced)
+
+
+class _Target:
+    def __init__(self, honest: Any, mutant: Mutant, replaced: Callable[..., Any]) -> None:
+        self._honest, self._mutant, self._replaced = honest, mutant, replaced
+
+    def append_target(self, target_ids_BT: Any) -> Any:
+        with replaced_in(ENCODER_DECODER, self._mutant):
+            return self._replaced("append_target", self._honest.append_target)(target_ids_BT)
+
+    def reorder_target(self, rows: Any) -> None:
+        with replaced_in(ENCODER_DECODER, self._mutant):
+            self._replaced("reorder_target", self._honest.reorder_target)(rows)
 
 
 class _GraphCandidate:

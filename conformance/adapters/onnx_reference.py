@@ -15,11 +15,13 @@ import numpy as np
 
 from conformance.adapters import _onnx_builds
 from conformance.adapters._onnx_encoder import GraphEncoder
+from conformance.adapters._onnx_encoder_decoder import GraphEncoderDecoder
 from conformance.adapters._onnx_graphs import Node, graph, node_of
 from conformance.adapters._onnx_model import GraphModel, Input
 from conformance.candidate import choose, not_importable
 from conformance.errors import CandidateUnavailable, Unsupported, did_you_mean
 from conformance.formats.bert_config import is_encoder
+from conformance.formats.t5_config import is_encoder_decoder
 from conformance.records import CandidateInfo, Claims
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ _TARGET = "numpy"
 _ALL = frozenset({"logits", "cache", "operators", "hidden_states"})
 _ROUNDED = ("accumulation", "intermediate", "score", "probability")
 _CLAIMS = {
-    "float32": Claims(_ALL | {"encoder"}),
+    "float32": Claims(_ALL | {"encoder", "encoder_decoder"}),
     "float64": Claims(frozenset({"operators"}), "fp64"),
     "float16": Claims(_ALL, "fp16", dict.fromkeys(_ROUNDED, "float16")),
     "bfloat16": Claims(_ALL, "bf16", dict.fromkeys(_ROUNDED, "bfloat16")),
@@ -77,7 +79,7 @@ class _Candidate:
             claims=_CLAIMS[options["dtype"]],
         )
 
-    def load(self, package: ModelPackage) -> GraphModel | GraphEncoder:
+    def load(self, package: ModelPackage) -> GraphModel | GraphEncoder | GraphEncoderDecoder:
         """Load the chosen build, the suite's export where the package has none.
 
         Raises:
@@ -99,6 +101,8 @@ class _Candidate:
 
         if is_encoder(package.config):
             return GraphEncoder(evaluator.run, inputs, evaluator.output_names)
+        if is_encoder_decoder(package.config):
+            return GraphEncoderDecoder(evaluator.run, inputs, evaluator.output_names)
 
         def opened(model: Any) -> Any:
             load_external_data_for_model(model, str(file.parent))

@@ -19,10 +19,12 @@ import numpy as np
 from conformance import spec
 from conformance.adapters import _onnx_builds, _onnx_operators
 from conformance.adapters._onnx_encoder import GraphEncoder
+from conformance.adapters._onnx_encoder_decoder import GraphEncoderDecoder
 from conformance.adapters._onnx_model import GraphModel, Input
 from conformance.candidate import choose, not_importable, thread_count
 from conformance.errors import CandidateUnavailable, Unsupported, did_you_mean
 from conformance.formats.bert_config import is_encoder
+from conformance.formats.t5_config import is_encoder_decoder
 from conformance.records import CandidateInfo, Claims
 
 if TYPE_CHECKING:
@@ -52,13 +54,14 @@ _TYPES = {
     "tensor(float16)": np.float16,
     "tensor(double)": np.float64,
 }
+_ALL = frozenset({"logits", "cache", "operators", "hidden_states", "encoder", "encoder_decoder"})
 _CLAIMS = {
-    "float32": Claims(frozenset({"logits", "cache", "operators", "hidden_states", "encoder"})),
+    "float32": Claims(_ALL),
     "float64": Claims(frozenset({"operators"}), "fp64"),
     # A graph of several nodes rounds between them. The kernel of Attention keeps scores (softcap
     # and mask included) and weights in float16, and adds up in float32: bit for bit so in 1.32.
     "float16": Claims(
-        frozenset({"logits", "cache", "operators", "hidden_states", "encoder"}),
+        _ALL,
         "fp16",
         dict.fromkeys(("score", "probability", "intermediate"), "float16"),
     ),
@@ -192,7 +195,7 @@ class _Candidate:
             claims=claims,
         )
 
-    def load(self, package: ModelPackage) -> GraphModel | GraphEncoder:
+    def load(self, package: ModelPackage) -> GraphModel | GraphEncoder | GraphEncoderDecoder:
         """Load the chosen build, the suite's export where the package has none.
 
         Raises:
@@ -212,6 +215,8 @@ class _Candidate:
         outputs = [value.name for value in session.get_outputs()]
         if is_encoder(package.config):
             return GraphEncoder(session.run, inputs, outputs)
+        if is_encoder_decoder(package.config):
+            return GraphEncoderDecoder(session.run, inputs, outputs)
 
         def opened(model: Any) -> Any:
             session = self._opener(model.SerializeToString(), file.parent)

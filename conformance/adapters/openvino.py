@@ -18,11 +18,13 @@ import numpy as np
 from conformance import precision
 from conformance.adapters import _signal_stack
 from conformance.adapters._onnx_encoder import GraphEncoder
+from conformance.adapters._onnx_encoder_decoder import GraphEncoderDecoder
 from conformance.adapters._onnx_graphs import Node, graph, node_of
 from conformance.adapters._onnx_model import GraphModel, Input
 from conformance.candidate import choose, not_importable, thread_count
 from conformance.errors import CandidateUnavailable, Unsupported, did_you_mean
 from conformance.formats.bert_config import is_encoder
+from conformance.formats.t5_config import is_encoder_decoder
 from conformance.records import CandidateInfo, Claims
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ _DEFAULT = "CPU"
 _MODEL, _ALL = frozenset({"logits", "cache"}), frozenset({"logits", "cache", "operators"})
 _CLAIMS = {
     "default": Claims(_ALL),
-    "f32": Claims(_ALL | {"encoder"}),
+    "f32": Claims(_ALL | {"encoder", "encoder_decoder"}),
     "bf16": Claims(_MODEL, "bf16"),
     "f16": Claims(_MODEL, "fp16"),
 }
@@ -142,7 +144,7 @@ class _Candidate:
             claims=claims,
         )
 
-    def load(self, package: ModelPackage) -> GraphModel | GraphEncoder:
+    def load(self, package: ModelPackage) -> GraphModel | GraphEncoder | GraphEncoderDecoder:
         """Load the package's ``model.onnx``, the suite's export where it has none.
 
         Its logits are float32 whatever they were computed in. Where a narrower type is claimed they
@@ -152,6 +154,8 @@ class _Candidate:
         compiled = self._compiler.model(str(package.file("model.onnx")))
         if is_encoder(package.config):  # claimed where the answers are float32 alone
             return GraphEncoder(compiled.run, compiled.inputs, compiled.outputs)
+        if is_encoder_decoder(package.config):
+            return GraphEncoderDecoder(compiled.run, compiled.inputs, compiled.outputs)
         kind = _OUTPUT[self.info.claims.precision]
 
         def run(outputs: Sequence[str], feed: Mapping[str, Array]) -> list[Array]:

@@ -4,7 +4,7 @@
 
 What is under test is torch: its kernels, its compiler, its devices and types. Operators of
 attention are torch's scaled_dot_product_attention, or composed of plain functions.
-Encoders are the reference encoder in torch.
+Encoders and encoder-decoders are those of the reference model in torch.
 ``compile=decoder`` compiles the model for free sizes, ``compile=true`` each operator too; torch
 makes a program anew where a size is 0 or 1, in seconds, so that profile ``operators`` then takes
 about an hour. ``invariant=true`` computes one token of one row at a time, and claims that no bit
@@ -22,9 +22,11 @@ from conformance.adapters import _torch, _torch_operators
 from conformance.adapters._one_by_one import PROMISES, OneByOne
 from conformance.adapters._session import ArraySession
 from conformance.adapters._torch_encoder import TorchEncoder
+from conformance.adapters._torch_encoder_decoder import TorchEncoderDecoder
 from conformance.candidate import choose, not_importable
 from conformance.errors import Refused
 from conformance.formats.bert_config import is_encoder
+from conformance.formats.t5_config import is_encoder_decoder
 from conformance.records import CandidateInfo, Continuation
 
 if TYPE_CHECKING:
@@ -37,14 +39,17 @@ if TYPE_CHECKING:
     from conformance.package import ModelPackage
     from conformance.records import GenerationRequest, OperatorCall
 
+    _Other = TorchEncoder | TorchEncoderDecoder
     Array = NDArray[Any]
     Ints = NDArray[np.int64]
 
-_CAPABILITIES = frozenset({"logits", "cache", "operators", "hidden_states", "encoder"})
-_EAGER_CAPABILITIES = _CAPABILITIES | {"generation", "packed"}
-"""The reference loop of generation asks the decoder itself, which a compiled one is not; packed
-rows were not tried compiled."""
-_INVARIANT_CAPABILITIES = _CAPABILITIES - {"hidden_states", "encoder"}
+_CAPABILITIES = frozenset(
+    {"logits", "cache", "operators", "hidden_states", "encoder", "encoder_decoder"}
+)
+_EAGER_CAPABILITIES = _CAPABILITIES | {"generation", "packed", "target_cache"}
+"""The reference loop of generation asks the decoder itself, which a compiled one is not, and so do
+steps of an encoder-decoder; packed rows were not tried compiled."""
+_INVARIANT_CAPABILITIES = _CAPABILITIES - {"hidden_states", "encoder", "encoder_decoder"}
 """What is computed token by token; hidden states would be those of one pass, and encoders are."""
 _COMPILED = {"false": "eager", "decoder": "decoder compiled, operators eager", "true": "compiled"}
 """By ``compile``: how the runtime describes itself."""
@@ -109,11 +114,14 @@ class _Candidate:
             return _INVARIANT_CAPABILITIES | promised | (PROMISES if measured else promised)
         return promised | (_CAPABILITIES if self._compiled != "false" else _EAGER_CAPABILITIES)
 
-    def load(self, package: ModelPackage) -> _Model | OneByOne | TorchEncoder:
+    def load(self, package: ModelPackage) -> _Model | OneByOne | _Other:
         """Load a package's weights into the reference model, rounded once to the type."""
         if is_encoder(package.config):
             compiled = self._compiled != "false"
             return TorchEncoder(package.path, self._dtype, self._where, compiled=compiled)
+        if is_encoder_decoder(package.config):
+            compiled = self._compiled != "false"
+            return TorchEncoderDecoder(package.path, self._dtype, self._where, compiled=compiled)
         from reference_model.model import load_decoder  # noqa: PLC0415
 
         decoder = load_decoder(package.path, self._dtype).to(self._where)

@@ -16,6 +16,7 @@ import numpy as np
 import conformance
 from conformance import precision, spec
 from conformance.adapters import _file_tokenizer
+from conformance.adapters._exact_encoder_decoder import ExactEncoderDecoder
 from conformance.candidate import choose
 from conformance.errors import (
     CandidateUnavailable,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 _CAPABILITIES = frozenset(
     {
         *("logits", "cache", "operators", "hidden_states", "generation", "deterministic"),
-        *("encoder", "packed"),
+        *("encoder", "encoder_decoder", "target_cache", "packed"),
         *("distributions", "sampling", "seeded", "seeded_rows"),
     }
     | _file_tokenizer.CAPABILITIES
@@ -99,9 +100,13 @@ class _Candidate:
 
         return sampling.distributions(call, SamplingPolicy()).value_BV
 
-    def load(self, package: ModelPackage) -> _Model | _Encoder:
-        """Load a package's weights into the fp64 decoder, or the fp64 encoder."""
-        from conformance import encoders  # noqa: PLC0415
+    def load(self, package: ModelPackage) -> _Model | _Encoder | ExactEncoderDecoder:
+        """Load a package's weights into the fp64 decoder, encoder or encoder-decoder."""
+        from conformance import encoder_decoders, encoders  # noqa: PLC0415
+
+        if encoder_decoders.is_encoder_decoder(package.config):
+            both = encoder_decoders.oracle(package, self._contract)
+            return ExactEncoderDecoder(both, precision.dtype(self._contract.output))
 
         if encoders.is_encoder(package.config):
             exact = encoders.oracle(package, self._contract)

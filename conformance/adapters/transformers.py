@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 from conformance.adapters import (
     _torch,
     _transformers_encoder,
+    _transformers_encoder_decoder,
     _transformers_generation,
     _transformers_sampling,
 )
 from conformance.candidate import choose, not_importable
 from conformance.errors import CandidateUnavailable, Unsupported, did_you_mean
 from conformance.formats.bert_config import is_encoder
+from conformance.formats.t5_config import is_encoder_decoder
 from conformance.records import CandidateInfo
 
 if TYPE_CHECKING:
@@ -32,12 +34,14 @@ if TYPE_CHECKING:
     from conformance.package import ModelPackage
     from conformance.records import Continuation, GenerationRequest, OperatorCall, SamplingCall
 
+    _Other = _transformers_encoder.Encoder | _transformers_encoder_decoder.EncoderDecoder
     Array = NDArray[Any]
     Ints = NDArray[np.int64]
 
 _ATTENTION = ("eager", "sdpa")
 _CAPABILITIES = (
-    frozenset({"logits", "cache", "hidden_states", "generation", "encoder"})
+    frozenset({"logits", "cache", "hidden_states", "generation"})
+    | {"encoder", "encoder_decoder", "target_cache"}
     | _transformers_sampling.CAPABILITIES
 )
 
@@ -95,10 +99,12 @@ class _Candidate:
             claims=dataclasses.replace(claims, sampling=_transformers_sampling.POLICY),
         )
 
-    def load(self, package: ModelPackage) -> _Model | _transformers_encoder.Encoder:
+    def load(self, package: ModelPackage) -> _Model | _Other:
         """Load the package's folder as Transformers itself understands it."""
         if is_encoder(package.config):
             return _transformers_encoder.load(package, self._settings())
+        if is_encoder_decoder(package.config):
+            return _transformers_encoder_decoder.load(package, self._settings())
         from transformers import (  # noqa: PLC0415
             AutoConfig,
             AutoModelForCausalLM,

@@ -23,6 +23,7 @@ from conformance.candidate.opening import (
 from conformance.candidate.protocols import (
     Candidate,
     Encoder,
+    EncoderDecoder,
     Generating,
     Inspectable,
     Model,
@@ -37,6 +38,7 @@ __all__ = [
     "Address",
     "Candidate",
     "Encoder",
+    "EncoderDecoder",
     "Generating",
     "Inspectable",
     "Model",

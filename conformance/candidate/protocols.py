@@ -94,6 +94,48 @@ class Encoder(Protocol):
         ...
 
 
+class TargetSession(Protocol):
+    """A source with the target so far, and the keys and values of both."""
+
+    def append_target(self, target_ids_BT: Ints) -> Array:
+        """Feed T more target tokens of each row and return their logits (B, T, V)."""
+        ...
+
+    def reorder_target(self, rows: Sequence[int]) -> None:
+        """Make row i what row ``rows[i]`` was, its source too; there may be fewer or more."""
+        ...
+
+
+class EncoderDecoder(Protocol):
+    """A loaded encoder-decoder: what ``load`` returns for a package of one.
+
+    A target is what the decoder is given, its start token included. All its tokens are seen by
+    those behind them.
+    """
+
+    def decode_tokens(
+        self, source_ids_BS: Ints, source_mask_BS: Ints, target_ids_BT: Ints
+    ) -> dict[str, Array]:
+        """Answer a source and a given target (capability ``encoder_decoder``).
+
+        Args:
+            source_ids_BS: token ids that are encoded.
+            source_mask_BS: 1 where a token of the source may be seen, by source and target.
+            target_ids_BT: token ids that are decoded.
+
+        Returns:
+            ``encoder_last_hidden_state`` (B, S, D) and ``logits`` (B, T, V), in the native type.
+        """
+        ...
+
+    def start_target(self, source_ids_BS: Ints, source_mask_BS: Ints) -> TargetSession:
+        """Encode a source and return its session of no target token (capability ``target_cache``).
+
+        Several may live.
+        """
+        ...
+
+
 class Packing(Protocol):
     """A model that computes several documents in one row (capability ``packed``)."""
 
@@ -153,9 +195,10 @@ class Candidate(Protocol):
     info: CandidateInfo
 
     def load(self, package: ModelPackage) -> Any:
-        """Load a package: a ``Model`` of a decoder's, an ``Encoder`` of an encoder's.
+        """Load a package: a ``Model`` of a decoder's, an ``Encoder`` or an ``EncoderDecoder``.
 
-        Capabilities ``logits`` and ``encoder``; only packages of what is claimed are ever loaded.
+        Capabilities ``logits``, ``encoder`` and ``encoder_decoder``; only packages of what is
+        claimed are ever loaded.
         """
         ...
 
@@ -233,6 +276,8 @@ _CAPABILITIES = {
     "logits": "logits",
     "hidden_states": "hidden_states",
     "encode_tokens": "encoder",
+    "decode_tokens": "encoder_decoder",
+    **dict.fromkeys(("start_target", "append_target", "reorder_target"), "target_cache"),
     "packed_logits": "packed",
     "generate": "generation",
     "process": "distributions",

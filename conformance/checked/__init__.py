@@ -6,6 +6,7 @@ writes to its inputs, or answers twice in one buffer, must not change what is ju
 """
 
 from conformance.checked.encoder import CheckedEncoder
+from conformance.checked.encoder_decoder import CheckedEncoderDecoder
 from conformance.checked.form import MAY_LACK, formed, guarded
 from conformance.checked.model import CheckedModel, CheckedSession, RememberedOracle
 from conformance.checked.operators import CheckedOperators, RememberedTruths
@@ -15,6 +16,7 @@ from conformance.checked.tokenizer import CheckedTokenizer
 __all__ = [
     "MAY_LACK",
     "CheckedEncoder",
+    "CheckedEncoderDecoder",
     "CheckedModel",
     "CheckedOperators",
     "CheckedSampler",

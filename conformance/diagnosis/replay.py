@@ -21,6 +21,7 @@ from conformance import candidate as candidates
 from conformance import catalogue, evidence, models, spec
 from conformance.checked import (
     CheckedEncoder,
+    CheckedEncoderDecoder,
     CheckedModel,
     CheckedOperators,
     CheckedSampler,
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from conformance.catalogue import Check
     from conformance.evidence import Answer
     from conformance.mutants import Mutant
+
+    _Model = CheckedModel | CheckedEncoder | CheckedEncoderDecoder
     from conformance.package import ModelPackage
     from conformance.records import CaseResult, Contract, OperatorCall
     from conformance.subject import Subject
@@ -126,11 +129,9 @@ def _in_place(
         return run(fixtures)
 
 
-def _with(
-    faulty: Candidate, model: CheckedModel | CheckedEncoder, contract: Contract
-) -> CheckedModel | CheckedEncoder:
+def _with(faulty: Candidate, model: _Model, contract: Contract) -> _Model:
     package = models.rounded(model.package, model.contract.weight)
-    if isinstance(model, CheckedEncoder):
+    if isinstance(model, CheckedEncoder | CheckedEncoderDecoder):
         return model.placed(faulty.load, package, contract)
     return CheckedModel(
         load=faulty.load,

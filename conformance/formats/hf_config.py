@@ -13,6 +13,7 @@ from conformance import schema
 from conformance.errors import FormatError
 from conformance.formats import _bloom_config as bloom_config
 from conformance.formats import _gpt2_config as gpt2_config
+from conformance.formats._hf_experts import check_experts
 from conformance.formats._hf_rope import SLIDES, agree, check_rope
 
 if TYPE_CHECKING:
@@ -56,6 +57,15 @@ _FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
     "qwen2": ("Qwen2ForCausalLM", _WINDOWS),
+    "qwen2_moe": (
+        "Qwen2MoeForCausalLM",
+        (
+            *_WINDOWS,
+            *("num_experts", "num_experts_per_tok", "norm_topk_prob", "moe_intermediate_size"),
+            *("shared_expert_intermediate_size", "decoder_sparse_step", "mlp_only_layers"),
+            *("qkv_bias", "output_router_logits", "router_aux_loss_coef"),
+        ),
+    ),
     "qwen3": ("Qwen3ForCausalLM", _WINDOWS),
     "phi3": (
         "Phi3ForCausalLM",
@@ -110,6 +120,11 @@ _NEEDED: Mapping[str, tuple[str, ...]] = {
     "phi3": ("hidden_act",),
     "glm4": ("hidden_act", "attention_bias", "head_dim"),
     "qwen2": ("hidden_act", "use_sliding_window"),
+    "qwen2_moe": (
+        *("hidden_act", "num_experts", "num_experts_per_tok", "norm_topk_prob"),
+        *("moe_intermediate_size", "shared_expert_intermediate_size", "decoder_sparse_step"),
+        "use_sliding_window",
+    ),
     "qwen3": ("hidden_act", "use_sliding_window", "head_dim"),
     "gemma2": (
         "hidden_activation",
@@ -137,7 +152,7 @@ _NULL_IS_NONE: Mapping[str, tuple[str, ...]] = {
 _OWN = {one.MODEL_TYPE: one for one in (gpt2_config, bloom_config)}
 """Families whose keys have names of their own, and the modules that know them."""
 _GEMMAS = ("gemma2", "gemma3_text")
-_BIASED = ("qwen2", "gpt_oss")
+_BIASED = ("qwen2", "qwen2_moe", "gpt_oss")
 """Types of models whose attention has biases by their name."""
 _GELU = "gelu_pytorch_tanh"
 
@@ -156,7 +171,7 @@ def check(document: Any) -> None:
         return
     _check_family(document)
     _check_windows(document)
-    _check_experts(document)
+    check_experts(document)
     _check_heads(document)
     check_rope(document, head_dim(document))
     check_types(document)
@@ -264,6 +279,9 @@ def _check_windows(document: Mapping[str, Any]) -> None:
     kinds, used = document.get("layer_types"), document.get("use_sliding_window")
     _check_kinds(kinds, document["num_hidden_layers"], slides=used is not False)
     kind = document["model_type"]
+    if kind != "qwen2_moe" and document.get("sliding_window") == 0:
+        detail = "is 0, and a query sees at least itself; where there is no window it is null"
+        raise FormatError("L3-WINDOW-EMPTY", detail, "/sliding_window")
     if kind in _GEMMAS and kinds is not None and SLIDES not in kinds:
         detail = f"names no layer {SLIDES}; a {kind} is understood with some"
         raise FormatError("L3-LAYER-TYPES", detail, "/layer_types")
@@ -286,27 +304,6 @@ def _check_pattern(pattern: int | None) -> None:
     if pattern == 1:
         detail = f"is 1, so that no layer is {SLIDES}; a gemma3_text is understood with some"
         raise FormatError("L3-LAYER-TYPES", detail, "/sliding_window_pattern")
-
-
-def _check_experts(document: Mapping[str, Any]) -> None:
-    chosen, count = (document.get(f"num_{one}") for one in ("experts_per_tok", "local_experts"))
-    if chosen is not None and count is not None and chosen > count:
-        detail = f"is {chosen}, and there are {count} num_local_experts"
-        raise FormatError("L3-EXPERTS", detail, "/num_experts_per_tok")
-    told = document.get("experts_per_token", chosen)
-    if told != chosen:
-        detail = f"is {told}, and num_experts_per_tok is {chosen}; readers take one or the other"
-        raise FormatError("L3-EXPERTS", detail, "/experts_per_token")
-    _check_original_length(document)
-
-
-def _check_original_length(document: Mapping[str, Any]) -> None:
-    length = document.get("initial_context_length")
-    for place in ("rope_scaling", "rope_parameters"):
-        other = (document.get(place) or {}).get("original_max_position_embeddings", length)
-        if length is not None and other != length:
-            detail = f"is {length}, and {place} has {other}; readers take one or the other"
-            raise FormatError("L3-ROPE-CONFLICT", detail, "/initial_context_length")
 
 
 def _check_kinds(kinds: list[str] | None, layers: int, *, slides: bool) -> None:
@@ -351,10 +348,16 @@ def check_types(document: Mapping[str, Any]) -> None:
     agree(given, "L3-DTYPE-CONFLICT")
 
 
+_TOKENS = (
+    *("bos_token_id", "eos_token_id", "pad_token_id", "sep_token_id"),
+    "decoder_start_token_id",
+)
+
+
 def check_token_ids(document: Mapping[str, Any]) -> None:
     """Demand that named tokens are in the vocabulary."""
     size = document["vocab_size"]
-    for key in ("bos_token_id", "eos_token_id", "pad_token_id", "sep_token_id"):
+    for key in _TOKENS:
         value = document.get(key)
         listed = isinstance(value, list)
         for i, token in enumerate(value if listed else [value]):  # type: ignore[arg-type]

@@ -21,31 +21,31 @@ _MOST_ROWS, _MOST_TOKENS = 4, 40
 def batches(model: CheckedEncoder) -> Strategy:
     """Token ids (B, T) from a seed: not all alike, which hypothesis likes to draw."""
     shape = st.tuples(st.integers(1, _MOST_ROWS), st.integers(3, _MOST_TOKENS))
-    return shape.flatmap(lambda bt: _drawn(model.vocab, bt))
+    return shape.flatmap(lambda bt: drawn(model.vocab, bt))
 
 
 def several_rows(model: CheckedEncoder) -> Strategy:
     """Token ids (B, T) of two rows at least."""
     shape = st.tuples(st.integers(2, _MOST_ROWS), st.integers(3, _MOST_TOKENS))
-    return shape.flatmap(lambda bt: _drawn(model.vocab, bt))
+    return shape.flatmap(lambda bt: drawn(model.vocab, bt))
 
 
 def token_types(model: CheckedEncoder, tokens_BT: Ints) -> Strategy:
     """Token types (B, T): segments, or any."""
     batch, tokens = tokens_BT.shape
     segments = st.integers(1, tokens).map(lambda cut: _segments(tokens_BT, cut, model.types))
-    return st.one_of(segments, _drawn(model.types, (batch, tokens)))
+    return st.one_of(segments, drawn(model.types, (batch, tokens)))
 
 
 def others(model: CheckedEncoder, tokens_BT: Ints) -> Strategy:
     """Other token ids (B, T), each different from the one in its place."""
-    steps = _drawn(model.vocab - 1, tokens_BT.shape)
+    steps = drawn(model.vocab - 1, tokens_BT.shape)
     return steps.map(lambda step_BT: (tokens_BT + 1 + step_BT) % model.vocab)
 
 
 def other_types(model: CheckedEncoder, types_BT: Ints) -> Strategy:
     """Other token types (B, T), each different from the one in its place, where there are two."""
-    steps = _drawn(max(1, model.types - 1), types_BT.shape)
+    steps = drawn(max(1, model.types - 1), types_BT.shape)
     return steps.map(lambda step_BT: (types_BT + 1 + step_BT) % model.types)
 
 
@@ -76,7 +76,7 @@ def _segments(tokens_BT: Ints, cut: int, types: int) -> Ints:
     return np.broadcast_to(behind_T * (types - 1), tokens_BT.shape).astype(np.int64)
 
 
-def _drawn(below: int, shape: tuple[int, ...]) -> Strategy:
-    """Numbers from a seed: a large array in one draw, which is also made smaller quickly."""
+def drawn(below: int, shape: tuple[int, ...]) -> Strategy:
+    """Integers from a seed: a large array in one draw, which is also made smaller quickly."""
     seeds = st.integers(0, 2**32 - 1)
     return seeds.map(lambda seed: np.random.default_rng(seed).integers(0, below, shape))

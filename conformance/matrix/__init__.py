@@ -43,7 +43,7 @@ __all__ = [
 
 HALVES = ("decoder", "operators")
 """Parts that share neither inputs nor mutants, the longer one first."""
-_KINDS = ("decoder", "encoder", "generation")
+_KINDS = ("decoder", "encoder", "encoder-decoder", "generation")
 """Profiles whose first model stands for its kind where one is enough."""
 _TYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 EXPORTED = (
@@ -62,7 +62,8 @@ _LAST = "FAULT-001"
 """Compares with every known fault, which takes longer than all else: asked where nothing failed."""
 _SAMPLING = {"distributions", "sampling"}
 _TEXT = {"tokenizer"}
-_NO_DECODER = {*_SAMPLING, *_TEXT, "encoder"}
+_BOTH = {"encoder_decoder", "target_cache"}
+_NO_DECODER = {*_SAMPLING, *_TEXT, "encoder", *_BOTH}
 """Capabilities that show nothing of a decoder, and are asked of its faults only where named."""
 _SEEN_BY: Mapping[str, set[str]] = {
     **{name: {"cache"} for name in mutants.SESSION},
@@ -70,6 +71,9 @@ _SEEN_BY: Mapping[str, set[str]] = {
     "generation": {"generation"},
     "encoder": {"encoder"},
     "encode_tokens": {"encoder"},
+    "encoder_decoder": _BOTH,
+    "decode_tokens": {"encoder_decoder"},
+    **{name: {"target_cache"} for name in mutants.TARGET},
     "packed_logits": {"packed"},
     "within_documents": {"packed"},
     "process": _SAMPLING,

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from conformance import catalogue, encoders, evidence, faults, inputs, models, spec
+from conformance import catalogue, evidence, faults, inputs, kinds, models, spec
 from conformance.checked import (
     CheckedEncoder,
+    CheckedEncoderDecoder,
     CheckedModel,
     CheckedOperators,
     CheckedSampler,
@@ -73,7 +74,7 @@ class Corpus:
         self._oracles = {
             name: RememberedOracle(models.oracle(package, contract), _KEEP)
             for name, package in self._packages.items()
-            if not encoders.is_encoder(package.config)
+            if kinds.kind_of(package.config) == kinds.DECODER
         }
         self._noise: dict[tuple[str, str], Noise] = {}
         self._types: dict[str, Mapping[str, float]] = {}
@@ -195,9 +196,9 @@ class Corpus:
 
     def _checked(
         self, candidate: Candidate, package: ModelPackage, contract: Contract, who: str
-    ) -> CheckedModel | CheckedEncoder:
-        if encoders.is_encoder(package.config):
-            return encoders.checked(candidate.load, package, contract, who)
+    ) -> CheckedModel | CheckedEncoder | CheckedEncoderDecoder:
+        if other := kinds.checked(candidate, package, contract, who):
+            return other
         measured = functools.partial(models.noise, package, contract)
         return CheckedModel(
             load=candidate.load,

@@ -74,7 +74,7 @@ _FAULTS = {
 
 _OWN_DECODERS = (
     *("gemma2-capped", "gemma3-local", "phi3-longrope", "glm4-neighbours"),
-    *("gpt2-learned", "bloom-alibi", "mixtral-routed", "gptoss-sinks"),
+    *("gpt2-learned", "bloom-alibi", "mixtral-routed", "gptoss-sinks", "qwen2moe-shared"),
 )
 _UNBUILT = {
     "jax": _OWN_DECODERS,

@@ -16,12 +16,14 @@ Runtime; ``operator <Name>``, an operator of the standard; ``logits``, a whole a
 ``start``, which begins a session, and the session's ``append``, ``copy``, ``crop`` and ``reorder``;
 ``generate``, the answer to a request, and ``generation.<name>``, a function of
 ``reference_model.generation``; ``encode_tokens``, an encoder's answer, and ``encoder.<name>``, a
-function or method of ``reference_model.encoder.model``; ``process`` and ``draw``, the shares of
-tokens and the draw from them; ``encode``, ``decode``, ``token_bytes`` and ``stream``, a tokenizer's
-answers, ``tokenizer.<name>``, a function or method of ``reference_model.tokenizer``, and ``facts``,
-what is declared of it; ``load``, the loading of a package; and ``info``, what the candidate says of
-itself. ``config``, ``graph``, ``facts`` and ``info`` are values, and the fault gets the value
-alone.
+function or method of ``reference_model.encoder.model``; ``decode_tokens``, ``start_target``,
+``append_target`` and ``reorder_target``, an encoder-decoder's answers, and
+``encoder_decoder.<name>``, of ``reference_model.encoder_decoder.model``; ``process`` and ``draw``,
+the shares of tokens and the draw from them; ``encode``, ``decode``, ``token_bytes`` and ``stream``,
+a tokenizer's answers, ``tokenizer.<name>``, a function or method of ``reference_model.tokenizer``,
+and ``facts``, what is declared of it; ``load``, the loading of a package; and ``info``, what the
+candidate says of itself. ``config``, ``graph``, ``facts`` and ``info`` are values, and the fault
+gets the value alone.
 
 A mutant that changes nothing by mathematics says so in ``equivalent``, kills nothing, and has to
 pass every check: a check that fails it is wrong. ``equivalent_at`` says the same of one precision,
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
 
 SESSION = ("start", "append", "copy", "crop", "reorder")
 """What can be replaced that only a session has: one pass is the honest candidate's own."""
+TARGET = ("start_target", "append_target", "reorder_target")
+"""What can be replaced of an encoder-decoder's session as a whole."""
 TEXT = ("encode", "decode", "token_bytes", "stream", "facts")
 """What can be replaced of a tokenizer as a whole."""
 

@@ -51,7 +51,9 @@ def one_expert_too_many(config: Any) -> Any:
     "theirs, and the softmax keeps the order of the scores.",
 )
 def experts_chosen_before_the_softmax(config: Any) -> Any:
-    """The shares are the softmax over the chosen experts' scores alone."""
+    """The shares are the softmax over the chosen experts' scores alone, where they add up to 1."""
+    if config.mlp.experts is None or not config.mlp.experts.renormalise:
+        return config
     return _experts(config, softmax_first=False, renormalise=False)
 
 
@@ -121,10 +123,14 @@ def shares_of_the_last_token(honest: Honest, self: Any, x_BTD: Any) -> Any:
 
 
 @mutant("Mixture.forward", kills=EVERYWHERE, bug="generic")
-def shares_weigh_the_input(_: Honest, self: Any, x_BTD: Any) -> Any:
+def shares_weigh_the_input(honest: Honest, self: Any, x_BTD: Any) -> Any:
     """A share multiplies what its expert reads, where it is to multiply what the expert answers."""
-    share_BTE = self.gate(x_BTD).softmax(-1)
-    least_BT1 = share_BTE.topk(self.shape.chosen).values[..., -1:]
-    share_BTE = share_BTE * (share_BTE >= least_BT1)
-    share_BTE = share_BTE / share_BTE.sum(-1, keepdim=True)
-    return sum(expert(share_BTE[..., e : e + 1] * x_BTD) for e, expert in enumerate(self.experts))
+    from reference_model.moe import expert_shares  # noqa: PLC0415  # imports torch
+
+    answer_BTD = honest(self, x_BTD)
+    share_BTE = expert_shares(self.gate(x_BTD), self.shape).to(x_BTD.dtype)
+    for e, expert in enumerate(self.experts):
+        share_BT1 = share_BTE[..., e : e + 1]
+        wrong_BTD = expert(share_BT1 * x_BTD) - share_BT1 * expert(x_BTD)
+        answer_BTD = answer_BTD + (share_BT1 > 0) * wrong_BTD
+    return answer_BTD

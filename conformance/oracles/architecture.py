@@ -64,6 +64,14 @@ class Architecture:
     """How many of the experts a token passes."""
     chosen_alone: bool = False
     """Whether shares are the softmax over the chosen experts' scores alone, and not over all."""
+    renormalised: bool = True
+    """Whether shares of the softmax over all are divided by those of the chosen."""
+    expert_hidden: int = 0
+    """Units of an expert, where the layers without have others; 0 for ``hidden``."""
+    shared_hidden: int = 0
+    """Units of an expert that every token passes, as far as its own gate is open; 0 for none."""
+    dense_layers: tuple[int, ...] = ()
+    """Layers that have one feed-forward for all tokens, whatever the others have."""
     gated: bool = True
     """Whether the feed-forward's units are multiplied by a gate."""
     limit: float | None = None
@@ -86,6 +94,10 @@ class Architecture:
     """Whether scores fall with a key's distance, in each head by another slope."""
     embedding_norm: bool = False
     """Whether embedded tokens are normalised."""
+
+    def is_mixture(self, layer: int) -> bool:
+        """Return whether each token passes only some of a layer's feed-forwards."""
+        return self.experts > 0 and layer not in self.dense_layers
 
     @property
     def learned(self) -> bool:
@@ -161,6 +173,34 @@ def _routed(config: Mapping[str, Any]) -> dict[str, Any]:
     if not 1 <= chosen <= experts:
         raise PackageError(f"num_experts_per_tok is {chosen}; there are {experts} experts")
     return {"experts": experts, "chosen": chosen}
+
+
+def _qwen2_moe(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Read Qwen2-MoE, arXiv:2407.10671, section 2.2.2, and its published code.
+
+    Routed experts are narrower than the feed-forward of a layer without, and beside them stands one
+    for every token. No layer slides: readers do not agree on which would.
+    """
+    if config.get("use_sliding_window", False) or "sliding_attention" in _kinds(config):
+        raise PackageError("a layer has a window; the oracle computes qwen2_moe without")
+    layers, step = (
+        range(int(config["num_hidden_layers"])),
+        int(_need(config, "decoder_sparse_step")),
+    )
+    named = config.get("mlp_only_layers") or ()
+    routed = _routed({**config, "num_local_experts": _need(config, "num_experts")})
+    return {
+        **routed,
+        "biased": True,
+        "renormalised": bool(_need(config, "norm_topk_prob")),
+        "expert_hidden": int(_need(config, "moe_intermediate_size")),
+        "shared_hidden": int(_need(config, "shared_expert_intermediate_size")),
+        "dense_layers": tuple(i for i in layers if i in named or (i + 1) % step),
+    }
+
+
+def _kinds(config: Mapping[str, Any]) -> list[str]:
+    return config.get("layer_types") or []
 
 
 def _gpt_oss(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -299,6 +339,7 @@ _FAMILIES: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "mixtral": _mixtral,
     "gpt_oss": _gpt_oss,
     "qwen2": _qwen2,
+    "qwen2_moe": _qwen2_moe,
     "qwen3": _qwen3,
     "phi3": _phi3,
     "glm4": _glm4,
@@ -319,11 +360,12 @@ _ROTATIONS: Mapping[str, Callable[[Mapping[str, Any]], Rope]] = {
 """Types of models that keep some keys of their rotation elsewhere, or have one kind alone."""
 _TIED = ("gemma2", "gemma3_text")
 """Types of models whose head is the embedding where nothing is said; their releases say nothing."""
-_BIASED = ("qwen2", "glm4", "gpt_oss")
+_BIASED = ("qwen2", "qwen2_moe", "glm4", "gpt_oss")
 """Types of models whose attention has biases by their name, or by this key and as they read it."""
 _ONLY: Mapping[str, tuple[Any, ...]] = {
     "attention_bias": (False, None),
     "mlp_bias": (False, None),
+    "qkv_bias": (True,),
     "use_bidirectional_attention": (False, None),
     "quantization_config": (None,),
 }

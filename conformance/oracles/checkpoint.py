@@ -56,6 +56,7 @@ def _parts(config: Mapping[str, Any], stored: Mapping[str, Array]) -> dict[str, 
         "bloom": bloom.parts,
         "gpt_oss": mixture.gpt_oss_parts,
         "mixtral": mixture.parts,
+        "qwen2_moe": mixture.qwen2_moe_parts,
         "phi3": _joined,
         "glm4": _glm4,
     }

@@ -165,7 +165,7 @@ class Decoder:
                 attended = self._norm(f"{prefix}post_attention_layernorm", attended)
             x_BTD = self.arithmetic.store(x_BTD[:, asked_T] + attended)
             normed = self._norm(f"{prefix}{before}", x_BTD)
-            added = self._feed_forward(f"{prefix}mlp.", normed, mask_BT[:, asked_T])
+            added = self._feed_forward(i, normed, mask_BT[:, asked_T])
             if behind is not None:
                 added = self._norm(f"{prefix}{behind}", added)
             x_BTD = self.arithmetic.store(x_BTD + added)
@@ -227,10 +227,17 @@ class Decoder:
         units: Array = way.between("mlp", opened) * way.between("mlp", passed)
         return units
 
-    def _feed_forward(self, prefix: str, x_BTD: Array, mask_BT: Ints) -> Array:
-        if self.architecture.experts:
-            return self._mixture(prefix, x_BTD, mask_BT)
-        return self._mlp(prefix, x_BTD)
+    def _feed_forward(self, layer: int, x_BTD: Array, mask_BT: Ints) -> Array:
+        prefix = f"model.layers.{layer}.mlp."
+        if not self.architecture.is_mixture(layer):
+            return self._mlp(prefix, x_BTD)
+        y_BTD = self._mixture(prefix, x_BTD, mask_BT)
+        if not self.architecture.shared_hidden:
+            return y_BTD
+        way, score_BT1 = self.arithmetic, self._linear(f"{prefix}shared_expert_gate", x_BTD)
+        share_BT1 = way.between("mlp", activations.sigmoid(score_BT1))
+        shared_BTD = share_BT1 * self._mlp(f"{prefix}shared_expert.", x_BTD)
+        return way.store(y_BTD + way.between("mlp", shared_BTD))
 
     def _mixture(self, prefix: str, x_BTD: Array, mask_BT: Ints) -> Array:
         way, a = self.arithmetic, self.architecture
@@ -240,7 +247,7 @@ class Decoder:
             mixture.check_decided(scores_NE[mask_BT.ravel() != 0], a.chosen)
         none_E = np.zeros(a.experts, scores_NE.dtype)
         alone = a.chosen_alone
-        how = routing.Routing(a.chosen, softmax_first=not alone, renormalise=not alone)
+        how = routing.Routing(a.chosen, not alone, renormalise=a.renormalised and not alone)
         weights_NC, chosen_NC = routing.route(scores_NE, none_E, how)
 
         def expert(e: int, x_MD: Array) -> Array:

@@ -291,8 +291,13 @@ def _expert_orders(
 ) -> dict[str, _Order]:
     """Draw an order of each expert's units; the experts keep their numbers."""
     orders = {"mlp.gate.weight": _Order(columns=channels), "mlp.gate.bias": _Order()}
-    for e in range(architecture.experts):
-        units, prefix = generator.permutation(architecture.hidden), f"mlp.experts.{e}."
+    orders["mlp.shared_expert_gate.weight"] = _Order(columns=channels)
+    each = architecture.expert_hidden or architecture.hidden
+    widths = {f"mlp.experts.{e}.": each for e in range(architecture.experts)}
+    if architecture.shared_hidden:
+        widths["mlp.shared_expert."] = architecture.shared_hidden
+    for prefix, width in widths.items():
+        units = generator.permutation(width)
         for name in ("gate_proj", "up_proj"):
             orders[f"{prefix}{name}.weight"] = _Order(units, channels)
             orders[f"{prefix}{name}.bias"] = _Order(units)

@@ -126,6 +126,21 @@ def parts(config: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Part
     return found
 
 
+def qwen2_moe_parts(config: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Part]:
+    """Return where a Qwen2-MoE's checkpoint holds its routed experts, where they are stacked.
+
+    Else each tensor has the oracle's own name (transformers 4).
+    """
+    hidden, found = int(config["moe_intermediate_size"]), {}
+    for i in range(int(config["num_hidden_layers"])):
+        ours = f"model.layers.{i}.mlp."
+        count = int(config["num_experts"]) if f"{ours}experts.gate_up_proj" in names else 0
+        for e in range(count):
+            for name in _APART:
+                found[f"{ours}experts.{e}.{name}.weight"] = _stacked(ours, name, e, hidden)
+    return found
+
+
 def _stacked(ours: str, name: str, e: int, hidden: int) -> Part:
     if name == "down_proj":
         return f"{ours}experts.down_proj", itemgetter(e)

@@ -22,8 +22,8 @@ def weight_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
         shapes["model.embed_positions.weight"] = (a.max_positions, a.dim)
     if a.embedding_norm:
         shapes |= {f"model.embed_norm.{kind}": (a.dim,) for kind in _kinds(a)}
-    layer = _layer_shapes(a)
     for i in range(a.layers):
+        layer = _layer_shapes(a, mixture=a.is_mixture(i))
         shapes |= {f"model.layers.{i}.{name}": shape for name, shape in layer.items()}
     shapes |= {f"model.norm.{kind}": (a.dim,) for kind in _kinds(a)}
     if not a.tied:
@@ -31,7 +31,7 @@ def weight_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def _layer_shapes(a: Architecture) -> dict[str, tuple[int, ...]]:
+def _layer_shapes(a: Architecture, *, mixture: bool) -> dict[str, tuple[int, ...]]:
     queries, keys = a.heads * a.head_dim, a.kv_heads * a.head_dim
     products: dict[str, tuple[int, int]] = {
         "self_attn.q_proj": (queries, a.dim),
@@ -44,11 +44,11 @@ def _layer_shapes(a: Architecture) -> dict[str, tuple[int, ...]]:
     }
     if not a.gated:
         del products["mlp.gate_proj"]
-    if a.experts:
-        units = {name: products.pop(name) for name in [*products] if name.startswith("mlp.")}
-        products["mlp.gate"] = (a.experts, a.dim)
-        for e in range(a.experts):
-            products |= {n.replace("mlp.", f"mlp.experts.{e}."): s for n, s in units.items()}
+    if mixture:
+        names = [name for name in products if name.startswith("mlp.")]
+        for name in names:
+            del products[name]
+        products |= _expert_shapes(a, names)
     layer: dict[str, tuple[int, ...]] = {}
     for name, shape in products.items():
         layer[f"{name}.weight"] = shape
@@ -61,6 +61,20 @@ def _layer_shapes(a: Architecture) -> dict[str, tuple[int, ...]]:
     for name in ("input", "post_attention", *(_AROUND if a.sandwich else ())):
         layer |= {f"{name}_layernorm.{kind}": (a.dim,) for kind in _kinds(a)}
     return layer
+
+
+def _expert_shapes(a: Architecture, names: list[str]) -> dict[str, tuple[int, int]]:
+    """Return the products of a mixture; ``names`` are those of one feed-forward."""
+    products = {"mlp.gate": (a.experts, a.dim)}
+    widths = {f"experts.{e}": a.expert_hidden or a.hidden for e in range(a.experts)}
+    if a.shared_hidden:
+        products["mlp.shared_expert_gate"] = (1, a.dim)
+        widths["shared_expert"] = a.shared_hidden
+    for one, width in widths.items():
+        for name in names:
+            shape = (a.dim, width) if name.endswith("down_proj") else (width, a.dim)
+            products[name.replace("mlp.", f"mlp.{one}.")] = shape
+    return products
 
 
 def _kinds(a: Architecture) -> tuple[str, ...]:

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _MESSAGE_CHARACTERS = 4000
-_TAKES = {"start": ("batch",), "copy": (), "showing": ("names",)}
-"""Methods that make an object which the parent holds a handle of, with what each takes."""
+_TAKES = {"start": ("batch",), "start_target": (), "copy": (), "showing": ("names",)}
+"""Methods that make an object which the parent holds a handle of: what each takes but arrays."""
 
 
 def main() -> None:
@@ -174,15 +174,15 @@ class _Service:
                 graph = getattr(model, "graph_file", None)
                 told = {"graph": None if graph is None else str(graph)}
                 return self._kept(model, built=sorted(package.built), **told)
-            case "start" | "copy" | "showing" as verb:
+            case "start" | "start_target" | "copy" | "showing" as verb:
                 given = [header[name] for name in _TAKES[verb]]
-                return self._kept(method_of(subject, verb)(*given))
+                return self._kept(method_of(subject, verb)(*given, *message.arrays.values()))
             case "generate" | "stream" | "encode" | "decode" | "token_bytes" | "add" | "finish":
                 return self._of_text(subject, message)
             case "crop":
                 method_of(subject, "crop")(header["length"])
-            case "reorder":
-                method_of(subject, "reorder")(header["rows"])
+            case "reorder" | "reorder_target" as verb:
+                method_of(subject, verb)(header["rows"])
             case _:
                 return wire.Message({}, self._computed(subject, header, message.arrays))
         return wire.Message({})
@@ -213,7 +213,7 @@ class _Service:
             case "process" | "sample" as verb:
                 wanted = sampling.call_in(header["call"], arrays), *header["wanted"]
                 return {verb: method_of(self._candidate, verb)(*wanted)}
-            case "hidden_states" | "feed" | "encode_tokens" as verb:
+            case "hidden_states" | "feed" | "encode_tokens" | "decode_tokens" as verb:
                 return _by_name(verb, method_of(subject, verb)(*arrays.values()))
             case "shown":
                 wanted = header["wanted"]

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import os
-import weakref
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from conformance.errors import CandidateCrashed, MalformedOutput, UsageError
+from conformance.errors import UsageError
 from conformance.worker import generation, sampling, tokenizer
-from conformance.worker.supervisor import Limits, Supervisor, built_in, handle_in
+from conformance.worker.held import (
+    Remote,
+    Session,
+    Shown,
+    Stream,
+    TargetSession,
+    only,
+    tokens_out,
+)
+from conformance.worker.supervisor import Limits, Supervisor, built_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -112,10 +120,10 @@ class _Candidate:
         """Return the bytes of each id."""
         return tokenizer.pieces_in(self._of_text("token_bytes", tokenizer.rows_out([ids])))
 
-    def stream(self, *, skip_special: bool) -> _Stream:
+    def stream(self, *, skip_special: bool) -> Stream:
         """Return what turns ids into text as they come, in the child."""
         answer = self._of_text("stream", {}, skip_special=skip_special)
-        return _Stream(self._supervisor, _Remote(self._supervisor, self._supervisor.life, answer))
+        return Stream(self._supervisor, Remote(self._supervisor, self._supervisor.life, answer))
 
     def _of_text(self, verb: str, arrays: dict[str, Array], **fields: Any) -> Message:
         self._supervisor.current_life()
@@ -126,15 +134,7 @@ class _Candidate:
         fields, arrays = sampling.told(call)
         seconds = self._supervisor.limits.call_s
         answer = self._supervisor.ask(verb, arrays, seconds, call=fields, wanted=list(wanted))
-        return _only(answer, verb)
-
-
-class _Remote:
-    """An object in the child, forgotten there when it is forgotten here."""
-
-    def __init__(self, supervisor: Supervisor, life: int, answer: Message) -> None:
-        self.life, self.handle = life, handle_in(answer)
-        weakref.finalize(self, supervisor.drop, life, self.handle).atexit = False
+        return only(answer, verb)
 
 
 class _Model:
@@ -142,17 +142,17 @@ class _Model:
 
     def __init__(self, supervisor: Supervisor, package: ModelPackage) -> None:
         self._supervisor, self._package = supervisor, package
-        self._remote: _Remote | None = None
+        self._remote: Remote | None = None
         self._graph_file: Path | None = None
 
-    def remote(self) -> _Remote:
+    def remote(self) -> Remote:
         """Return the model's object in the child, loaded where it is not yet."""
         life = self._supervisor.current_life()
         if self._remote is None or self._remote.life != life:
             seconds = self._supervisor.limits.load_s
             path, name = str(self._package.path), self._package.name
             answer = self._supervisor.ask("load", {}, seconds, path=path, name=name)
-            self._remote = _Remote(self._supervisor, life, answer)
+            self._remote = Remote(self._supervisor, life, answer)
             self._package.built.update(built_in(answer))
             graph = answer.header.get("graph")
             self._graph_file = Path(graph) if isinstance(graph, str) else None
@@ -171,8 +171,8 @@ class _Model:
 
     def logits(self, input_ids_BT: Ints, attention_mask_BT: Ints, position_ids_BT: Ints) -> Array:
         """Return the logits (B, T, V) in the native type."""
-        arrays = _tokens(input_ids_BT, attention_mask_BT, position_ids_BT)
-        return _only(self._ask("logits", arrays))
+        arrays = tokens_out(input_ids_BT, attention_mask_BT, position_ids_BT)
+        return only(self._ask("logits", arrays))
 
     def packed_logits(
         self, input_ids_BT: Ints, document_ids_BT: Ints, position_ids_BT: Ints
@@ -183,13 +183,13 @@ class _Model:
             "document_ids": document_ids_BT,
             "position_ids": position_ids_BT,
         }
-        return _only(self._ask("packed_logits", arrays))
+        return only(self._ask("packed_logits", arrays))
 
     def hidden_states(
         self, input_ids_BT: Ints, attention_mask_BT: Ints, position_ids_BT: Ints
     ) -> dict[str, Array]:
         """Return the taps by name."""
-        arrays = _tokens(input_ids_BT, attention_mask_BT, position_ids_BT)
+        arrays = tokens_out(input_ids_BT, attention_mask_BT, position_ids_BT)
         return dict(self._ask("hidden_states", arrays).arrays)
 
     def encode_tokens(
@@ -203,97 +203,48 @@ class _Model:
         }
         return dict(self._ask("encode_tokens", arrays).arrays)
 
+    def decode_tokens(
+        self, source_ids_BS: Ints, source_mask_BS: Ints, target_ids_BT: Ints
+    ) -> dict[str, Array]:
+        """Return what an encoder-decoder answers to a given target, by name."""
+        arrays = {
+            "source_ids": source_ids_BS,
+            "source_mask": source_mask_BS,
+            "target_ids": target_ids_BT,
+        }
+        return dict(self._ask("decode_tokens", arrays).arrays)
+
+    def start_target(self, source_ids_BS: Ints, source_mask_BS: Ints) -> TargetSession:
+        """Return a session of no target token on a source."""
+        arrays = {"source_ids": source_ids_BS, "source_mask": source_mask_BS}
+        answer = self._ask("start_target", arrays)
+        return TargetSession(
+            self._supervisor, Remote(self._supervisor, self._supervisor.life, answer)
+        )
+
     def feed(
         self, input_ids_BT: Ints, attention_mask_BT: Ints, position_ids_BT: Ints
     ) -> dict[str, Array]:
         """Return the graph's inputs by name."""
-        arrays = _tokens(input_ids_BT, attention_mask_BT, position_ids_BT)
+        arrays = tokens_out(input_ids_BT, attention_mask_BT, position_ids_BT)
         return dict(self._ask("feed", arrays).arrays)
 
-    def showing(self, names: Sequence[str]) -> _Shown:
+    def showing(self, names: Sequence[str]) -> Shown:
         """Open the graph in the child with inner values as outputs."""
         answer = self._ask("showing", {}, names=list(names))
-        return _Shown(self._supervisor, _Remote(self._supervisor, self._supervisor.life, answer))
+        return Shown(self._supervisor, Remote(self._supervisor, self._supervisor.life, answer))
 
     def generate(self, request: GenerationRequest) -> list[Continuation]:
         """Return what is added to each prompt."""
         fields, arrays = generation.told(request)
         return generation.continuations_of(self._ask("generate", arrays, **fields))
 
-    def start(self, batch: int) -> _Session:
+    def start(self, batch: int) -> Session:
         """Return an empty session for ``batch`` rows."""
         answer = self._ask("start", {}, batch=int(batch))
-        return _Session(self._supervisor, _Remote(self._supervisor, self._supervisor.life, answer))
-
-
-class _Held:
-    """What a model in the child has made; it dies with that child."""
-
-    def __init__(self, supervisor: Supervisor, remote: _Remote) -> None:
-        self._supervisor, self._remote = supervisor, remote
-
-    def _ask(self, verb: str, arrays: dict[str, Array] | None = None, **fields: Any) -> Message:
-        if not self._supervisor.lives(self._remote.life):
-            raise CandidateCrashed(
-                "its session is gone: the candidate's process that held it has ended; start a new "
-                "session"
-            )
-        handle, seconds = self._remote.handle, self._supervisor.limits.call_s
-        return self._supervisor.ask(verb, arrays or {}, seconds, handle=handle, **fields)
-
-
-class _Shown(_Held):
-    """A graph in the child that shows inner values."""
-
-    def __call__(self, wanted: Sequence[str], *tokens: Ints) -> list[Array]:
-        """Return some of its outputs, in order, for token ids, mask and positions."""
-        found = self._ask("shown", _tokens(*tokens), wanted=list(wanted)).arrays
-        return [found[name] for name in wanted]
-
-
-class _Stream(_Held):
-    """A stream of text in the child."""
-
-    def add(self, token: int) -> str:
-        """Take one more id; return the text that it completes."""
-        return tokenizer.text_in(self._ask("add", token=int(token)))
-
-    def finish(self) -> str:
-        """Return what is left."""
-        return tokenizer.text_in(self._ask("finish"))
-
-
-class _Session(_Held):
-    """A key/value cache in the child."""
-
-    def append(self, input_ids_BT: Ints, attention_mask_BS: Ints, position_ids_BT: Ints) -> Array:
-        """Feed T more tokens; return their logits (B, T, V)."""
-        return _only(self._ask("append", _tokens(input_ids_BT, attention_mask_BS, position_ids_BT)))
-
-    def copy(self) -> _Session:
-        """Return an independent session in the same state."""
-        answer = self._ask("copy")
-        return _Session(self._supervisor, _Remote(self._supervisor, self._remote.life, answer))
-
-    def crop(self, length: int) -> None:
-        """Forget everything after the first ``length`` tokens."""
-        self._ask("crop", length=int(length))
-
-    def reorder(self, rows: Sequence[int]) -> None:
-        """Make row i of the cache what row ``rows[i]`` was."""
-        self._ask("reorder", rows=[int(row) for row in rows])
+        return Session(self._supervisor, Remote(self._supervisor, self._supervisor.life, answer))
 
 
 def _plain(value: Any) -> Any:
     """Return an attribute's value as JSON knows it."""
     return value.tolist() if isinstance(value, np.generic | np.ndarray) else value
-
-
-def _tokens(input_ids: Ints, attention_mask: Ints, position_ids: Ints) -> dict[str, Array]:
-    return {"input_ids": input_ids, "attention_mask": attention_mask, "position_ids": position_ids}
-
-
-def _only(answer: Message, name: str = "logits") -> Array:
-    if set(answer.arrays) != {name}:
-        raise MalformedOutput(f"the candidate answered {sorted(answer.arrays)}, not {name!r}")
-    return answer.arrays[name]

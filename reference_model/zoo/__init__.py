@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from reference_model import planted, trained
 from reference_model.encoder.zoo import ENCODERS
+from reference_model.encoder_decoder.zoo import ENCODER_DECODERS
 from reference_model.zoo import gemmas, llamas, relatives, strangers
 from reference_model.zoo.seeded import SuiteModel
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from reference_model.encoder.zoo import SuiteEncoder
+    from reference_model.encoder_decoder.zoo import SuiteEncoderDecoder
     from reference_model.planted import PlantedModel
     from reference_model.trained import TrainedModel
 
@@ -43,6 +45,7 @@ MODELS: Mapping[str, SuiteModel] = MappingProxyType(
             strangers.BLOOM,
             relatives.MIXTRAL,
             strangers.GPT_OSS,
+            relatives.QWEN2_MOE,
             llamas.LONG,
             llamas.LONGEST,
         )
@@ -50,7 +53,15 @@ MODELS: Mapping[str, SuiteModel] = MappingProxyType(
 )
 """The seeded models by name."""
 
-ALL: Mapping[str, SuiteModel | PlantedModel | TrainedModel | SuiteEncoder] = MappingProxyType(
-    {**MODELS, **planted.MODELS, trained.BYTES.name: trained.BYTES, **ENCODERS}
+ALL: Mapping[str, SuiteModel | PlantedModel | TrainedModel | SuiteEncoder | SuiteEncoderDecoder] = (
+    MappingProxyType(
+        {
+            **MODELS,
+            **planted.MODELS,
+            trained.BYTES.name: trained.BYTES,
+            **ENCODERS,
+            **ENCODER_DECODERS,
+        }
+    )
 )
-"""Every model of the suite by name: seeded, planted and trained decoders, and encoders."""
+"""Every model of the suite by name: decoders (seeded, planted, trained), encoders, and both."""

@@ -126,7 +126,7 @@ def test_an_incomplete_run_exits_with_2(llm, tiny):
         ("raises", "logits raised ZeroDivisionError: integer division or modulo by zero"),
         ("unsupported", "no kernel for this size"),
         ("nan", "nan noise units (rms) at logits[0, 0, 0]"),
-        ("shape", "64, 31]; wanted [5, 64, 32] (batch, tokens, vocabulary)"),
+        ("shape", "128, 31]; wanted [2, 128, 32] (batch, tokens, vocabulary)"),
         ("type", "type float64; the claimed type is float32: claim fp64, or convert"),
         ("none", "logits is a NoneType; wanted a NumPy array"),
         ("list", "logits is a list; wanted a NumPy array"),

@@ -18,6 +18,7 @@ from conformance.errors import CandidateUnavailable
 from conformance.records import OperatorCall
 from reference_model import generation, tokenizer
 from reference_model.encoder import model as encoder
+from reference_model.encoder_decoder import model as encoder_decoder
 from reference_model.zoo import MODELS
 
 KNOWN = mutants.all_mutants()
@@ -28,11 +29,13 @@ VALUES = {
     "load",
     "logits",
     "encode_tokens",
+    "decode_tokens",
     "generate",
     "process",
     "draw",
     "packed_logits",
     *mutants.SESSION,
+    *mutants.TARGET,
     *mutants.TEXT,
 }
 IDS = np.array([[5, 6, 7, 8]])
@@ -45,6 +48,9 @@ def _attributes():
     found = {key: member for part in reversed(parts) for key, member in vars(part).items()}
     found |= {f"{adapter.GENERATION}.{key}": member for key, member in vars(generation).items()}
     found |= {f"{adapter.ENCODER}.{key}": member for key, member in vars(encoder).items()}
+    found |= {
+        f"{adapter.ENCODER_DECODER}.{key}": member for key, member in vars(encoder_decoder).items()
+    }
     found |= {f"{adapter.TOKENIZER}.{key}": member for key, member in vars(tokenizer).items()}
     for name, value in list(found.items()):
         if isinstance(value, type):
@@ -73,8 +79,11 @@ def test_a_mutant_takes_what_the_function_takes_that_it_replaces(mutant):
     replaced = _attributes().get(mutant.replaces)
     if isinstance(replaced, types.FunctionType):
         every = inspect.signature(replaced).parameters.values()
-        given = [one.name for one in every if one.default is one.empty]
-        named = {"dtype": None} if mutant.replaces == "build_decoder" else {}  # as it is called
+        needed = [one for one in every if one.default is one.empty]
+        given = [one.name for one in needed if one.kind is not one.KEYWORD_ONLY]
+        named = {one.name: None for one in needed if one.kind is one.KEYWORD_ONLY}
+        if mutant.replaces == "build_decoder":
+            named["dtype"] = None  # as it is called
         assert inspect.signature(mutant.fault).bind(replaced, *given, **named)
 
 
@@ -143,6 +152,22 @@ def test_a_fault_of_the_encoder_changes_its_answers_and_ends_with_the_call():
     honest, faulty = hidden(""), hidden("causal-mask-left-on")
     assert np.abs(faulty - honest).max() > 0.1
     assert np.array_equal(hidden(""), honest)
+
+
+def test_a_fault_of_the_encoder_decoder_changes_its_answers_and_ends_with_the_call():
+    def logits(name):
+        with _opened(name) as opened:
+            loaded = opened.load(models.suite_package("t5-tied-relu"))
+            whole = loaded.decode_tokens(IDS, np.ones_like(IDS), IDS)["logits"]
+            session = loaded.start_target(IDS, np.ones_like(IDS))
+            return whole, np.concatenate(
+                [session.append_target(one) for one in IDS.T[..., None]], 1
+            )
+
+    honest = logits("")
+    for found, exact in zip(logits("t5-norm-subtracts-the-mean"), honest, strict=True):
+        assert np.abs(found - exact).max() > 0.1
+    assert all(map(np.array_equal, logits(""), honest))
 
 
 def test_a_fault_in_one_operator_leaves_the_others_alone():

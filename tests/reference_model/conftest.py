@@ -159,6 +159,17 @@ VARIANTS = {
             offset=1.0,
         ),
     ),
+    "shared-expert": dataclasses.replace(
+        SMALL,
+        attention=Attention(4, 2, 6, qkv_bias=True),
+        mlp=Mlp(32, experts=Experts(5, 2, renormalise=False, hidden=12, shared=20)),
+    ),
+    "shared-expert-between-dense-layers": dataclasses.replace(
+        SMALL,
+        attention=Attention(4, 2, 6, qkv_bias=True),
+        layers=3,
+        mlp=Mlp(32, experts=Experts(4, 3, hidden=12, shared=8, dense_layers=frozenset({0, 2}))),
+    ),
     "normalised-heads": dataclasses.replace(SMALL, attention=Attention(4, 2, 8, qk_norm=True)),
 }
 """One config for each value of a field that the decoder computes differently for."""

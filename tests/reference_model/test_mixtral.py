@@ -162,7 +162,8 @@ def test_shares_are_those_of_their_formula(softmax_first, renormalise):
 
 
 def test_an_expert_that_overflows_is_no_matter_to_who_has_not_chosen_it():
-    mixed = moe.feed_forward(2, dataclasses.replace(MODEL.config.mlp, experts=Experts(2, 1)))
+    mlp = dataclasses.replace(MODEL.config.mlp, experts=Experts(2, 1))
+    mixed = moe.feed_forward(2, mlp, 0)
     with torch.no_grad():
         for parameter in mixed.parameters():
             parameter.fill_(1.0)

@@ -57,6 +57,13 @@ GEMMA2 = {
     "tie_word_embeddings": True,
 }
 MIXTRAL = {"num_local_experts": 5, "num_experts_per_tok": 2, "sliding_window": None}
+QWEN2_MOE = {
+    "num_experts": 5,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 12,
+    "shared_expert_intermediate_size": 20,
+    "norm_topk_prob": False,
+}
 GPT_OSS = {
     "head_dim": 8,
     "num_local_experts": 5,
@@ -124,6 +131,21 @@ FAMILIES = {
         {**MIXTRAL, "num_experts_per_tok": 1, "sliding_window": 6},
     ),
     "mixtral of all its experts": ("mixtral", {**MIXTRAL, "num_experts_per_tok": 5}),
+    "qwen2-moe": ("qwen2_moe", QWEN2_MOE),
+    "qwen2-moe renormalised, of one expert, tied": (
+        "qwen2_moe",
+        {
+            **QWEN2_MOE,
+            "norm_topk_prob": True,
+            "num_experts_per_tok": 1,
+            "tie_word_embeddings": True,
+        },
+    ),
+    "qwen2-moe in every other layer": (
+        "qwen2_moe",
+        {**QWEN2_MOE, "num_experts_per_tok": 3, "decoder_sparse_step": 2},
+    ),
+    "qwen2-moe without experts in a layer": ("qwen2_moe", {**QWEN2_MOE, "mlp_only_layers": [1]}),
     "gpt-oss": ("gpt_oss", GPT_OSS),
     "gpt-oss of the other layers, sharper": (
         "gpt_oss",
@@ -351,10 +373,11 @@ def test_transformers_reads_every_dialect_alike(tmp_path, name):
         ("bloom", BLOOM),
         ("mixtral", MIXTRAL),
         ("gpt_oss", GPT_OSS),
+        ("qwen2_moe", QWEN2_MOE),
     ],
     ids=[
         *("llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3", "phi3", "glm4"),
-        *("yarn", "gpt2", "bloom", "mixtral", "gpt-oss"),
+        *("yarn", "gpt2", "bloom", "mixtral", "gpt-oss", "qwen2-moe"),
     ],
 )
 def test_a_cache_agrees_step_by_step(tmp_path, family, options):

@@ -46,6 +46,10 @@ def test_the_models_use_every_mechanism():
     assert any(c.learned_positions and c.norm.centred and not c.mlp.gated for c in configs)
     assert any(c.mlp.experts for c in configs)
     assert any(c.attention.sinks and c.mlp.limit and c.mlp.experts.bias for c in configs)
+    assert any(
+        c.mlp.experts and c.mlp.experts.shared and c.mlp.experts.dense_layers for c in configs
+    )
+    assert {c.mlp.experts.renormalise for c in configs if c.mlp.experts} == {True, False}
     assert any(c.attention.out_bias and c.mlp.bias for c in configs)
 
 

@@ -12,6 +12,7 @@ from conformance import records, schema
 NO_EXTENSION = {
     "hf-config",
     "bert-config",
+    "t5-config",
     "safetensors-index",
     "safetensors-header",
 }

@@ -83,7 +83,11 @@ CORPORA: Mapping[str, Callable[[int, int, int], EncoderCorpus]] = MappingProxyTy
 
 
 def _random(stream: int, shape: tuple[int, int], below: int) -> Ints:
+    return random_integers(20181011 + stream, shape, below)
+
+
+def random_integers(key: int, shape: tuple[int, int], below: int) -> Ints:
     """Return uniform integers by integer arithmetic alone, the same on every machine."""
-    raw = np.random.Philox(key=20181011 + stream).random_raw(shape[0] * shape[1])
+    raw = np.random.Philox(key=key).random_raw(shape[0] * shape[1])
     drawn: Ints = ((raw >> np.uint64(32)) * np.uint64(below) >> np.uint64(32)).astype(np.int64)
     return drawn.reshape(shape)

@@ -1,0 +1,84 @@
+"""The suite's own encoder-decoders: seeded, tiny, and knowing no language."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from reference_model.encoder_decoder.config import Buckets, EncoderDecoderConfig
+from reference_model.encoder_decoder.weights import EncoderDecoderDesign, make_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteEncoderDecoder:
+    """One of the suite's encoder-decoders. ``digest`` is ``weights.digest`` of its weights."""
+
+    name: str
+    summary: str
+    config: EncoderDecoderConfig
+    seed: int
+    digest: str
+    design: EncoderDecoderDesign
+
+    def weights(self) -> dict[str, NDArray[np.float32]]:
+        """Return the weights, float32, in canonical order."""
+        return make_weights(self.config, self.seed, self.design)
+
+
+_TIED = SuiteEncoderDecoder(
+    name="t5-tied-relu",
+    summary="as T5: ReLU, tied and scaled head, wide heads, one decoder layer more",
+    config=EncoderDecoderConfig(
+        vocab=320,
+        dim=64,
+        encoder_layers=2,
+        decoder_layers=3,
+        heads=4,
+        head_dim=24,
+        hidden=128,
+        buckets=Buckets(count=32, max_distance=128),
+        activation="relu",
+        gated=False,
+        eps=1e-6,
+        tied=True,
+        start=0,
+    ),
+    seed=111,
+    digest="8bed35cb7e4bf47ac9129649f3a57b04f1a825b664ad733c11d681f43d289ba0",
+    design=EncoderDecoderDesign(),
+)
+
+_GATED = SuiteEncoderDecoder(
+    name="t5-gated-untied",
+    summary="as T5 1.1: gated GELU, a head of its own, buckets of other numbers, epsilon 1e-5",
+    config=EncoderDecoderConfig(
+        vocab=256,
+        dim=48,
+        encoder_layers=3,
+        decoder_layers=2,
+        heads=3,
+        head_dim=16,
+        hidden=112,
+        buckets=Buckets(count=20, max_distance=60),
+        activation="gelu_tanh",
+        gated=True,
+        eps=1e-5,
+        tied=False,
+        start=3,
+    ),
+    seed=112,
+    digest="455711666c2aa069e0b2b4704b2ae9f5a2cf1837fa1b89d05b0ca3d8a8dd61de",
+    design=EncoderDecoderDesign(embedding=0.03),
+)
+
+ENCODER_DECODERS: Mapping[str, SuiteEncoderDecoder] = MappingProxyType(
+    {model.name: model for model in (_TIED, _GATED)}
+)
+"""The encoder-decoders by name."""
