@@ -22,9 +22,10 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# The standard as a text, made anew from its data; a test fails while it is stale.
+# The standard and the config as texts, made anew from their data; a test fails while they are stale.
 docs: $(READY)
 	$(BIN)/python -m conformance.spec_text
+	$(BIN)/python -m conformance.config_text
 
 # Every mutant against every check at every precision, and the summary that the suite quotes of it.
 matrix: $(READY)
