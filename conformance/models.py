@@ -35,7 +35,7 @@ from conformance.oracles.decoder import Decoder
 from conformance.oracles.ensemble import Noise
 from conformance.oracles.matched_filter import Interval
 from conformance.records import NoiseUnit
-from reference_model.builds import BUILDS
+from reference_model.builds import BUILDS, whole_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -127,13 +127,14 @@ def build(package: ModelPackage, file: str) -> Path:
         PackageError: the suite does not know how to make such a file.
         BuildError: it knows, and could not.
     """
-    if file not in BUILDS:
+    whole = whole_of(file) if is_encoder_decoder(package.config) else file
+    if whole not in BUILDS:
         raise PackageError(
             f"{package.path} has no {file}, and the suite does not build it."
             f"{did_you_mean(file, BUILDS)}"
         )
     try:
-        return _built(package, BUILDS[file])
+        return _built(package, BUILDS[whole], file)
     except Exception as error:
         raise BuildError(
             f"the suite could not make {file} from {package.path}: {type(error).__name__}: "
@@ -141,7 +142,7 @@ def build(package: ModelPackage, file: str) -> Path:
         ) from error
 
 
-def _built(package: ModelPackage, build: Build) -> Path:
+def _built(package: ModelPackage, build: Build, file: str) -> Path:
     """Return the build from the cache; made where there is none, or where it was changed."""
     import torch  # noqa: PLC0415  # only candidates that need a build wait for it
     from onnx import checker  # noqa: PLC0415  # the same
@@ -156,19 +157,19 @@ def _built(package: ModelPackage, build: Build) -> Path:
         from reference_model import export  # type: ignore[no-redef]  # noqa: PLC0415  # the same
 
     exporter = f"{identity.digest_of('reference_model')[:16]}-torch-{torch.__version__}"
-    stem = Path(build.file).stem
+    stem = Path(file).stem
     folder = cache_folder() / "builds" / f"{package.digest[:24]}-{exporter}-{stem}"
     digest = folder.with_name(f"{folder.name}.sha256")
     if not _as_built(folder, digest):
         # Whoever finds the graph somewhere else can tell what it was made from, and by what.
         told = {"package": package.digest, "exporter": exporter, "build": str(build)}
         with _unfinished(folder) as fresh:
-            export.write_onnx(package.path, fresh / build.file, build, told)
+            export.write_onnx(package.path, fresh / file, build, told)
             # By its path: a graph may have its weights beside it.
-            checker.check_model(fresh / build.file, full_check=True)
+            checker.check_model(fresh / file, full_check=True)
             put(fresh, folder)
         write_atomically(digest, _digest_of(folder).encode())
-    return folder / build.file
+    return folder / file
 
 
 def _as_built(folder: Path, digest: Path) -> bool:

@@ -39,7 +39,7 @@ from conformance.records import (
     SamplingPolicy,
     TokenizerFacts,
 )
-from reference_model.builds import BUILDS
+from reference_model.builds import BUILDS, whole_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -131,7 +131,8 @@ def _build(made: Collection[str]) -> str:
     """
     if not made:
         return "supplied"
-    return f"exported by the suite: {'; '.join(str(BUILDS[file]) for file in sorted(made))}"
+    builds = dict.fromkeys(str(BUILDS[whole_of(file)]) for file in sorted(made))
+    return f"exported by the suite: {'; '.join(builds)}"
 
 
 @contextmanager

@@ -19,6 +19,9 @@ OPSETS = (20, FUSED_SINCE, 24, 25)
 DTYPES = MappingProxyType({"float32": "", "float16": "_fp16", "bfloat16": "_bf16"})
 """Types of weights, activations, cache and logits, with what they add to a file's name."""
 
+ENCODER, STEPS = "encoder_", "decoder_with_past_"
+"""What stands before a file's name where an encoder-decoder has further graphs, for steps."""
+
 
 @dataclass(frozen=True, slots=True)
 class Build:
@@ -54,3 +57,8 @@ BUILDS: Mapping[str, Build] = MappingProxyType(
     }
 )
 """Every build by the name of its file."""
+
+
+def whole_of(file: str) -> str:
+    """Return the name of the graph of both sides that a graph for steps stands beside."""
+    return file.removeprefix(ENCODER).removeprefix(STEPS)

@@ -11,7 +11,8 @@ from safetensors.numpy import load_file, save_file
 
 from conformance import candidate as candidates
 from conformance import encoder_decoders, models, spec
-from conformance.adapters._onnx_encoder_decoder import GraphEncoderDecoder
+from conformance.adapters._onnx_encoder_decoder import Graph, GraphEncoderDecoder
+from conformance.adapters._onnx_model import Input
 from conformance.errors import (
     CandidateRaised,
     FormatError,
@@ -160,6 +161,37 @@ def test_a_profile_of_other_models_is_refused(profile, name, message):
         pass
 
 
+def test_a_session_of_graphs_hands_on_the_keys_of_both_sides():
+    """What is fed and answered, by name, in a session whose graphs count what they are given."""
+    fed = []
+
+    def step(names, feed):
+        fed.append({name: array.shape for name, array in feed.items()})
+        past, own = feed["past_key_values.0.decoder.key"], feed["input_ids"]
+        grown = np.concatenate([past, np.ones((*past.shape[:2], own.shape[1], 4))], axis=2)
+        return [{"logits": own, "present.0.decoder.key": grown}[name] for name in names]
+
+    def encode(names, feed):
+        return [np.zeros((len(feed["input_ids"]), 2, 5, 4))] * len(names)
+
+    declared = Input(("batch", 2, "past", 4), np.float32)
+    names = ("past_key_values.0.decoder.key", "past_key_values.0.encoder.key")
+    given = {"input_ids": None, "encoder_attention_mask": None, **dict.fromkeys(names, declared)}
+    parts = (
+        Graph(encode, {}, ["present.0.encoder.key"]),
+        Graph(step, given, ["logits", "present.0.decoder.key"]),
+    )
+    inputs = ["input_ids", "attention_mask", "decoder_input_ids"]
+    outputs = ["logits", "encoder_last_hidden_state"]
+    session = GraphEncoderDecoder(None, inputs, outputs, lambda: parts).start_target(SOURCE, SOURCE)
+    session.append_target(TARGET[:, :2])
+    session.reorder_target([1, 0, 1])
+    session.append_target(TARGET[[1, 0, 1], 2:])
+    assert [shapes[names[0]] for shapes in fed] == [(2, 2, 0, 4), (3, 2, 2, 4)]
+    assert [shapes[names[1]] for shapes in fed] == [(2, 2, 5, 4), (3, 2, 5, 4)]
+    assert [shapes["encoder_attention_mask"] for shapes in fed] == [(2, 4), (3, 4)]
+
+
 def test_a_graph_is_matched_by_the_names_of_exporters():
     def run(names, feed):
         return [np.array([len(feed)])] * len(names)
@@ -168,5 +200,11 @@ def test_a_graph_is_matched_by_the_names_of_exporters():
     outputs = ["logits", "encoder_last_hidden_state"]
     graph = GraphEncoderDecoder(run, inputs, outputs)
     assert set(graph.decode_tokens(SOURCE, SOURCE, TARGET)) == set(outputs)
+    parts = (Graph(run, {}, ["present.0.encoder.key"]), Graph(run, {"input_ids": None}, ["logits"]))
+    steps = GraphEncoderDecoder(run, inputs, outputs, lambda: parts)
+    with pytest.raises(
+        Unsupported, match=r"has the inputs input_ids, and encoder_model\.onnx the out"
+    ):
+        steps.start_target(SOURCE, SOURCE)
     with pytest.raises(Unsupported, match="has the inputs input_ids and the outputs logits"):
         GraphEncoderDecoder(run, ["input_ids"], ["logits"])

@@ -79,3 +79,21 @@ def test_what_is_not_looked_for_in_a_model_changes_nothing_of_it(name):
 def answer(mutant, package, inputs):
     with open_candidate(f"mutant:{mutant}?dtype=float64") as candidate:
         return candidate.load(package).logits(*inputs)
+
+
+@pytest.mark.parametrize(
+    "name", ["frequencies-in-bfloat16", "phases-in-bfloat16", "rope-base-of-another-family"]
+)
+def test_a_fault_that_makes_numbers_is_met_where_a_decoder_is_built_without_any(name):
+    package = models.suite_package("llama-mha-scaled")
+    corpus = long_corpus(package.config["vocab_size"], 16)
+    found = [*faults.effects(package, corpus, [mutants.all_mutants()[name]])]
+    assert [effect.mutant.name for effect in found] == [name]
+
+
+@pytest.mark.parametrize("name", ["first-layer-repeated", "layers-swapped", "last-layer-skipped"])
+def test_faults_of_layers_are_met_where_layers_are_of_two_kinds(name):
+    package = models.suite_package("qwen2moe-shared")
+    corpus = long_corpus(package.config["vocab_size"], 16)
+    found = [*faults.effects(package, corpus, [mutants.all_mutants()[name]])]
+    assert [effect.mutant.name for effect in found] == [name]

@@ -19,7 +19,7 @@ import numpy as np
 from conformance import spec
 from conformance.adapters import _onnx_builds, _onnx_operators
 from conformance.adapters._onnx_encoder import GraphEncoder
-from conformance.adapters._onnx_encoder_decoder import GraphEncoderDecoder
+from conformance.adapters._onnx_encoder_decoder import Graph, GraphEncoderDecoder
 from conformance.adapters._onnx_model import GraphModel, Input
 from conformance.candidate import choose, not_importable, thread_count
 from conformance.errors import CandidateUnavailable, Unsupported, did_you_mean
@@ -56,7 +56,7 @@ _TYPES = {
 }
 _ALL = frozenset({"logits", "cache", "operators", "hidden_states", "encoder", "encoder_decoder"})
 _CLAIMS = {
-    "float32": Claims(_ALL),
+    "float32": Claims(_ALL | {"target_cache"}),
     "float64": Claims(frozenset({"operators"}), "fp64"),
     # A graph of several nodes rounds between them. The kernel of Attention keeps scores (softcap
     # and mask included) and weights in float16, and adds up in float32: bit for bit so in 1.32.
@@ -210,13 +210,12 @@ class _Candidate:
             session = self._opener(str(file))
         except NotImplemented as error:
             raise Unsupported(f"ONNX Runtime cannot run {file.name}: {error}") from error
-        given = session.get_inputs()
-        inputs = {value.name: Input(tuple(value.shape), _TYPES.get(value.type)) for value in given}
-        outputs = [value.name for value in session.get_outputs()]
+        inputs, outputs = _signature(session)
         if is_encoder(package.config):
             return GraphEncoder(session.run, inputs, outputs)
         if is_encoder_decoder(package.config):
-            return GraphEncoderDecoder(session.run, inputs, outputs)
+            parts = functools.partial(self._parts, package, file.name)
+            return GraphEncoderDecoder(session.run, inputs, outputs, parts)
 
         def opened(model: Any) -> Any:
             session = self._opener(model.SerializeToString(), file.parent)
@@ -224,6 +223,21 @@ class _Candidate:
 
         return GraphModel(session.run, inputs, outputs, file, opened)
 
+    def _parts(self, package: ModelPackage, file: str) -> tuple[Graph, Graph]:
+        """Open the graphs of the encoder and of steps that stand beside one of both sides."""
+        from reference_model.builds import ENCODER, STEPS  # noqa: PLC0415  # listing needs no model
+
+        sessions = (self._opener(str(package.file(part + file))) for part in (ENCODER, STEPS))
+        encoder, steps = (Graph(session.run, *_signature(session)) for session in sessions)
+        return encoder, steps
+
     def operator(self, call: OperatorCall) -> dict[str, Array]:
         """Compute one standard operator as a graph with that single node."""
         return self._operators.compute(call)
+
+
+def _signature(session: Any) -> tuple[dict[str, Input], list[str]]:
+    """Return a session's inputs by name, and the names of its outputs."""
+    given = session.get_inputs()
+    inputs = {value.name: Input(tuple(value.shape), _TYPES.get(value.type)) for value in given}
+    return inputs, [value.name for value in session.get_outputs()]

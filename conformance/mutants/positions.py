@@ -283,7 +283,8 @@ def frequencies_in_bfloat16(honest: Honest, rope: Any, head_dim: int) -> Any:
     """The frequencies are a buffer that became bfloat16 together with the weights."""
     import torch  # noqa: PLC0415  # this module is imported where torch is not
 
-    exact = torch.tensor(honest(rope, head_dim), dtype=torch.float64)
+    # A decoder is built on a device whose tensors hold no numbers.
+    exact = torch.tensor(honest(rope, head_dim), dtype=torch.float64, device="cpu")
     return tuple(rounded(exact, BF16).tolist())
 
 

@@ -71,9 +71,9 @@ def layers_swapped(honest: Honest, config: Any, weights: Any, **named: Any) -> A
 
 @mutant("build_decoder", kills=("LOGITS-001", "LOGITS-002"), bug="generic")
 def first_layer_repeated(honest: Honest, config: Any, weights: Any, **named: Any) -> Any:
-    """The second layer has the weights of the first."""
+    """The second layer has the weights of the first, as far as it has such."""
     first, second = LAYER.format(0), LAYER.format(1)
-    repeated = {name: weights[name.replace(second, first)] for name in weights}
+    repeated = {name: weights.get(name.replace(second, first), weights[name]) for name in weights}
     return honest(config, repeated, **named)
 
 

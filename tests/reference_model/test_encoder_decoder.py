@@ -38,6 +38,7 @@ SMALL = EncoderDecoderConfig(
     tied=False,
     start=0,
 )
+SHALLOW = dataclasses.replace(SMALL, encoder_layers=1, decoder_layers=1)
 TIED = dataclasses.replace(SMALL, activation="relu", gated=False, tied=True)
 
 
@@ -271,8 +272,8 @@ def test_an_export_answers_what_torch_answers_and_is_the_same_bytes(tmp_path):
 
     from reference_model.encoder_decoder import export  # noqa: PLC0415  # the same
 
-    saved(tmp_path, SMALL)
-    files = [tmp_path / "one.onnx", tmp_path / "two.onnx"]
+    saved(tmp_path, SHALLOW)
+    files = [tmp_path / "model.onnx", tmp_path / "again.onnx"]
     for file in files:
         export.write_onnx(tmp_path, file)
     assert files[0].read_bytes() == files[1].read_bytes()
@@ -280,9 +281,34 @@ def test_an_export_answers_what_torch_answers_and_is_the_same_bytes(tmp_path):
     assert [one.name for one in session.get_inputs()] == list(export.INPUTS)
     assert [one.name for one in session.get_outputs()] == list(export.OUTPUTS)
     for source, target in ((150, 140), (3, 1)):
-        given = tokens(SMALL, source, target)
+        given = tokens(SHALLOW, source, target)
         feed = {n: x.numpy() for n, x in zip(export.INPUTS, given, strict=True)}
         exact = load_encoder_decoder(tmp_path)(*given)
         for found, part in zip(session.run(None, feed), exact, strict=True):
             # 84 roundings of the largest number: both add up in orders of their own.
             assert np.abs(found - part.numpy()).max() < 1e-5 * part.abs().max()
+
+
+@pytest.mark.slow
+def test_exported_steps_answer_what_torch_answers(tmp_path):
+    import onnxruntime  # noqa: PLC0415  # slow to import
+
+    from reference_model.encoder_decoder import export  # noqa: PLC0415  # the same
+
+    saved(tmp_path, SHALLOW)
+    own, sessions = load_encoder_decoder(tmp_path), []
+    for name in ("encoder_model.onnx", "decoder_with_past_model.onnx"):
+        export.write_onnx(tmp_path, tmp_path / name)
+        sessions.append(onnxruntime.InferenceSession(str(tmp_path / name)))
+    source, mask, target = tokens(SHALLOW, 20, 12)
+    feed = {"input_ids": source.numpy(), "attention_mask": mask.numpy()}
+    encoded, *read = sessions[0].run(None, feed)
+    assert np.abs(encoded - own.encode(source, mask).numpy()).max() < 1e-5 * encoded.max()
+    names = [one.name for one in sessions[1].get_inputs()]
+    kept = [np.zeros((4, SHALLOW.heads, 0, SHALLOW.head_dim), np.float32)] * len(read)
+    cache = own.start(own.encode(source, mask), mask)
+    for piece in target.split([5, 1, 6], dim=1):
+        exact, cache = own.step(piece, cache)
+        given = [piece.numpy(), mask.numpy(), *kept, *read]
+        logits, *kept = sessions[1].run(None, dict(zip(names, given, strict=True)))
+        assert np.abs(logits - exact.numpy()).max() < 1e-5 * exact.abs().max()
