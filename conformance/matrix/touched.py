@@ -1,7 +1,7 @@
 """What a change touches of the kill matrix, and whose turn it is of all the rest.
 
 A mutant is touched where the file that it stands in has changed since it was last held against what
-it names, or the file of a check that it names. Judges, oracles and the reference model touch every
+it names, or, at fp32, the file of a check that it names. Judges, oracles and the reference model touch every
 cell; of what only they touch a share is tried at each revision, another one at the next.
 """
 
@@ -35,20 +35,25 @@ def source_of(mutant: Mutant) -> str:
     return f"mutants/{mutant.topic}"
 
 
-def touched(seen: Mapping[str, str]) -> tuple[str, ...]:
+def touched(seen: Mapping[str, str], *, by_checks: bool = True) -> tuple[str, ...]:
     """Return the mutants that are not as they were last tried, or are not tried as they were.
 
     Args:
         seen: what :func:`sources` returned then.
+        by_checks: whether a change of a check touches all that name it.
     """
     changed = {name for name, digest in sources().items() if seen.get(name) != digest}
-    known = mutants.all_mutants()
-    return tuple(name for name, mutant in known.items() if not changed.isdisjoint(_files(mutant)))
+    return tuple(
+        name
+        for name, mutant in mutants.all_mutants().items()
+        if source_of(mutant) in changed
+        or (by_checks and not changed.isdisjoint(_checks_of(mutant)))
+    )
 
 
-def _files(mutant: Mutant) -> set[str]:
+def _checks_of(mutant: Mutant) -> set[str]:
     named = (check for name in mutant.kills for check in catalogue.deciding(name))
-    return {source_of(mutant), *(f"checks/{check.module}" for check in named)}
+    return {f"checks/{check.module}" for check in named}
 
 
 def turn(names: Iterable[str], of: int, revision: str) -> list[str]:

@@ -38,6 +38,12 @@ def test_a_file_of_checks_touches_who_names_one_of_them():
     assert 10 < len(found) < len(KNOWN) / 2
 
 
+def test_where_checks_do_not_count_only_its_own_file_touches_a_mutant():
+    seen = {**NOW, "checks/test_rope": "0" * 64, "mutants/norms": "0" * 64}
+    found = touched.touched(seen, by_checks=False)
+    assert found == changed("mutants/norms")
+
+
 def test_in_its_turn_comes_everything_once():
     of, turns = 3, {}
     for revision in "abcdefghijklmnopqrstuvwxyz":
