@@ -1,8 +1,8 @@
 """What a change touches of the kill matrix, and whose turn it is of all the rest.
 
 A mutant is touched where the file that it stands in has changed since it was last held against what
-it names, or, at fp32, the file of a check that it names. Judges, oracles and the reference model touch every
-cell; of what only they touch a share is tried at each revision, another one at the next.
+it names, or, at fp32, the file of a check that it names. Judges, oracles and the reference model
+touch every cell; of what only they touch a share is tried at each revision, another at the next.
 """
 
 from __future__ import annotations
