@@ -15,7 +15,7 @@ SPEC = spec.load()
 _MODEL = (
     *("model", "alibi", "mlp", "moe", "norms", "rotary", "scaling"),
     "encoder/model",
-    *(f"encoder_decoder/{name}" for name in ("model", "buckets", "cache")),
+    *(f"encoder_decoder/{name}" for name in ("model", "buckets", "cache", "transformer/model")),
 )
 """Modules of the reference model whose conventions carry ids."""
 

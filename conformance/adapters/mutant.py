@@ -19,12 +19,12 @@ from conformance.adapters import _sampling, _tokenizer, onnxruntime, pytorch
 from conformance.adapters._one_by_one import PROMISES
 from conformance.adapters._replacing import (
     ENCODER,
-    ENCODER_DECODER,
     GENERATION,
     TOKENIZER,
     calls_noted,
     is_in_decoder,
     replaced_in,
+    replaced_in_encoder_decoders,
     replaced_in_model,
 )
 from conformance.candidate import choose
@@ -159,7 +159,7 @@ class _Candidate:
         with (
             replaced_in_model(self._mutant),
             replaced_in(ENCODER, self._mutant),
-            replaced_in(ENCODER_DECODER, self._mutant),
+            replaced_in_encoder_decoders(self._mutant),
         ):
             model = self._replaced("load", self._honest.load)(package)
         return _Model(model, self._mutant, self._replaced)
@@ -230,11 +230,11 @@ class _Model:
             return self._replaced("encode_tokens", self._honest.encode_tokens)(*inputs)
 
     def decode_tokens(self, *inputs: Any) -> Any:
-        with replaced_in(ENCODER_DECODER, self._mutant):
+        with replaced_in_encoder_decoders(self._mutant):
             return self._replaced("decode_tokens", self._honest.decode_tokens)(*inputs)
 
     def start_target(self, *source: Any) -> _Target:
-        with replaced_in(ENCODER_DECODER, self._mutant):
+        with replaced_in_encoder_decoders(self._mutant):
             started = self._replaced("start_target", self._honest.start_target)(*source)
         return _Target(started, self._mutant, self._replaced)
 
@@ -252,11 +252,11 @@ class _Target:
         self._honest, self._mutant, self._replaced = honest, mutant, replaced
 
     def append_target(self, target_ids_BT: Any) -> Any:
-        with replaced_in(ENCODER_DECODER, self._mutant):
+        with replaced_in_encoder_decoders(self._mutant):
             return self._replaced("append_target", self._honest.append_target)(target_ids_BT)
 
     def reorder_target(self, rows: Any) -> None:
-        with replaced_in(ENCODER_DECODER, self._mutant):
+        with replaced_in_encoder_decoders(self._mutant):
             self._replaced("reorder_target", self._honest.reorder_target)(rows)
 
 

@@ -44,7 +44,7 @@ def test_logits_on_the_frozen_corpus_are_exact_but_for_noise(model: CheckedEncod
 
 
 @requirement("SEQ-003")
-def test_rows_beyond_the_last_bucket_are_exact_but_for_noise(model: CheckedEncoderDecoder) -> None:
+def test_long_rows_are_exact_but_for_noise(model: CheckedEncoderDecoder) -> None:
     for name in (HIDDEN, LOGITS):
         _on_corpus(model, "long", name)
 
@@ -147,6 +147,7 @@ def test_an_exchanged_source_token_changes_both_sides_and_every_target_token(
 def test_padding_in_front_of_a_source_changes_nothing(
     model: CheckedEncoderDecoder, source_BS: Ints, target_BT: Ints, padding_BN: Ints
 ) -> None:
+    model = model.of_distances()
     padded_BS = np.concatenate([padding_BN, source_BS], axis=1)
     mask_BS = np.concatenate([0 * padding_BN, np.ones_like(source_BS)], axis=1)
     padded = model.decode(padded_BS, mask_BS, target_BT)
@@ -206,7 +207,7 @@ def test_sessions_on_several_sources_answer_by_their_own(
 def test_steps_behind_a_long_target_are_exact_but_for_noise(model: CheckedEncoderDecoder) -> None:
     fixed = model.corpus("long")
     source_BS, mask_BS, target_BT = fixed.inputs
-    far = model.max_distance
+    far = model.far
     steps = np.split(target_BT, range(far, target_BT.shape[1]), axis=1)
     observed = _fed(model.start(source_BS, mask_BS), steps)
     expected = model.expected(*fixed.inputs)[LOGITS]

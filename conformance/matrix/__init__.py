@@ -72,6 +72,7 @@ _SEEN_BY: Mapping[str, set[str]] = {
     "encoder": {"encoder"},
     "encode_tokens": {"encoder"},
     "encoder_decoder": _BOTH,
+    "transformer": _BOTH,
     "decode_tokens": {"encoder_decoder"},
     **{name: {"target_cache"} for name in mutants.TARGET},
     "packed_logits": {"packed"},

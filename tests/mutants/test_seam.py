@@ -19,6 +19,7 @@ from conformance.records import OperatorCall
 from reference_model import generation, tokenizer
 from reference_model.encoder import model as encoder
 from reference_model.encoder_decoder import model as encoder_decoder
+from reference_model.encoder_decoder.transformer import model as transformer
 from reference_model.zoo import MODELS
 
 KNOWN = mutants.all_mutants()
@@ -51,6 +52,7 @@ def _attributes():
     found |= {
         f"{adapter.ENCODER_DECODER}.{key}": member for key, member in vars(encoder_decoder).items()
     }
+    found |= {f"{adapter.TRANSFORMER}.{key}": member for key, member in vars(transformer).items()}
     found |= {f"{adapter.TOKENIZER}.{key}": member for key, member in vars(tokenizer).items()}
     for name, value in list(found.items()):
         if isinstance(value, type):
