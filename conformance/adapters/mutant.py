@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from conformance import mutants, spec
-from conformance.adapters import _sampling, _tokenizer, onnxruntime, pytorch
+from conformance.adapters import _sampling, _tokenizer, _words, onnxruntime, pytorch
 from conformance.adapters._one_by_one import PROMISES
 from conformance.adapters._replacing import (
     ENCODER,
     ENCODER_DECODER,
     GENERATION,
     TOKENIZER,
+    WORD_LEVEL,
     calls_noted,
     is_in_decoder,
     replaced_in,
@@ -141,8 +142,15 @@ class _Candidate:
 
     def __init__(self, honest: _Extended, mutant: Mutant, promises: frozenset[str]) -> None:
         self._honest, self._mutant = honest, mutant
+        self._text = _text_of(mutant)
         claims = honest.info.claims
-        claims = dataclasses.replace(claims, capabilities=claims.capabilities | promises)
+        claims = dataclasses.replace(
+            claims,
+            capabilities=claims.capabilities - _tokenizer.CAPABILITIES
+            | self._text.CAPABILITIES
+            | promises,
+            tokenizer=self._text.facts(),
+        )
         if mutant.replaces == "facts":
             claims = dataclasses.replace(claims, tokenizer=mutant.fault(claims.tokenizer))
         info = dataclasses.replace(honest.info, name=f"mutant {mutant.name}", claims=claims)
@@ -179,13 +187,13 @@ class _Candidate:
 
     def encode(self, texts: Any, **asked: bool) -> Any:
         """Return the ids and offsets of each text."""
-        with replaced_in(TOKENIZER, self._mutant):
-            return self._replaced("encode", _tokenizer.encode)(texts, **asked)
+        with replaced_in(TOKENIZER, self._mutant), replaced_in(WORD_LEVEL, self._mutant):
+            return self._replaced("encode", self._text.encode)(texts, **asked)
 
     def decode(self, rows: Any, **asked: bool) -> Any:
         """Return the text of each row of ids."""
-        with replaced_in(TOKENIZER, self._mutant):
-            return self._replaced("decode", _tokenizer.decode)(rows, **asked)
+        with replaced_in(TOKENIZER, self._mutant), replaced_in(WORD_LEVEL, self._mutant):
+            return self._replaced("decode", self._text.decode)(rows, **asked)
 
     def token_bytes(self, ids: Any) -> Any:
         """Return the bytes of each id."""
@@ -194,6 +202,14 @@ class _Candidate:
     def stream(self, **asked: bool) -> Any:
         """Return an empty stream, with the fault if it is in streams."""
         return _Stream(self._replaced("stream", _tokenizer.stream)(**asked), self._mutant)
+
+
+def _text_of(mutant: Mutant) -> Any:
+    """Return the tokenizer that a fault is in: of bytes, or where it says so of words."""
+    module, _, cut = mutant.replaces.partition(".")
+    if module != WORD_LEVEL:
+        return _tokenizer
+    return _words.Words("characters" if cut == "characters" else "words")
 
 
 class _Stream:

@@ -21,7 +21,9 @@ function or method of ``reference_model.encoder.model``; ``decode_tokens``, ``st
 ``encoder_decoder.<name>``, of ``reference_model.encoder_decoder.model``; ``process`` and ``draw``,
 the shares of tokens and the draw from them; ``encode``, ``decode``, ``token_bytes`` and ``stream``,
 a tokenizer's answers, ``tokenizer.<name>``, a function or method of ``reference_model.tokenizer``,
-and ``facts``, what is declared of it; ``load``, the loading of a package; and ``info``, what the
+``word_level.<name>``, a function of ``reference_model.word_level``, whose tokenizer of words, or of
+characters where the fault is in ``characters``, the candidate then has, and ``facts``, what is
+declared of it; ``load``, the loading of a package; and ``info``, what the
 candidate says of itself. ``config``, ``graph``, ``facts`` and ``info`` are values, and the fault
 gets the value alone.
 
