@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from conformance.adapters import _tokenizer
+from conformance.adapters._replacing import WORD_LEVEL
 from conformance.records import Encoding, TokenizerFacts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from conformance.mutants import Mutant
+    from conformance.records import Claims
+
+
+def text_of(mutant: Mutant) -> Any:
+    """Return the tokenizer that a fault is in: that of bytes, unless it is a fault of words."""
+    module, _, name = mutant.replaces.partition(".")
+    if module != WORD_LEVEL:
+        return _tokenizer
+    return Words("characters" if name == "characters" else "words")
+
+
+def claimed(claims: Claims, text: Any) -> Claims:
+    """Return the claims of a candidate that has this tokenizer in place of that of bytes."""
+    capabilities = claims.capabilities - _tokenizer.CAPABILITIES | text.CAPABILITIES
+    return replace(claims, capabilities=capabilities, tokenizer=text.facts())
 
 
 class Words:

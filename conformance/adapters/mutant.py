@@ -142,15 +142,9 @@ class _Candidate:
 
     def __init__(self, honest: _Extended, mutant: Mutant, promises: frozenset[str]) -> None:
         self._honest, self._mutant = honest, mutant
-        self._text = _text_of(mutant)
-        claims = honest.info.claims
-        claims = dataclasses.replace(
-            claims,
-            capabilities=claims.capabilities - _tokenizer.CAPABILITIES
-            | self._text.CAPABILITIES
-            | promises,
-            tokenizer=self._text.facts(),
-        )
+        self._text = _words.text_of(mutant)
+        claims = _words.claimed(honest.info.claims, self._text)
+        claims = dataclasses.replace(claims, capabilities=claims.capabilities | promises)
         if mutant.replaces == "facts":
             claims = dataclasses.replace(claims, tokenizer=mutant.fault(claims.tokenizer))
         info = dataclasses.replace(honest.info, name=f"mutant {mutant.name}", claims=claims)
@@ -202,14 +196,6 @@ class _Candidate:
     def stream(self, **asked: bool) -> Any:
         """Return an empty stream, with the fault if it is in streams."""
         return _Stream(self._replaced("stream", _tokenizer.stream)(**asked), self._mutant)
-
-
-def _text_of(mutant: Mutant) -> Any:
-    """Return the tokenizer that a fault is in: of bytes, or where it says so of words."""
-    module, _, cut = mutant.replaces.partition(".")
-    if module != WORD_LEVEL:
-        return _tokenizer
-    return _words.Words("characters" if cut == "characters" else "words")
 
 
 class _Stream:

@@ -62,6 +62,8 @@ def read(told: Mapping[str, Any], path: str) -> WordFile:
         FormatError: something in it is not understood completely, or contradicts the rest.
     """
     beside, vocabulary = common(told), told["model"]["vocab"]
+    if beside.trims:
+        refuse("ByteLevel trims the offsets of what are no bytes", "/post_processor")
     unknown = _unknown(told["model"])
     spellings = _spellings(vocabulary, beside)
     step, whole = _cut(told.get("pre_tokenizer"))

@@ -200,6 +200,7 @@ def test_a_vocabulary_that_contradicts_itself_is_refused(written, changes, words
         ({"pre_tokenizer": {**at_each(""), "behavior": "Removed"}}, "Isolated, at each character"),
         ({"decoder": {"type": "WordPiece"}}, "is 'WordPiece'; understood are none and Fuse"),
         ({"normalizer": {"type": "Lowercase"}}, "is 'Lowercase'"),
+        ({"post_processor": {"type": "ByteLevel", "trim_offsets": True}}, "trims the offsets"),
     ],
 )
 def test_a_file_of_words_that_is_not_understood_completely_is_refused(written, changes, words):
