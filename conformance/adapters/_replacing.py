@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from conformance.mutants import Mutant
 
-GENERATION, TOKENIZER = "generation", "tokenizer"
+GENERATION, TOKENIZER, WORD_LEVEL = "generation", "tokenizer", "word_level"
 ENCODER, ENCODER_DECODER, TRANSFORMER = "encoder", "encoder_decoder", "transformer"
 """What faults of these modules of ``reference_model`` have before the name of what they replace."""
 _MODULES = {

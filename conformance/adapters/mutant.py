@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from conformance import mutants, spec
-from conformance.adapters import _sampling, _tokenizer, onnxruntime, pytorch
+from conformance.adapters import _sampling, _tokenizer, _words, onnxruntime, pytorch
 from conformance.adapters._one_by_one import PROMISES
 from conformance.adapters._replacing import (
     ENCODER,
     GENERATION,
     TOKENIZER,
+    WORD_LEVEL,
     calls_noted,
     is_in_decoder,
     replaced_in,
@@ -141,7 +142,8 @@ class _Candidate:
 
     def __init__(self, honest: _Extended, mutant: Mutant, promises: frozenset[str]) -> None:
         self._honest, self._mutant = honest, mutant
-        claims = honest.info.claims
+        self._text = _words.text_of(mutant)
+        claims = _words.claimed(honest.info.claims, self._text)
         claims = dataclasses.replace(claims, capabilities=claims.capabilities | promises)
         if mutant.replaces == "facts":
             claims = dataclasses.replace(claims, tokenizer=mutant.fault(claims.tokenizer))
@@ -179,13 +181,13 @@ class _Candidate:
 
     def encode(self, texts: Any, **asked: bool) -> Any:
         """Return the ids and offsets of each text."""
-        with replaced_in(TOKENIZER, self._mutant):
-            return self._replaced("encode", _tokenizer.encode)(texts, **asked)
+        with replaced_in(TOKENIZER, self._mutant), replaced_in(WORD_LEVEL, self._mutant):
+            return self._replaced("encode", self._text.encode)(texts, **asked)
 
     def decode(self, rows: Any, **asked: bool) -> Any:
         """Return the text of each row of ids."""
-        with replaced_in(TOKENIZER, self._mutant):
-            return self._replaced("decode", _tokenizer.decode)(rows, **asked)
+        with replaced_in(TOKENIZER, self._mutant), replaced_in(WORD_LEVEL, self._mutant):
+            return self._replaced("decode", self._text.decode)(rows, **asked)
 
     def token_bytes(self, ids: Any) -> Any:
         """Return the bytes of each id."""

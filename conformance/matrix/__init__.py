@@ -79,7 +79,7 @@ _SEEN_BY: Mapping[str, set[str]] = {
     "within_documents": {"packed"},
     "process": _SAMPLING,
     "draw": {"sampling"},
-    **dict.fromkeys(("tokenizer", *mutants.TEXT), _TEXT),
+    **dict.fromkeys(("tokenizer", "word_level", *mutants.TEXT), _TEXT),
 }
 """By what a mutant replaces: the capabilities that show it, where not all of a model's do."""
 
