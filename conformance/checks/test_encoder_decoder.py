@@ -39,7 +39,9 @@ def test_the_encoded_source_on_the_frozen_corpus_is_exact_but_for_noise(
 
 
 @requirement("SEQ-002")
-def test_logits_on_the_frozen_corpus_are_exact_but_for_noise(model: CheckedEncoderDecoder) -> None:
+def test_logits_of_targets_on_the_frozen_corpus_are_exact_but_for_noise(
+    model: CheckedEncoderDecoder,
+) -> None:
     _on_corpus(model, "near", LOGITS)
 
 
