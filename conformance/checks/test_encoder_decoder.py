@@ -53,7 +53,7 @@ def test_long_rows_are_exact_but_for_noise(model: CheckedEncoderDecoder) -> None
 
 @requirement("SEQ-004")
 @given(source_BS=inputs.sources, target_BT=inputs.targets, mask_BS=inputs.masks)
-def test_answers_to_any_batch_are_exact_but_for_noise(
+def test_answers_to_any_source_and_target_are_exact_but_for_noise(
     model: CheckedEncoderDecoder, source_BS: Ints, target_BT: Ints, mask_BS: Ints
 ) -> None:
     asked = source_BS, mask_BS, target_BT
@@ -65,7 +65,7 @@ def test_answers_to_any_batch_are_exact_but_for_noise(
 
 @requirement("SEQ-005")
 @given(source_BS=inputs.sources, target_BT=inputs.targets, mask_BS=inputs.masks)
-def test_answers_are_finite_and_have_the_claimed_form(
+def test_answers_of_both_sides_are_finite_and_have_the_claimed_form(
     model: CheckedEncoderDecoder, source_BS: Ints, target_BT: Ints, mask_BS: Ints
 ) -> None:
     for name, array in model.decode(source_BS, mask_BS, target_BT).items():
@@ -79,7 +79,7 @@ def test_answers_are_finite_and_have_the_claimed_form(
     mask_BS=inputs.masks,
     others_BS=inputs.other_sources,
 )
-def test_what_stands_under_the_mask_changes_nothing(
+def test_what_stands_under_the_mask_of_a_source_changes_nothing(
     model: CheckedEncoderDecoder,
     source_BS: Ints,
     target_BT: Ints,
