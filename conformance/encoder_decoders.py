@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from conformance import kept_units
 from conformance.checked.encoder_decoder import CheckedEncoderDecoder, RememberedEncoderDecoder
-from conformance.formats.t5_config import is_encoder_decoder
+from conformance.encoder_decoder_configs import is_encoder_decoder, is_transformer
 from conformance.oracles.arithmetic import Arithmetic
 from conformance.oracles.encoder_decoder import ensemble
 from conformance.oracles.encoder_decoder.architecture import EncoderDecoderArchitecture
 from conformance.oracles.encoder_decoder.corpus import CORPORA
 from conformance.oracles.encoder_decoder.model import EncoderDecoder
+from conformance.oracles.encoder_decoder.transformer.architecture import TransformerArchitecture
+from conformance.oracles.encoder_decoder.transformer.model import Transformer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from conformance.oracles.encoder_decoder.ensemble import AnyEncoderDecoder
     from conformance.package import ModelPackage
     from conformance.records import Contract, NoiseUnit
 
@@ -58,14 +61,18 @@ def _remembered(package: ModelPackage, weight: str) -> RememberedEncoderDecoder:
     return _ORACLES[key]
 
 
-def oracle(package: ModelPackage, contract: Contract) -> EncoderDecoder:
+def oracle(package: ModelPackage, contract: Contract) -> AnyEncoderDecoder:
     """Return the fp64 oracle of a package, its weights rounded to the contract's weight type."""
     return _oracle(package, contract.weight)
 
 
-def _oracle(package: ModelPackage, weight: str) -> EncoderDecoder:
+def _oracle(package: ModelPackage, weight: str) -> AnyEncoderDecoder:
+    way = Arithmetic(weight=weight)
+    if is_transformer(package.config):
+        shape = TransformerArchitecture.of(package.config)
+        return Transformer(shape, package.weights(), way)
     architecture = EncoderDecoderArchitecture.of(package.config)
-    return EncoderDecoder(architecture, package.weights(), Arithmetic(weight=weight))
+    return EncoderDecoder(architecture, package.weights(), way)
 
 
 def noise(package: ModelPackage, contract: Contract, name: str = "near") -> dict[str, NoiseUnit]:
@@ -78,6 +85,6 @@ def noise(package: ModelPackage, contract: Contract, name: str = "near") -> dict
     """
     truth = oracle(package, contract)
     shape = truth.architecture
-    corpus = CORPORA[name](shape.vocab, shape.start, shape.max_distance)
+    corpus = CORPORA[name](shape.vocab, shape.start, shape.longest)
     measure = functools.partial(ensemble.noise, truth, corpus, contract)
     return kept_units.kept(package, contract, name, measure)

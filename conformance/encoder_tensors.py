@@ -15,6 +15,8 @@ from conformance.oracles.encoder.model import weight_shapes
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
+    from numpy.typing import NDArray
+
 WORDS = "bert.embeddings.word_embeddings.weight"
 _REPEATED = {
     "cls.predictions.decoder.weight": WORDS,
@@ -45,6 +47,11 @@ def expected_shapes(
 def repeated(_: Mapping[str, Any]) -> dict[str, str]:
     """Return the tensors that may be stored once more, with what each has to repeat."""
     return _REPEATED
+
+
+def constants(_: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+    """Return the tensors that may be stored and are no weights, with their exact values: none."""
+    return {}
 
 
 def is_tolerated(name: str, _: Mapping[str, Any]) -> bool:

@@ -42,7 +42,11 @@ POLICIES = (
 """What a candidate declares of its sampling, its values, and what it means."""
 FACTS = (
     ("`size`", "a number", "ids are from 0 to one less"),
-    ("`special`", "spellings with their ids", "the tokens that steer a model"),
+    (
+        "`special`",
+        "spellings with their ids",
+        "the tokens that steer a model, not an unknown word's",
+    ),
     ("`bos`, `eos`", "an id, or none", "what is put before a text and behind it, where asked"),
     ("`normalisation`", ", ".join(NORMALISATIONS), "what is done to text before it is cut"),
     ("`prefix_space`", ", ".join(PREFIX_SPACES), "whether a text gets a space before it"),

@@ -47,8 +47,9 @@ _ELSEWHERE = (
     *mutants.SESSION,
     *("info", "load", "graph", "generate", "generation", "process", "draw"),
     *("packed_logits", "within_documents"),
-    *("encoder", "encode_tokens", "encoder_decoder", "decode_tokens", *mutants.TARGET),
-    *("tokenizer", *mutants.TEXT),
+    *("encoder", "encode_tokens"),
+    *("encoder_decoder", "transformer", "decode_tokens", *mutants.TARGET),
+    *("tokenizer", "word_level", *mutants.TEXT),
 )
 """What mutants replace that the logits of one pass do not show, or not in fp64."""
 

@@ -22,10 +22,10 @@ import platformdirs
 
 from conformance import identity, precision, spec
 from conformance import package as packages
+from conformance.encoder_decoder_configs import is_encoder_decoder
 from conformance.errors import BuildError, ConformanceError, PackageError, UsageError, did_you_mean
 from conformance.files import put, write_atomically
 from conformance.formats.bert_config import is_encoder
-from conformance.formats.t5_config import is_encoder_decoder
 from conformance.oracles import ensemble
 from conformance.oracles.architecture import Architecture
 from conformance.oracles.arithmetic import Arithmetic
@@ -47,13 +47,8 @@ if TYPE_CHECKING:
     from conformance.package import ModelPackage
     from conformance.records import Contract
     from reference_model.builds import Build
-    from reference_model.encoder.zoo import SuiteEncoder
-    from reference_model.encoder_decoder.zoo import SuiteEncoderDecoder
-    from reference_model.planted import PlantedModel
-    from reference_model.trained import TrainedModel
-    from reference_model.zoo import SuiteModel
+    from reference_model.zoo import AnyModel
 
-    _Any = SuiteModel | PlantedModel | TrainedModel | SuiteEncoder | SuiteEncoderDecoder
     Array = NDArray[Any]
     Exact = Callable[..., tuple[Array, Mapping[str, Array]]]
 
@@ -87,7 +82,7 @@ def suite_package(name: str) -> ModelPackage:
     return open_package(folder, name)
 
 
-def _intact(folder: Path, model: _Any) -> bool:
+def _intact(folder: Path, model: AnyModel) -> bool:
     """Return whether a cached package is still what was written, and nothing beside it."""
     from reference_model import package, weights  # noqa: PLC0415  # not needed for a release
 

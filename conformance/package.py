@@ -15,14 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from conformance import encoder_decoder_tensors, encoder_tensors, schema
+from conformance import (
+    encoder_decoder_configs,
+    encoder_decoder_tensors,
+    encoder_tensors,
+    schema,
+)
 from conformance.errors import FormatError, PackageError, UsageError
 from conformance.formats import (
     bert_config,
     hf_config,
     safetensors,
     safetensors_index,
-    t5_config,
 )
 from conformance.tensors import expected_shapes, is_mask
 
@@ -174,8 +178,8 @@ def _of_another_kind(config: Any) -> tuple[Any, Any] | None:
     """Return what knows the config and the tensors of a model that is no decoder, or None."""
     if bert_config.is_encoder(config):
         return bert_config, encoder_tensors
-    if t5_config.is_encoder_decoder(config):
-        return t5_config, encoder_decoder_tensors
+    if encoder_decoder_configs.is_encoder_decoder(config):
+        return encoder_decoder_configs, encoder_decoder_tensors
     return None
 
 
@@ -250,6 +254,9 @@ def _checked(
     for repeated, original in _repeated(config, next(iter(expected))).items():
         if repeated in places:
             _check_tied(folder, places, repeated, original)
+    for name, exact in (other[1].constants(config) if other else {}).items():
+        if name in places:
+            _check_constant(folder, places, name, exact)
     return {name: places[name] for name in expected}
 
 
@@ -282,6 +289,19 @@ def _check_tied(
         raise PackageError(
             f"{folder}: {CONFIG} ties the embeddings, but {repeated} differs from {original}; "
             "remove it, or set tie_word_embeddings to false"
+        )
+
+
+def _check_constant(
+    folder: Path, places: Mapping[str, tuple[Path, TensorInfo]], name: str, exact: NDArray[Any]
+) -> None:
+    stored = safetensors.read_tensor(*places[name])
+    # One rounding of numbers up to 1; wide ones may have been float32 before.
+    allowed = 2.0**-8 if stored.dtype.itemsize == 2 else 2.0**-22
+    if stored.shape != exact.shape or np.abs(stored.astype(np.float64) - exact).max() > allowed:
+        raise PackageError(
+            f"{folder}: {name} is not the table that {CONFIG} implies, {list(exact.shape)} sines "
+            "and cosines; remove it where it is not meant"
         )
 
 

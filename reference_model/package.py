@@ -11,7 +11,7 @@ from reference_model.checkpoint import SINGLE, form_of
 from reference_model.config import ModelConfig
 from reference_model.encoder import huggingface as encoders
 from reference_model.encoder.config import EncoderConfig
-from reference_model.encoder_decoder import huggingface as encoder_decoders
+from reference_model.encoder_decoder import folders as encoder_decoders
 from reference_model.families import is_fused
 from reference_model.forms import scattered
 from reference_model.huggingface import open_folder, write_config
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from reference_model.encoder_decoder.config import EncoderDecoderConfig
+    from reference_model.encoder_decoder.folders import Config as EncoderDecoderConfig
 
 
 class Writable(Protocol):

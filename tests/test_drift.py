@@ -15,7 +15,7 @@ SPEC = spec.load()
 _MODEL = (
     *("model", "alibi", "mlp", "moe", "norms", "rotary", "scaling"),
     "encoder/model",
-    *(f"encoder_decoder/{name}" for name in ("model", "buckets", "cache")),
+    *(f"encoder_decoder/{name}" for name in ("model", "buckets", "cache", "transformer/model")),
 )
 """Modules of the reference model whose conventions carry ids."""
 
@@ -114,3 +114,11 @@ def test_a_union_asks_for_what_its_parts_ask_for_each_on_its_own_models():
         assert set(full.models_of(name)) == owed
     assert full.models_of("LONG-002") == SPEC.profiles["long-context"].models
     assert full.models_of("LONG-002", "bf16") == ()
+
+
+def test_a_check_is_known_by_its_name_alone():
+    """Cases, and what a report says of a check, go by it."""
+    modules = {}
+    for check in catalogue.all_checks():
+        modules.setdefault(check.name, set()).add(check.module)
+    assert {name: found for name, found in modules.items() if len(found) > 1} == {}

@@ -17,10 +17,12 @@ from conformance.errors import (
     CandidateRaised,
     FormatError,
     MalformedOutput,
+    NotInBuild,
     PackageError,
     Unsupported,
     UsageError,
 )
+from conformance.oracles.encoder_decoder.transformer.model import sinusoids
 from conformance.selection import Selection
 from conformance.subject import open_subject
 from conformance.worker import isolated
@@ -97,6 +99,25 @@ def test_tensors_that_are_not_the_configs_are_refused(folder, edit, message):
 def test_a_config_that_computes_something_else_is_refused(folder):
     with pytest.raises(FormatError, match="/feed_forward_proj"):
         models.open_package(change(folder, feed_forward_proj="gated-silu"))
+
+
+def test_stored_sinusoids_have_to_be_those_of_the_formula(tmp_path):
+    source = models.suite_package("transformer-sinusoidal")
+    name = "model.decoder.embed_positions.weight"
+    table = sinusoids(160, 48).astype(np.float32)
+    folder = shutil.copytree(source.path, tmp_path / "marian")
+    opened = models.open_package(change(folder, lambda x: x.update({name: table})))
+    assert list(opened.weights()) == list(source.weights())
+    for wrong in (table[:-1].copy(), np.roll(table, 24, axis=1)):
+        change(folder, lambda x, wrong=wrong: x.update({name: wrong}))
+        with pytest.raises(PackageError, match=rf"{name} is not the table .*\[160, 48\]"):
+            models.open_package(folder)
+
+
+def test_of_absolute_places_nothing_is_asked_that_only_distances_have(package):
+    assert checked(package).of_distances().vocab == 256
+    with pytest.raises(NotInBuild, match="transformer-sinusoidal adds the place of a token"):
+        checked(models.suite_package("transformer-sinusoidal")).of_distances()
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,7 @@ def test_the_kinds_of_files_that_can_be_validated():
         "counterexample",
         "hf-config",
         "kill-matrix",
+        "marian-config",
         "model-config",
         "product",
         "profile",

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from conformance.oracles.encoder_decoder.model import EncoderDecoder
+    from conformance.oracles.encoder_decoder.ensemble import AnyEncoderDecoder
 
     Array = NDArray[Any]
     Ints = NDArray[np.int64]
@@ -25,7 +25,7 @@ class ExactEncoderDecoder:
         dtype: the type that answers are rounded to.
     """
 
-    def __init__(self, exact: EncoderDecoder, dtype: np.dtype[Any]) -> None:
+    def __init__(self, exact: AnyEncoderDecoder, dtype: np.dtype[Any]) -> None:
         self._exact, self._dtype = exact, dtype
 
     def decode_tokens(

@@ -10,7 +10,7 @@ from conformance.records import Encoding
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from conformance.oracles.tokenizer_file import TokenizerFile
+    from conformance.oracles.tokenizer_file import ByteLevelFile
     from conformance.records import TokenizerFacts
 
 CAPABILITIES = frozenset(
@@ -27,13 +27,15 @@ def own() -> FileTokenizer:
     from conformance.oracles import tokenizer_file  # noqa: PLC0415
     from reference_model.tokenizer import OWN  # noqa: PLC0415
 
-    return FileTokenizer(tokenizer_file.read(OWN))
+    file = tokenizer_file.read(OWN)
+    assert isinstance(file, tokenizer_file.ByteLevelFile)
+    return FileTokenizer(file)
 
 
 class FileTokenizer:
     """What a tokenizer.json says, as a candidate."""
 
-    def __init__(self, file: TokenizerFile) -> None:
+    def __init__(self, file: ByteLevelFile) -> None:
         self._file = file
         self.facts: TokenizerFacts = file.facts
 

@@ -16,10 +16,14 @@ if TYPE_CHECKING:
 
     from conformance.mutants import Mutant
 
-GENERATION, TOKENIZER = "generation", "tokenizer"
-ENCODER, ENCODER_DECODER = "encoder", "encoder_decoder"
+GENERATION, TOKENIZER, WORD_LEVEL = "generation", "tokenizer", "word_level"
+ENCODER, ENCODER_DECODER, TRANSFORMER = "encoder", "encoder_decoder", "transformer"
 """What faults of these modules of ``reference_model`` have before the name of what they replace."""
-_MODULES = {ENCODER: "encoder.model", ENCODER_DECODER: "encoder_decoder.model"}
+_MODULES = {
+    ENCODER: "encoder.model",
+    ENCODER_DECODER: "encoder_decoder.model",
+    TRANSFORMER: "encoder_decoder.transformer.model",
+}
 """Where that is in there, if it is a folder."""
 DECODER = ("model", "norms", "mlp", "moe", "rotary", "alibi")
 """The modules of the reference model that a fault is looked for in: each uses what it defines."""
@@ -52,6 +56,13 @@ def replaced_in(module: str, mutant: Mutant) -> Iterator[None]:
     place = importlib.import_module(f"reference_model.{_MODULES.get(module, module)}")
     place = getattr(place, owner) if owner else place
     with mock.patch.object(place, attribute, _faulty(mutant, getattr(place, attribute))):
+        yield
+
+
+@contextmanager
+def replaced_in_encoder_decoders(mutant: Mutant) -> Iterator[None]:
+    """Put the fault into the encoder-decoder of either shape, where it is in there."""
+    with replaced_in(ENCODER_DECODER, mutant), replaced_in(TRANSFORMER, mutant):
         yield
 
 

@@ -28,7 +28,7 @@ class TorchEncoderDecoder:
     """
 
     def __init__(self, folder: Path, dtype: Any, where: Any, *, compiled: bool) -> None:
-        from reference_model.encoder_decoder.model import (  # noqa: PLC0415
+        from reference_model.encoder_decoder.loading import (  # noqa: PLC0415
             load_encoder_decoder,
         )
 

@@ -1,4 +1,6 @@
-"""Encoder-decoders of Transformers: its T5ForConditionalGeneration, with its own caches.
+"""Encoder-decoders of Transformers: T5ForConditionalGeneration and MarianMTModel.
+
+Each with its own caches.
 
 Shape letters: B batch, S source tokens, T target tokens, D model, V vocabulary.
 """

@@ -15,16 +15,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from conformance import mutants, spec
-from conformance.adapters import _sampling, _tokenizer, onnxruntime, pytorch
+from conformance.adapters import _sampling, _tokenizer, _words, onnxruntime, pytorch
 from conformance.adapters._one_by_one import PROMISES
 from conformance.adapters._replacing import (
     ENCODER,
-    ENCODER_DECODER,
     GENERATION,
     TOKENIZER,
+    WORD_LEVEL,
     calls_noted,
     is_in_decoder,
     replaced_in,
+    replaced_in_encoder_decoders,
     replaced_in_model,
 )
 from conformance.candidate import choose
@@ -141,7 +142,8 @@ class _Candidate:
 
     def __init__(self, honest: _Extended, mutant: Mutant, promises: frozenset[str]) -> None:
         self._honest, self._mutant = honest, mutant
-        claims = honest.info.claims
+        self._text = _words.text_of(mutant)
+        claims = _words.claimed(honest.info.claims, self._text)
         claims = dataclasses.replace(claims, capabilities=claims.capabilities | promises)
         if mutant.replaces == "facts":
             claims = dataclasses.replace(claims, tokenizer=mutant.fault(claims.tokenizer))
@@ -159,7 +161,7 @@ class _Candidate:
         with (
             replaced_in_model(self._mutant),
             replaced_in(ENCODER, self._mutant),
-            replaced_in(ENCODER_DECODER, self._mutant),
+            replaced_in_encoder_decoders(self._mutant),
         ):
             model = self._replaced("load", self._honest.load)(package)
         return _Model(model, self._mutant, self._replaced)
@@ -179,13 +181,13 @@ class _Candidate:
 
     def encode(self, texts: Any, **asked: bool) -> Any:
         """Return the ids and offsets of each text."""
-        with replaced_in(TOKENIZER, self._mutant):
-            return self._replaced("encode", _tokenizer.encode)(texts, **asked)
+        with replaced_in(TOKENIZER, self._mutant), replaced_in(WORD_LEVEL, self._mutant):
+            return self._replaced("encode", self._text.encode)(texts, **asked)
 
     def decode(self, rows: Any, **asked: bool) -> Any:
         """Return the text of each row of ids."""
-        with replaced_in(TOKENIZER, self._mutant):
-            return self._replaced("decode", _tokenizer.decode)(rows, **asked)
+        with replaced_in(TOKENIZER, self._mutant), replaced_in(WORD_LEVEL, self._mutant):
+            return self._replaced("decode", self._text.decode)(rows, **asked)
 
     def token_bytes(self, ids: Any) -> Any:
         """Return the bytes of each id."""
@@ -230,11 +232,11 @@ class _Model:
             return self._replaced("encode_tokens", self._honest.encode_tokens)(*inputs)
 
     def decode_tokens(self, *inputs: Any) -> Any:
-        with replaced_in(ENCODER_DECODER, self._mutant):
+        with replaced_in_encoder_decoders(self._mutant):
             return self._replaced("decode_tokens", self._honest.decode_tokens)(*inputs)
 
     def start_target(self, *source: Any) -> _Target:
-        with replaced_in(ENCODER_DECODER, self._mutant):
+        with replaced_in_encoder_decoders(self._mutant):
             started = self._replaced("start_target", self._honest.start_target)(*source)
         return _Target(started, self._mutant, self._replaced)
 
@@ -252,11 +254,11 @@ class _Target:
         self._honest, self._mutant, self._replaced = honest, mutant, replaced
 
     def append_target(self, target_ids_BT: Any) -> Any:
-        with replaced_in(ENCODER_DECODER, self._mutant):
+        with replaced_in_encoder_decoders(self._mutant):
             return self._replaced("append_target", self._honest.append_target)(target_ids_BT)
 
     def reorder_target(self, rows: Any) -> None:
-        with replaced_in(ENCODER_DECODER, self._mutant):
+        with replaced_in_encoder_decoders(self._mutant):
             self._replaced("reorder_target", self._honest.reorder_target)(rows)
 
 

@@ -22,9 +22,9 @@ from conformance.adapters._onnx_encoder import GraphEncoder
 from conformance.adapters._onnx_encoder_decoder import Graph, GraphEncoderDecoder
 from conformance.adapters._onnx_model import GraphModel, Input
 from conformance.candidate import choose, not_importable, thread_count
+from conformance.encoder_decoder_configs import is_encoder_decoder
 from conformance.errors import CandidateUnavailable, Unsupported, did_you_mean
 from conformance.formats.bert_config import is_encoder
-from conformance.formats.t5_config import is_encoder_decoder
 from conformance.records import CandidateInfo, Claims
 
 if TYPE_CHECKING:

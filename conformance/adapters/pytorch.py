@@ -24,9 +24,9 @@ from conformance.adapters._session import ArraySession
 from conformance.adapters._torch_encoder import TorchEncoder
 from conformance.adapters._torch_encoder_decoder import TorchEncoderDecoder
 from conformance.candidate import choose, not_importable
+from conformance.encoder_decoder_configs import is_encoder_decoder
 from conformance.errors import Refused
 from conformance.formats.bert_config import is_encoder
-from conformance.formats.t5_config import is_encoder_decoder
 from conformance.records import CandidateInfo, Continuation
 
 if TYPE_CHECKING:

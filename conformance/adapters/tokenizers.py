@@ -1,8 +1,9 @@
 """Hugging Face tokenizers: ``tokenizers[:path/to/tokenizer.json]``; without a path the suite's own.
 
-It claims what the file allows: where the suite understands all that it says (byte-level BPE), ids,
-bytes and round trips too; of any other kind only what holds for every tokenizer, and whoever knows
-more of it claims more by ``--claims``.
+It claims what the file allows, where the suite understands all that it says: ids always; of
+byte-level BPE bytes and round trips too, of WordLevel no round trips, since unknown words are lost,
+and places where it cuts at each character. Of any other kind it claims only what holds for every
+tokenizer, and whoever knows more of it claims more by ``--claims``.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from conformance.adapters._file_tokenizer import CAPABILITIES
 from conformance.candidate import choose, not_importable
 from conformance.errors import CandidateUnavailable, FormatError, Unsupported
 from conformance.records import CandidateInfo, Claims, Encoding, TokenizerFacts
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from conformance.candidate import Candidate
 
 _ALWAYS = frozenset({"tokenizer", "token_offsets", "text_streams"})
+_OF_A_FILE = frozenset({"tokenizer", "tokenizer_file", "text_streams"})
 _MODEL = frozenset({"model_vocabulary"})
 _PROBE = "a"
 
@@ -139,10 +140,10 @@ def _claims(tokenizer: Any, path: Path) -> tuple[Claims, str]:
 
     beside = _MODEL if (path.parent / "config.json").is_file() else frozenset()
     try:
-        facts = tokenizer_file.read(path).facts
+        file = tokenizer_file.read(path)
     except FormatError as error:
         return Claims(_ALWAYS, tokenizer=_seen(tokenizer)), f"; of its file nothing: {error}"
-    return Claims(CAPABILITIES - _MODEL | beside, tokenizer=facts), ""
+    return Claims(_OF_A_FILE | file.promises | beside, tokenizer=file.facts), ""
 
 
 def _seen(tokenizer: Any) -> TokenizerFacts:

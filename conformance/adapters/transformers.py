@@ -19,9 +19,9 @@ from conformance.adapters import (
     _transformers_sampling,
 )
 from conformance.candidate import choose, not_importable
+from conformance.encoder_decoder_configs import is_encoder_decoder
 from conformance.errors import CandidateUnavailable, Unsupported, did_you_mean
 from conformance.formats.bert_config import is_encoder
-from conformance.formats.t5_config import is_encoder_decoder
 from conformance.records import CandidateInfo
 
 if TYPE_CHECKING:

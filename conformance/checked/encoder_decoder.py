@@ -15,8 +15,8 @@ import numpy as np
 from conformance import evidence
 from conformance.candidate import method_of
 from conformance.checked.form import formed, guarded
-from conformance.errors import MalformedOutput
-from conformance.oracles.encoder_decoder.corpus import CORPORA, judged
+from conformance.errors import MalformedOutput, NotInBuild
+from conformance.oracles.encoder_decoder.corpus import CORPORA, FAR, judged
 from conformance.oracles.encoder_decoder.model import HIDDEN, LOGITS
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from conformance.candidate import EncoderDecoder as CandidateModel
     from conformance.oracles.encoder_decoder.corpus import EncoderDecoderCorpus
-    from conformance.oracles.encoder_decoder.model import EncoderDecoder
+    from conformance.oracles.encoder_decoder.ensemble import AnyEncoderDecoder
     from conformance.package import ModelPackage
     from conformance.records import Contract, NoiseUnit
 
@@ -41,7 +41,7 @@ _KEPT_ANSWERS = 64
 class RememberedEncoderDecoder:
     """An oracle that keeps its latest answers: computed once, however often they are asked for."""
 
-    def __init__(self, oracle: EncoderDecoder) -> None:
+    def __init__(self, oracle: AnyEncoderDecoder) -> None:
         self.exact = oracle
         self._answers: OrderedDict[bytes, Answer] = OrderedDict()
 
@@ -96,8 +96,10 @@ class CheckedEncoderDecoder:
         self._load, self._measure_noise = load, measure_noise
         shape = oracle.exact.architecture
         self.vocab, self.start_token = shape.vocab, shape.start
-        self.max_distance = self.max_positions = shape.max_distance
-        """About as many tokens as its longest rows have; positions themselves have no end."""
+        self.longest = shape.longest
+        """Tokens of its longest rows."""
+        self.far = self.max_positions = shape.longest - FAR
+        """About as many, behind which the last steps of a long target stand."""
 
     @functools.cached_property
     def candidate(self) -> CandidateModel:
@@ -109,6 +111,16 @@ class CheckedEncoderDecoder:
     def named(self, what: str) -> str:
         """Return what a message is about, with the candidate where there are two."""
         return f"{self.who}: {what}" if self.who else what
+
+    def of_distances(self) -> CheckedEncoderDecoder:
+        """Return the model, of whose source only the distances between places count.
+
+        Raises:
+            NotInBuild: its places are absolute, so that what only those have is not to be judged.
+        """
+        if not self.oracle.exact.architecture.relative:
+            raise NotInBuild(f"{self.package.name} adds the place of a token to its embedding")
+        return self
 
     def placed(
         self,
@@ -132,7 +144,7 @@ class CheckedEncoderDecoder:
 
     def corpus(self, name: str) -> EncoderDecoderCorpus:
         """Return a frozen corpus: ``near`` or ``long``."""
-        return CORPORA[name](self.vocab, self.start_token, self.max_distance)
+        return CORPORA[name](self.vocab, self.start_token, self.longest)
 
     @functools.cache  # noqa: B019  # the same
     def answer_on(self, corpus: str) -> Answer:

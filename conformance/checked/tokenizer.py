@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from conformance.candidate import Candidate
-    from conformance.oracles.tokenizer_file import TokenizerFile
+    from conformance.oracles.tokenizer_parts import TokenizerFile
     from conformance.records import Claims, TokenizerFacts
 
 _HOLDS = "an Encoding holds ids and, where token_offsets is claimed, as many offsets (start, end)"
@@ -62,8 +62,23 @@ class CheckedTokenizer:
     @property
     def spellings(self) -> tuple[str, ...]:
         """Spellings that are tokens: special ones, and those that a known file adds to them."""
-        known = "tokenizer_file" in self._claims.capabilities
-        return (*self.facts.special, *(self.file.added if known else ()))
+        return (*self.facts.special, *(self.file.added if self._known else ()))
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words of a known file's vocabulary; none where its tokens are bytes."""
+        return self.file.words if self._known else ()
+
+    @property
+    def unknown(self) -> frozenset[int]:
+        """Ids that a known file skips with special tokens, and that text makes: unknown words."""
+        if not self._known:
+            return frozenset()
+        return frozenset(self.file.special.values()) - {*self.file.facts.special.values()}
+
+    @property
+    def _known(self) -> bool:
+        return "tokenizer_file" in self._claims.capabilities
 
     def said(self, texts: Sequence[str], **asked: bool) -> list[list[int]]:
         """Return the ids of texts that the tokenizer.json says."""

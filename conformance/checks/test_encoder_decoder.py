@@ -39,19 +39,21 @@ def test_the_encoded_source_on_the_frozen_corpus_is_exact_but_for_noise(
 
 
 @requirement("SEQ-002")
-def test_logits_on_the_frozen_corpus_are_exact_but_for_noise(model: CheckedEncoderDecoder) -> None:
+def test_logits_of_targets_on_the_frozen_corpus_are_exact_but_for_noise(
+    model: CheckedEncoderDecoder,
+) -> None:
     _on_corpus(model, "near", LOGITS)
 
 
 @requirement("SEQ-003")
-def test_rows_beyond_the_last_bucket_are_exact_but_for_noise(model: CheckedEncoderDecoder) -> None:
+def test_long_rows_are_exact_but_for_noise(model: CheckedEncoderDecoder) -> None:
     for name in (HIDDEN, LOGITS):
         _on_corpus(model, "long", name)
 
 
 @requirement("SEQ-004")
 @given(source_BS=inputs.sources, target_BT=inputs.targets, mask_BS=inputs.masks)
-def test_answers_to_any_batch_are_exact_but_for_noise(
+def test_answers_to_any_source_and_target_are_exact_but_for_noise(
     model: CheckedEncoderDecoder, source_BS: Ints, target_BT: Ints, mask_BS: Ints
 ) -> None:
     asked = source_BS, mask_BS, target_BT
@@ -63,7 +65,7 @@ def test_answers_to_any_batch_are_exact_but_for_noise(
 
 @requirement("SEQ-005")
 @given(source_BS=inputs.sources, target_BT=inputs.targets, mask_BS=inputs.masks)
-def test_answers_are_finite_and_have_the_claimed_form(
+def test_answers_of_both_sides_are_finite_and_have_the_claimed_form(
     model: CheckedEncoderDecoder, source_BS: Ints, target_BT: Ints, mask_BS: Ints
 ) -> None:
     for name, array in model.decode(source_BS, mask_BS, target_BT).items():
@@ -77,7 +79,7 @@ def test_answers_are_finite_and_have_the_claimed_form(
     mask_BS=inputs.masks,
     others_BS=inputs.other_sources,
 )
-def test_what_stands_under_the_mask_changes_nothing(
+def test_what_stands_under_the_mask_of_a_source_changes_nothing(
     model: CheckedEncoderDecoder,
     source_BS: Ints,
     target_BT: Ints,
@@ -147,6 +149,7 @@ def test_an_exchanged_source_token_changes_both_sides_and_every_target_token(
 def test_padding_in_front_of_a_source_changes_nothing(
     model: CheckedEncoderDecoder, source_BS: Ints, target_BT: Ints, padding_BN: Ints
 ) -> None:
+    model = model.of_distances()
     padded_BS = np.concatenate([padding_BN, source_BS], axis=1)
     mask_BS = np.concatenate([0 * padding_BN, np.ones_like(source_BS)], axis=1)
     padded = model.decode(padded_BS, mask_BS, target_BT)
@@ -206,7 +209,7 @@ def test_sessions_on_several_sources_answer_by_their_own(
 def test_steps_behind_a_long_target_are_exact_but_for_noise(model: CheckedEncoderDecoder) -> None:
     fixed = model.corpus("long")
     source_BS, mask_BS, target_BT = fixed.inputs
-    far = model.max_distance
+    far = model.far
     steps = np.split(target_BT, range(far, target_BT.shape[1]), axis=1)
     observed = _fed(model.start(source_BS, mask_BS), steps)
     expected = model.expected(*fixed.inputs)[LOGITS]

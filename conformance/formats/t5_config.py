@@ -58,8 +58,3 @@ def is_tied(config: Any) -> bool:
     ``scale_decoder_outputs``.
     """
     return bool(config.get("scale_decoder_outputs", config.get("tie_word_embeddings", True)))
-
-
-def is_encoder_decoder(document: Any) -> bool:
-    """Return whether a config.json is an encoder-decoder's, whatever else is wrong with it."""
-    return isinstance(document, dict) and document.get("model_type") == MODEL_TYPE

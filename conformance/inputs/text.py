@@ -16,7 +16,6 @@ from conformance.oracles import text as declared
 
 if TYPE_CHECKING:
     from conformance.checked import CheckedTokenizer
-    from conformance.records import TokenizerFacts
 
     Strategy = st.SearchStrategy[Any]
 
@@ -142,14 +141,17 @@ KINDS = (*FAMILIES, "long", "anything")
 _RUNS = ("a", " ", "\n", "ab", "=", "9", "e\u0301", "\U0001f642", "\t", "\u4e2d", "the ", "\x00")
 _LENGTHS = (40, 300, 1500)
 _FRAGMENTS = ("<", "|", ">", "<|", "|>", " ", "\n", "a", "eos", "EOS", "b c", "\U0001f642", "")
+_BESIDE = (
+    *(" ", "  ", "\r\n", "\t", "\xa0", "\u3000", "\u200b", "\u200d", "\ufeff", "\x1c", "\u0301"),
+    *(".", ",", "'", "_", "-", "\u20ac", "\U0001f642", "\u4e2d", "\u0663", "\u24b6", "unheard"),
+)
+"""What stands beside words: some of it parts them, some makes another word of them."""
 _ROWS, _PIECES, _IDS = 10, 4, 14
 
 
 def texts(tokenizer: CheckedTokenizer, kind: str) -> Strategy:
     """A batch of texts of one kind."""
-    return st.lists(
-        _of_kind(kind).map(lambda t: _told(t, tokenizer.facts)), min_size=1, max_size=_ROWS
-    )
+    return st.lists(_of_kind(kind).map(lambda t: _told(t, tokenizer)), min_size=1, max_size=_ROWS)
 
 
 def plain_texts(tokenizer: CheckedTokenizer, kind: str) -> Strategy:
@@ -168,6 +170,14 @@ def spelling_texts(tokenizer: CheckedTokenizer) -> Strategy:
     pieces = st.sampled_from(special) | st.sampled_from(near) | st.sampled_from(_FRAGMENTS)
     some = st.lists(pieces, min_size=1, max_size=2 * _PIECES).map("".join)
     return st.lists(some | st.sampled_from(special), min_size=1, max_size=_ROWS)
+
+
+def word_texts(tokenizer: CheckedTokenizer) -> Strategy:
+    """A batch of texts of the vocabulary's own words, and of what does or does not part them."""
+    words = st.sampled_from(tokenizer.words or FAMILIES["words"])
+    some = st.lists(words | st.sampled_from(_BESIDE), min_size=1, max_size=3 * _PIECES)
+    texts = some.map("".join).map(lambda text: _told(text, tokenizer))
+    return st.lists(texts, min_size=1, max_size=_ROWS)
 
 
 def special_tokens(tokenizer: CheckedTokenizer) -> Strategy:
@@ -199,8 +209,11 @@ def _of_kind(kind: str) -> Strategy:
     return pieces | st.lists(pieces, min_size=1, max_size=_PIECES).map("".join)
 
 
-def _told(text: str, facts: TokenizerFacts) -> str:
-    """Leave out what versions of Unicode may normalise differently: what is not assigned yet."""
-    if facts.normalisation == "none":
+def _told(text: str, tokenizer: CheckedTokenizer) -> str:
+    """Leave out what versions of Unicode may take differently: what is not assigned yet.
+
+    That matters where text is normalised, and where whole words are looked for.
+    """
+    if tokenizer.facts.normalisation == "none" and not tokenizer.words:
         return text
     return "".join(one for one in text if unicodedata.category(one) != "Cn")

@@ -45,6 +45,8 @@ HALVES = ("decoder", "operators")
 """Parts that share neither inputs nor mutants, the longer one first."""
 _KINDS = ("decoder", "encoder", "encoder-decoder", "generation")
 """Profiles whose first model stands for its kind where one is enough."""
+_OF_ANOTHER_SHAPE = ("transformer-sinusoidal",)
+"""Models that stand for a shape which the first of their kind has nothing of."""
 _TYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 EXPORTED = (
     "rope-base-ignored",
@@ -72,13 +74,14 @@ _SEEN_BY: Mapping[str, set[str]] = {
     "encoder": {"encoder"},
     "encode_tokens": {"encoder"},
     "encoder_decoder": _BOTH,
+    "transformer": _BOTH,
     "decode_tokens": {"encoder_decoder"},
     **{name: {"target_cache"} for name in mutants.TARGET},
     "packed_logits": {"packed"},
     "within_documents": {"packed"},
     "process": _SAMPLING,
     "draw": {"sampling"},
-    **dict.fromkeys(("tokenizer", *mutants.TEXT), _TEXT),
+    **dict.fromkeys(("tokenizer", "word_level", *mutants.TEXT), _TEXT),
 }
 """By what a mutant replaces: the capabilities that show it, where not all of a model's do."""
 
@@ -169,7 +172,7 @@ class _Corpora:
         )
         own = {name for half in HALVES for name in standard.profiles[half].models}
         self.beyond = tuple(name for name in self._models if name not in own)
-        firsts = {standard.profiles[kind].models[0] for kind in _KINDS}
+        firsts = {standard.profiles[kind].models[0] for kind in _KINDS} | {*_OF_ANOTHER_SHAPE}
         self.beyond_firsts = tuple(name for name in self._models if name not in firsts)
         self._found: dict[Contract, Corpus] = {}
 

@@ -18,12 +18,15 @@ Runtime; ``operator <Name>``, an operator of the standard; ``logits``, a whole a
 ``reference_model.generation``; ``encode_tokens``, an encoder's answer, and ``encoder.<name>``, a
 function or method of ``reference_model.encoder.model``; ``decode_tokens``, ``start_target``,
 ``append_target`` and ``reorder_target``, an encoder-decoder's answers, and
-``encoder_decoder.<name>``, of ``reference_model.encoder_decoder.model``; ``process`` and ``draw``,
-the shares of tokens and the draw from them; ``encode``, ``decode``, ``token_bytes`` and ``stream``,
-a tokenizer's answers, ``tokenizer.<name>``, a function or method of ``reference_model.tokenizer``,
-and ``facts``, what is declared of it; ``load``, the loading of a package; and ``info``, what the
-candidate says of itself. ``config``, ``graph``, ``facts`` and ``info`` are values, and the fault
-gets the value alone.
+``encoder_decoder.<name>``, of ``reference_model.encoder_decoder.model``, and
+``transformer.<name>``, of ``reference_model.encoder_decoder.transformer.model``; ``process`` and
+``draw``, the shares of tokens and the draw from them; ``encode``, ``decode``, ``token_bytes`` and
+``stream``, a tokenizer's answers, ``tokenizer.<name>``, a function or method of
+``reference_model.tokenizer``, ``word_level.<name>``, a function of ``reference_model.word_level``,
+whose tokenizer of words, or of characters where the fault is in ``characters``, the candidate then
+has, and ``facts``, what is declared of it; ``load``, the loading of a package; and ``info``, what
+the candidate says of itself. ``config``, ``graph``, ``facts`` and ``info`` are values, and the
+fault gets the value alone.
 
 A mutant that changes nothing by mathematics says so in ``equivalent``, kills nothing, and has to
 pass every check: a check that fails it is wrong. ``equivalent_at`` says the same of one precision,

@@ -21,7 +21,8 @@ class TokenizerFacts:
     size: int
     """Ids are from 0 to ``size`` - 1."""
     special: Mapping[str, int] = field(default_factory=dict)
-    """The tokens that steer a model, by their spelling."""
+    """The tokens that steer a model, by their spelling. The token that words become which the
+    vocabulary lacks is none of them, though files often call it special: text makes it."""
     bos: int | None = None
     """The special token that ``add_special`` puts before a text; None where it puts none."""
     eos: int | None = None

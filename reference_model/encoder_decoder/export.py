@@ -19,13 +19,14 @@ from torch import Tensor, nn
 
 from reference_model.builds import ENCODER, STEPS, Build
 from reference_model.encoder_decoder.cache import KeysValues, TargetCache
-from reference_model.encoder_decoder.model import load_encoder_decoder, visible_keys
+from reference_model.encoder_decoder.loading import load_encoder_decoder
+from reference_model.encoder_decoder.model import visible_keys
 from reference_model.export import EXTERNAL_ABOVE, name_sizes, quiet, strip
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from reference_model.encoder_decoder.model import EncoderDecoder
+    from reference_model.encoder_decoder.loading import AnyEncoderDecoder
 
 INPUTS = ("input_ids", "attention_mask", "decoder_input_ids")
 """The inputs of the graph of both sides, int64: (B, S), (B, S) and (B, T)."""
@@ -60,7 +61,7 @@ def write_onnx(
         metadata: what it says of itself.
 
     Raises:
-        ConfigError: the folder is none that ``huggingface.open_folder`` understands.
+        ConfigError: the folder is none that ``folders.open_folder`` understands.
     """
     model = load_encoder_decoder(Path(folder), getattr(torch, build.dtype))
     part = next((p for name, p in _PARTS.items() if Path(file).name.startswith(name)), _whole)
@@ -99,13 +100,13 @@ def names_of(prefix: str, side: str, layers: int) -> list[str]:
 _BATCH, _SOURCE, _TARGET, _PAST = 2, 3, 5, 7
 
 
-def _whole(model: EncoderDecoder) -> _Graph:
+def _whole(model: AnyEncoderDecoder) -> _Graph:
     example = tuple(_tokens(n) for n in (_SOURCE, _SOURCE, _TARGET))
     dynamic = tuple({0: _FREE, 1: _FREE} for _ in INPUTS)
     return _Graph(model, example, dynamic, list(INPUTS), list(OUTPUTS))
 
 
-def _encoder(model: EncoderDecoder) -> _Graph:
+def _encoder(model: AnyEncoderDecoder) -> _Graph:
     present = names_of("present", "encoder", model.config.decoder_layers)
     return _Graph(
         _Encoding(model),
@@ -116,7 +117,7 @@ def _encoder(model: EncoderDecoder) -> _Graph:
     )
 
 
-def _steps(model: EncoderDecoder) -> _Graph:
+def _steps(model: AnyEncoderDecoder) -> _Graph:
     config, dtype = model.config, model.shared.weight.dtype
     layers, shape = config.decoder_layers, (config.heads, config.head_dim)
     kept = [
@@ -145,7 +146,7 @@ def _tokens(count: int) -> Tensor:
 class _Encoding(nn.Module):
     """The encoder, and what the decoder's layers read of it."""
 
-    def __init__(self, model: EncoderDecoder) -> None:
+    def __init__(self, model: AnyEncoderDecoder) -> None:
         super().__init__()
         self.model = model
 
@@ -159,7 +160,7 @@ class _Encoding(nn.Module):
 class _Step(nn.Module):
     """The decoder with its caches as a flat list of tensors, as a graph has them."""
 
-    def __init__(self, model: EncoderDecoder) -> None:
+    def __init__(self, model: AnyEncoderDecoder) -> None:
         super().__init__()
         self.model = model
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reference_model import config_keys, json_values
-from reference_model.checkpoint import read_stored, same_names
+from reference_model.checkpoint import read_stored
 from reference_model.encoder_decoder.config import Buckets, EncoderDecoderConfig, validate
 from reference_model.encoder_decoder.layout import HEAD, SHARED, tensor_shapes
+from reference_model.encoder_decoder.stored import drop_repeated, of_shapes
 from reference_model.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -171,6 +172,18 @@ def write_config(config: EncoderDecoderConfig, dtype: str = "float32") -> dict[s
     }
 
 
+def read_tensors(folder: Path, config: EncoderDecoderConfig) -> Tensors:
+    """Return every tensor of a folder in its own type, by name in canonical order.
+
+    Raises:
+        ConfigError: the tensors are not the config's.
+    """
+    found = read_stored(folder)
+    found.pop(_UNUSED, None)
+    drop_repeated(folder, found, SHARED, (*_REPEATED, *([HEAD] if config.tied else [])))
+    return of_shapes(folder, found, tensor_shapes(config))
+
+
 def open_folder(path: Path) -> tuple[EncoderDecoderConfig, Tensors]:
     """Read a model folder: ``config.json`` and its safetensors, single or sharded.
 
@@ -182,24 +195,4 @@ def open_folder(path: Path) -> tuple[EncoderDecoderConfig, Tensors]:
     """
     folder = Path(path)
     config = read_config(json_values.load(folder / "config.json"))
-    found = read_stored(folder)
-    found.pop(_UNUSED, None)
-    for repeated in (*_REPEATED, *([HEAD] if config.tied else [])):
-        other = found.pop(repeated, None)
-        if other is not None and (SHARED not in found or not _same(other, found[SHARED])):
-            raise ConfigError(
-                f"{folder}: {repeated} differs from {SHARED}, which it has to repeat; remove the "
-                "one that is not meant"
-            )
-    shapes = tensor_shapes(config)
-    same_names(found, shapes, f"{folder}: the tensors do not match config.json")
-    for name, shape in shapes.items():
-        if found[name].shape != shape:
-            raise ConfigError(
-                f"{folder}: {name} has the shape {found[name].shape}; config.json makes it {shape}"
-            )
-    return config, {name: found[name] for name in shapes}
-
-
-def _same(one: NDArray[Any], other: NDArray[Any]) -> bool:
-    return one.shape == other.shape and one.tobytes() == other.tobytes()
+    return config, read_tensors(folder, config)

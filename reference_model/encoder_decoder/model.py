@@ -16,23 +16,13 @@ the formulas.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import torch
 from torch import Tensor, nn
 
 from reference_model.encoder_decoder.buckets import bucket_of
 from reference_model.encoder_decoder.cache import KeysValues, TargetCache
 from reference_model.encoder_decoder.config import EncoderDecoderConfig, validate
-from reference_model.encoder_decoder.huggingface import open_folder
-from reference_model.model import to_torch
 from reference_model.norms import at_least_float32
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from numpy.typing import NDArray
 
 
 class RMSNorm(nn.Module):
@@ -216,7 +206,7 @@ class Stack(nn.Module):
 
 
 class EncoderDecoder(nn.Module):
-    """An encoder-decoder without weights; ``build_`` and ``load_encoder_decoder`` give it some.
+    """An encoder-decoder without weights; ``loading`` gives it some.
 
     Raises:
         ValueError: the config contradicts itself.
@@ -285,29 +275,3 @@ class EncoderDecoder(nn.Module):
         encoded_BSD = self.encode(input_ids_BS, attention_mask_BS)
         cache = self.start(encoded_BSD, attention_mask_BS)
         return encoded_BSD, self.step(decoder_input_ids_BT, cache)[0]
-
-
-def build_encoder_decoder(
-    config: EncoderDecoderConfig,
-    weights: Mapping[str, NDArray[Any]],
-    dtype: torch.dtype = torch.float32,
-) -> EncoderDecoder:
-    """Return an encoder-decoder with the given weights, each rounded once to ``dtype``.
-
-    Raises:
-        RuntimeError: a tensor is missing, superfluous or of another shape.
-        ValueError: the config contradicts itself.
-    """
-    model: EncoderDecoder = EncoderDecoder(config).to(dtype)
-    model.load_state_dict({name: to_torch(array) for name, array in weights.items()})
-    model.eval().requires_grad_(requires_grad=False)
-    return model
-
-
-def load_encoder_decoder(folder: Path, dtype: torch.dtype = torch.float32) -> EncoderDecoder:
-    """Return the encoder-decoder of a model package.
-
-    Raises:
-        ConfigError: the folder is none that ``huggingface.open_folder`` understands.
-    """
-    return build_encoder_decoder(*open_folder(folder), dtype=dtype)

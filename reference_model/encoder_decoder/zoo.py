@@ -7,6 +7,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from reference_model.encoder_decoder.config import Buckets, EncoderDecoderConfig
+from reference_model.encoder_decoder.transformer import weights as transformer
+from reference_model.encoder_decoder.transformer.config import Side, TransformerConfig
 from reference_model.encoder_decoder.weights import EncoderDecoderDesign, make_weights
 
 if TYPE_CHECKING:
@@ -30,6 +32,22 @@ class SuiteEncoderDecoder:
     def weights(self) -> dict[str, NDArray[np.float32]]:
         """Return the weights, float32, in canonical order."""
         return make_weights(self.config, self.seed, self.design)
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteTransformer:
+    """One of the suite's original Transformers. ``digest`` is ``weights.digest`` of its weights."""
+
+    name: str
+    summary: str
+    config: TransformerConfig
+    seed: int
+    digest: str
+    design: transformer.TransformerDesign
+
+    def weights(self) -> dict[str, NDArray[np.float32]]:
+        """Return the weights, float32, in canonical order."""
+        return transformer.make_weights(self.config, self.seed, self.design)
 
 
 _TIED = SuiteEncoderDecoder(
@@ -78,7 +96,23 @@ _GATED = SuiteEncoderDecoder(
     design=EncoderDecoderDesign(embedding=0.03),
 )
 
-ENCODER_DECODERS: Mapping[str, SuiteEncoderDecoder] = MappingProxyType(
-    {model.name: model for model in (_TIED, _GATED)}
+_SINUSOIDAL = SuiteTransformer(
+    name="transformer-sinusoidal",
+    summary="as Vaswani et al. 2017: sinusoids, norms behind, biases; heads of two sizes",
+    config=TransformerConfig(
+        vocab=288,
+        dim=48,
+        encoder=Side(layers=2, heads=3, hidden=112),
+        decoder=Side(layers=3, heads=4, hidden=96),
+        max_positions=160,
+        start=287,
+    ),
+    seed=113,
+    digest="1f5dba23fe806ea24fa0533d31cd49a8f1730ef9df6fd6c09ad3f5a489d1d249",
+    design=transformer.TransformerDesign(),
+)
+
+ENCODER_DECODERS: Mapping[str, SuiteEncoderDecoder | SuiteTransformer] = MappingProxyType(
+    {model.name: model for model in (_TIED, _GATED, _SINUSOIDAL)}
 )
 """The encoder-decoders by name."""

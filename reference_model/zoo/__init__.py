@@ -20,9 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from reference_model.encoder.zoo import SuiteEncoder
-    from reference_model.encoder_decoder.zoo import SuiteEncoderDecoder
+    from reference_model.encoder_decoder.zoo import SuiteEncoderDecoder, SuiteTransformer
     from reference_model.planted import PlantedModel
     from reference_model.trained import TrainedModel
+
+    AnyEncoding = SuiteEncoder | SuiteEncoderDecoder | SuiteTransformer
+    AnyModel = SuiteModel | PlantedModel | TrainedModel | AnyEncoding
 
 __all__ = ["ALL", "MODELS", "SuiteModel"]
 
@@ -53,15 +56,13 @@ MODELS: Mapping[str, SuiteModel] = MappingProxyType(
 )
 """The seeded models by name."""
 
-ALL: Mapping[str, SuiteModel | PlantedModel | TrainedModel | SuiteEncoder | SuiteEncoderDecoder] = (
-    MappingProxyType(
-        {
-            **MODELS,
-            **planted.MODELS,
-            trained.BYTES.name: trained.BYTES,
-            **ENCODERS,
-            **ENCODER_DECODERS,
-        }
-    )
+ALL: Mapping[str, AnyModel] = MappingProxyType(
+    {
+        **MODELS,
+        **planted.MODELS,
+        trained.BYTES.name: trained.BYTES,
+        **ENCODERS,
+        **ENCODER_DECODERS,
+    }
 )
 """Every model of the suite by name: decoders (seeded, planted, trained), encoders, and both."""

@@ -15,10 +15,12 @@ from conformance import candidate as candidates
 from conformance import matrix, models, mutants
 from conformance.adapters import _replacing as adapter
 from conformance.errors import CandidateUnavailable
+from conformance.oracles import tokenizer_file
 from conformance.records import OperatorCall
-from reference_model import generation, tokenizer
+from reference_model import generation, tokenizer, word_level
 from reference_model.encoder import model as encoder
 from reference_model.encoder_decoder import model as encoder_decoder
+from reference_model.encoder_decoder.transformer import model as transformer
 from reference_model.zoo import MODELS
 
 KNOWN = mutants.all_mutants()
@@ -51,7 +53,9 @@ def _attributes():
     found |= {
         f"{adapter.ENCODER_DECODER}.{key}": member for key, member in vars(encoder_decoder).items()
     }
+    found |= {f"{adapter.TRANSFORMER}.{key}": member for key, member in vars(transformer).items()}
     found |= {f"{adapter.TOKENIZER}.{key}": member for key, member in vars(tokenizer).items()}
+    found |= {f"{adapter.WORD_LEVEL}.{key}": member for key, member in vars(word_level).items()}
     for name, value in list(found.items()):
         if isinstance(value, type):
             found |= {f"{name}.{key}": member for key, member in vars(value).items()}
@@ -168,6 +172,21 @@ def test_a_fault_of_the_encoder_decoder_changes_its_answers_and_ends_with_the_ca
     for found, exact in zip(logits("t5-norm-subtracts-the-mean"), honest, strict=True):
         assert np.abs(found - exact).max() > 0.1
     assert all(map(np.array_equal, logits(""), honest))
+
+
+@pytest.mark.parametrize(
+    ("name", "file"), [("marks-part-words", "words"), ("characters-are-bytes", "characters")]
+)
+def test_a_fault_of_words_is_in_a_tokenizer_of_their_kind_and_ends_with_the_call(name, file):
+    asked = {"add_special": True, "parse_special": False}
+    with _opened(name) as faulty:
+        claims = faulty.info.claims
+        found = list(faulty.encode(["e\u0301\xe9"], **asked)[0].ids)
+    assert claims.tokenizer.file == str(word_level.FILES[file])
+    assert "lossless_text" not in claims.capabilities
+    honest = word_level.own(file).encode("e\u0301\xe9", **asked)
+    assert found != honest
+    assert honest == tokenizer_file.read(claims.tokenizer.file).ids("e\u0301\xe9", **asked)
 
 
 def test_a_fault_in_one_operator_leaves_the_others_alone():

@@ -18,8 +18,10 @@ from conformance.oracles.encoder_decoder.architecture import (
     weight_shapes,
 )
 from conformance.oracles.encoder_decoder.model import EncoderDecoder, rows_of
-from reference_model.encoder_decoder.huggingface import write_config
-from reference_model.encoder_decoder.model import build_encoder_decoder
+from conformance.oracles.encoder_decoder.transformer.architecture import TransformerArchitecture
+from conformance.oracles.encoder_decoder.transformer.model import Transformer
+from reference_model.encoder_decoder.folders import write_config
+from reference_model.encoder_decoder.loading import build_encoder_decoder
 from reference_model.encoder_decoder.zoo import ENCODER_DECODERS
 
 TYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -27,13 +29,15 @@ TYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 def oracle(name, arithmetic=FP64):
     model = ENCODER_DECODERS[name]
-    architecture = EncoderDecoderArchitecture.of(write_config(model.config))
-    return EncoderDecoder(architecture, model.weights(), arithmetic)
+    config = write_config(model.config)
+    if config["model_type"] == "marian":
+        return Transformer(TransformerArchitecture.of(config), model.weights(), arithmetic)
+    return EncoderDecoder(EncoderDecoderArchitecture.of(config), model.weights(), arithmetic)
 
 
 def inputs_of(truth, name="near"):
     shape = truth.architecture
-    return corpus.CORPORA[name](shape.vocab, shape.start, shape.max_distance)
+    return corpus.CORPORA[name](shape.vocab, shape.start, shape.longest)
 
 
 @pytest.mark.parametrize("corpora", corpus.CORPORA)
@@ -95,7 +99,8 @@ def test_the_corpora_hold_what_they_are_for():
     assert hidden[:, 0].any()
     assert hidden[:, -1].any()
     assert set(near.target_ids_BT[:, 0]) == {3}
-    assert min(long.source_ids_BS.shape[1], long.target_ids_BT.shape[1]) > 100
+    assert long.source_ids_BS.shape == long.target_ids_BT.shape == (2, 100)
+    assert oracle("t5-tied-relu").architecture.longest > 128
     assert near.judged("logits").all()
 
 

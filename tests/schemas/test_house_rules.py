@@ -13,6 +13,7 @@ NO_EXTENSION = {
     "hf-config",
     "bert-config",
     "t5-config",
+    "marian-config",
     "safetensors-index",
     "safetensors-header",
 }

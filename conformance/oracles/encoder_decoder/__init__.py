@@ -1,1 +1,1 @@
-"""Encoder-decoders of T5's shape: fp64 truth, honest implementations, and the corpora of both."""
+"""Encoder-decoders, of T5's shape and in ``transformer`` of the original one: truth and noise."""

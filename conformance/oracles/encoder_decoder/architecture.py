@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from conformance.oracles.encoder_decoder.corpus import FAR
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -34,6 +36,16 @@ class EncoderDecoderArchitecture:
     """Whether the head is the embedding, and its input scaled by 1 / sqrt(dim)."""
     start: int
     """The token that a target begins with."""
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest rows that it is judged on: in them the last bucket is met."""
+        return self.max_distance + FAR
+
+    @property
+    def relative(self) -> bool:
+        """Whether only distances between places count: always."""
+        return True
 
     @staticmethod
     def of(config: Mapping[str, Any]) -> EncoderDecoderArchitecture:

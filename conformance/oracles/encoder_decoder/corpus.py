@@ -1,7 +1,8 @@
 """The fixed corpora on which an encoder-decoder's noise units are measured and it is judged.
 
 Kill inputs: a plain row, one that repeats itself, padding of the source at either side, of tokens
-like any others, and holes. In the long rows distances are met that share the last bucket.
+like any others, and holes. In the long rows distances are met that share the last bucket, or the
+last positions.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 SOURCE, TARGET = 48, 32
 """Tokens of a row's source and of its target."""
 FAR = 24
-"""By how much the longest distance of the long rows exceeds that of the last bucket."""
+"""By how much the longest distance of the long rows exceeds that of the last bucket; as many of
+their target tokens are fed in further steps."""
 _LEFT, _RIGHT = 13, 9
 _HOLES = (5, 6, 20, 33)
 _PERIOD = 7
@@ -60,9 +62,9 @@ def judged(mask_BS: Ints, target_ids_BT: Ints, name: str) -> NDArray[np.bool_]:
     return visible_BS
 
 
-def near_corpus(vocab: int, start: int, max_distance: int) -> EncoderDecoderCorpus:
+def near_corpus(vocab: int, start: int, longest: int) -> EncoderDecoderCorpus:
     """Return six rows of 48 source and 32 target tokens."""
-    del max_distance
+    del longest
     source_BS = random_integers(_STREAM, (6, SOURCE), vocab)
     source_BS[1] = source_BS[1, np.arange(SOURCE) % _PERIOD]
     mask_BS = np.ones_like(source_BS)
@@ -74,9 +76,9 @@ def near_corpus(vocab: int, start: int, max_distance: int) -> EncoderDecoderCorp
     )
 
 
-def long_corpus(vocab: int, start: int, max_distance: int) -> EncoderDecoderCorpus:
-    """Return two rows, the second padded at its right, in which the last bucket is met."""
-    shape = 2, max_distance + FAR
+def long_corpus(vocab: int, start: int, longest: int) -> EncoderDecoderCorpus:
+    """Return two rows, the second padded at its right, of ``longest`` tokens."""
+    shape = 2, longest
     source_BS = random_integers(_STREAM + 2, shape, vocab)
     mask_BS = np.ones_like(source_BS)
     mask_BS[1, -_RIGHT:] = 0
@@ -86,7 +88,7 @@ def long_corpus(vocab: int, start: int, max_distance: int) -> EncoderDecoderCorp
 CORPORA: Mapping[str, Callable[[int, int, int], EncoderDecoderCorpus]] = MappingProxyType(
     {"near": near_corpus, "long": long_corpus}
 )
-"""The corpora by name; each is made for a vocabulary, a start token and a longest distance."""
+"""The corpora by name; each is made for a vocabulary, a start token and the long rows' tokens."""
 
 
 def _targets(stream: int, shape: tuple[int, int], vocab: int, start: int) -> Ints:

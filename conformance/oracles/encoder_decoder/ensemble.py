@@ -14,6 +14,7 @@ import numpy as np
 from conformance.oracles.arithmetic import honest
 from conformance.oracles.encoder_decoder.architecture import table_of, weight_shapes
 from conformance.oracles.encoder_decoder.model import HIDDEN, EncoderDecoder
+from conformance.oracles.encoder_decoder.transformer import orders as transformer
 from conformance.oracles.ensemble import MEMBERS, Permuted, error_of, places, unit_of
 
 if TYPE_CHECKING:
@@ -23,15 +24,17 @@ if TYPE_CHECKING:
 
     from conformance.oracles.encoder_decoder.architecture import EncoderDecoderArchitecture
     from conformance.oracles.encoder_decoder.corpus import EncoderDecoderCorpus
+    from conformance.oracles.encoder_decoder.transformer.model import Transformer
     from conformance.records import Contract, NoiseUnit
 
+    AnyEncoderDecoder = EncoderDecoder | Transformer
     Order = NDArray[np.int64]
 
 _UNITS = ("wi", "wi_0", "wi_1")
 
 
 def noise(
-    truth: EncoderDecoder, corpus: EncoderDecoderCorpus, contract: Contract, *, seed: int = 0
+    truth: AnyEncoderDecoder, corpus: EncoderDecoderCorpus, contract: Contract, *, seed: int = 0
 ) -> dict[str, NoiseUnit]:
     """Measure how far honest implementations of a contract are from fp64, by output.
 
@@ -55,8 +58,8 @@ def noise(
 
 
 def honest_members(
-    truth: EncoderDecoder, contract: Contract, *, seed: int = 0
-) -> Iterator[tuple[EncoderDecoder, Order]]:
+    truth: AnyEncoderDecoder, contract: Contract, *, seed: int = 0
+) -> Iterator[tuple[AnyEncoderDecoder, Order]]:
     """Yield models that honestly compute what ``truth`` does, with the order of their channels.
 
     Args:
@@ -67,8 +70,11 @@ def honest_members(
     for member, way in zip(range(MEMBERS), honest(contract), strict=True):
         generator = np.random.Generator(np.random.Philox(key=[seed, member]))
         channels = generator.permutation(truth.architecture.dim)
-        permuted = Permuted(truth.weights, _orders(truth.architecture, channels, generator))
-        yield EncoderDecoder(truth.architecture, permuted, way), channels
+        if isinstance(truth, EncoderDecoder):
+            orders = _orders(truth.architecture, channels, generator)
+        else:
+            orders = transformer.orders(truth.architecture, channels, generator)
+        yield truth.member(Permuted(truth.weights, orders), way, channels), channels
 
 
 def _orders(

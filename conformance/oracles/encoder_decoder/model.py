@@ -59,6 +59,13 @@ class EncoderDecoder:
             if seen != shape:
                 raise PackageError(f"weight {name!r} has shape {seen}; the config asks for {shape}")
 
+    def member(
+        self, weights: Mapping[str, Array], way: Arithmetic, channels_D: Ints
+    ) -> EncoderDecoder:
+        """Return the same function with its weights in another order, computed in another way."""
+        del channels_D  # nothing but weights has channels
+        return EncoderDecoder(self.architecture, weights, way)
+
     def decode(
         self, source_ids_BS: Ints, source_mask_BS: Ints, target_ids_BT: Ints
     ) -> dict[str, Array]:
