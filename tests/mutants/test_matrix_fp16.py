@@ -22,5 +22,5 @@ def test_an_honest_candidate_passes_every_requirement(rows):
 
 
 def test_each_mutant_is_failed_by_a_requirement_that_it_names(rows):
-    assert len(rows) > 5
+    assert len(rows) > 1
     assert [row.name for row in rows[1:] if not row.killed_by] == []

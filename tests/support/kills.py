@@ -18,7 +18,7 @@ from conformance.records import Verdict
 
 KNOWN = mutants.all_mutants()
 ALL = os.environ.get("LLM_CONFORMANCE_MATRIX") == "all"
-SHARES = 5
+SHARES = 8
 """Of what a change does not touch, one part in so many is tried."""
 TOUCHED = touched.touched(proof.kept()["sources"])
 OF_GRAPHS = ("PKG-002", "PKG-003")
@@ -76,7 +76,7 @@ def rows_of(part):
 def rows_of_each_topic(precision):
     """Return an honest row at a precision, and those of one mutant of each topic, by turns."""
     honest = matrix.HONEST[precision][:1]
-    names = turn(first_of_each_topic(precision), shares=3)
+    names = turn(first_of_each_topic(precision), shares=6)
     rows = found(precision, names, honest, declared=True, without=SLOW)
     return list(rows.values())
 
