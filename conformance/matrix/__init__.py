@@ -137,11 +137,10 @@ def rows(
         exported = mutant.replaces == "graph"  # the suite exports fp32 graphs alone
         here = _half(mutant.operator) in halves and (precision == "fp32" or not exported)
         if here and (only is None or name in only):
-            columns, left_out = reached(mutant, requirements), corpora.beyond
+            columns = reached(mutant, requirements)
             if declared and mutant.kills:
                 columns = [r for r in columns if r.id in mutant.kills]
-            elif declared:
-                left_out = corpora.beyond_firsts
+            left_out = corpora.left_out(mutant, declared=declared)
             yield corpora.row(f"mutant:{name}?dtype={_TYPES[precision]}", mutant, columns, left_out)
 
 
@@ -172,9 +171,18 @@ class _Corpora:
         )
         own = {name for half in HALVES for name in standard.profiles[half].models}
         self.beyond = tuple(name for name in self._models if name not in own)
-        firsts = {standard.profiles[kind].models[0] for kind in _KINDS} | {*_OF_ANOTHER_SHAPE}
-        self.beyond_firsts = tuple(name for name in self._models if name not in firsts)
+        self._firsts = {standard.profiles[kind].models[0] for kind in _KINDS} | {*_OF_ANOTHER_SHAPE}
         self._found: dict[Contract, Corpus] = {}
+
+    def left_out(self, mutant: Mutant, *, declared: bool) -> tuple[str, ...]:
+        """Return the models on which a mutant is not asked what it does not name.
+
+        What names nothing, being no fault, is asked on one model of each kind at least.
+        """
+        if mutant.kills:
+            return self.beyond
+        out = self._models if declared else self.beyond
+        return tuple(name for name in out if name not in self._firsts)
 
     def cells(
         self,

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from conformance import candidate as candidates
-from conformance import matrix, models, mutants
+from conformance import matrix, models, mutants, spec
 from conformance.adapters import _replacing as adapter
 from conformance.errors import CandidateUnavailable
 from conformance.oracles import tokenizer_file
@@ -252,3 +252,18 @@ def test_the_list_of_mutants_needs_neither_torch_nor_onnx():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+EQUIVALENT = [name for name, mutant in mutants.all_mutants().items() if mutant.equivalent]
+
+
+@pytest.mark.parametrize("declared", [False, True])
+@pytest.mark.parametrize("name", EQUIVALENT)
+def test_what_is_no_fault_is_asked_somewhere_by_all_that_reaches_it(name, declared):
+    standard, mutant = spec.load(), mutants.all_mutants()[name]
+    left_out = matrix._Corpora(standard).left_out(mutant, declared=declared)
+    wanted = matrix.reached(mutant, list(standard.requirements.values()))
+    models_of = {one.id: spec.models_of(standard, one.id) for one in wanted}
+    assert any(not there or set(there) - {*left_out} for there in models_of.values())
+    if "encoder" in mutant.replaces:
+        assert all(set(there) - {*left_out} for there in models_of.values())
