@@ -73,10 +73,14 @@ def rows_of(part):
     return found(only=[*faults(part), *variants(part)], honest=(), declared=True)
 
 
-def rows_of_each_topic(precision):
-    """Return an honest row at a precision, and those of one mutant of each topic, by turns."""
-    honest = matrix.HONEST[precision][:1]
-    names = turn(first_of_each_topic(precision), shares=6)
+def of_topics(precision):
+    """Return one mutant of each topic whose turn it is, of those to be killed at a precision."""
+    return turn(first_of_each_topic(precision), shares=6)
+
+
+def rows_of_topics(precision):
+    """Return an honest row at a precision, and those of its mutants whose turn it is."""
+    honest, names = matrix.HONEST[precision][:1], of_topics(precision)
     rows = found(precision, names, honest, declared=True, without=SLOW)
     return list(rows.values())
 
