@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from conformance import mutants, spec
 from conformance.adapters import _sampling, _tokenizer, _words, onnxruntime, pytorch
+from conformance.adapters._faulty import FaultyModel, FaultyStream
 from conformance.adapters._one_by_one import PROMISES
 from conformance.adapters._replacing import (
     ENCODER,
-    GENERATION,
     TOKENIZER,
     WORD_LEVEL,
     calls_noted,
@@ -35,10 +35,10 @@ from conformance.records import SamplingPolicy
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-    from conformance.candidate import Candidate, Model, Session
+    from conformance.candidate import Candidate, Model
     from conformance.mutants import Mutant
     from conformance.package import ModelPackage
-    from conformance.records import GenerationRequest, OperatorCall, SamplingCall
+    from conformance.records import OperatorCall, SamplingCall
 
 
 @contextmanager
@@ -164,7 +164,7 @@ class _Candidate:
             replaced_in_encoder_decoders(self._mutant),
         ):
             model = self._replaced("load", self._honest.load)(package)
-        return _Model(model, self._mutant, self._replaced)
+        return FaultyModel(model, self._mutant, self._replaced)
 
     def operator(self, call: OperatorCall) -> dict[str, Any]:
         """Compute one standard operator, with the fault if it is in this one."""
@@ -195,71 +195,7 @@ class _Candidate:
 
     def stream(self, **asked: bool) -> Any:
         """Return an empty stream, with the fault if it is in streams."""
-        return _Stream(self._replaced("stream", _tokenizer.stream)(**asked), self._mutant)
-
-
-class _Stream:
-    def __init__(self, honest: Any, mutant: Mutant) -> None:
-        self._honest, self._mutant = honest, mutant
-
-    def add(self, token: int) -> Any:
-        with replaced_in(TOKENIZER, self._mutant):
-            return self._honest.add(token)
-
-    def finish(self) -> Any:
-        with replaced_in(TOKENIZER, self._mutant):
-            return self._honest.finish()
-
-
-class _Model:
-    def __init__(self, honest: Any, mutant: Mutant, replaced: Callable[..., Any]) -> None:
-        self._honest, self._mutant, self._replaced = honest, mutant, replaced
-
-    def logits(self, *inputs: Any) -> Any:
-        with replaced_in_model(self._mutant):
-            return self._replaced("logits", self._honest.logits)(*inputs)
-
-    def hidden_states(self, *inputs: Any) -> Any:
-        with replaced_in_model(self._mutant):
-            return self._honest.hidden_states(*inputs)
-
-    def packed_logits(self, *inputs: Any) -> Any:
-        with replaced_in_model(self._mutant):
-            return self._replaced("packed_logits", self._honest.packed_logits)(*inputs)
-
-    def encode_tokens(self, *inputs: Any) -> Any:
-        with replaced_in(ENCODER, self._mutant):
-            return self._replaced("encode_tokens", self._honest.encode_tokens)(*inputs)
-
-    def decode_tokens(self, *inputs: Any) -> Any:
-        with replaced_in_encoder_decoders(self._mutant):
-            return self._replaced("decode_tokens", self._honest.decode_tokens)(*inputs)
-
-    def start_target(self, *source: Any) -> _Target:
-        with replaced_in_encoder_decoders(self._mutant):
-            started = self._replaced("start_target", self._honest.start_target)(*source)
-        return _Target(started, self._mutant, self._replaced)
-
-    def generate(self, request: GenerationRequest) -> Any:
-        with replaced_in_model(self._mutant), replaced_in(GENERATION, self._mutant):
-            return self._replaced("generate", self._honest.generate)(request)
-
-    def start(self, batch: int) -> _Session:
-        started = self._replaced("start", self._honest.start)(batch)
-        return _Session(started, self._mutant, self._replaced)
-
-
-class _Target:
-    def __init__(self, honest: Any, mutant: Mutant, replaced: Callable[..., Any]) -> None:
-        self._honest, self._mutant, self._replaced = honest, mutant, replaced
-
-    def append_target(self, target_ids_BT: Any) -> Any:
-        with replaced_in_encoder_decoders(self._mutant):
-            return self._replaced("append_target", self._honest.append_target)(target_ids_BT)
-
-    def reorder_target(self, rows: Any) -> None:
-        with replaced_in_encoder_decoders(self._mutant):
-            self._replaced("reorder_target", self._honest.reorder_target)(rows)
+        return FaultyStream(self._replaced("stream", _tokenizer.stream)(**asked), self._mutant)
 
 
 class _GraphCandidate:
@@ -284,22 +220,3 @@ class _GraphCandidate:
                 export.write_onnx(package.path, file)
         faulty: Model = self._honest.load(dataclasses.replace(package, path=file.parent))
         return faulty
-
-
-class _Session:
-    def __init__(self, honest: Session, mutant: Mutant, replaced: Callable[..., Any]) -> None:
-        self._honest, self._mutant, self._replaced = honest, mutant, replaced
-
-    def append(self, *inputs: Any) -> Any:
-        with replaced_in_model(self._mutant):
-            return self._replaced("append", self._honest.append)(*inputs)
-
-    def copy(self) -> _Session:
-        copied = self._replaced("copy", self._honest.copy)()
-        return _Session(copied, self._mutant, self._replaced)
-
-    def crop(self, length: int) -> None:
-        self._replaced("crop", self._honest.crop)(length)
-
-    def reorder(self, rows: Any) -> None:
-        self._replaced("reorder", self._honest.reorder)(rows)

@@ -116,16 +116,15 @@ class _Candidate:
 
     def load(self, package: ModelPackage) -> _Model | OneByOne | _Other:
         """Load a package's weights into the reference model, rounded once to the type."""
+        compiled = self._compiled != "false"
         if is_encoder(package.config):
-            compiled = self._compiled != "false"
             return TorchEncoder(package.path, self._dtype, self._where, compiled=compiled)
         if is_encoder_decoder(package.config):
-            compiled = self._compiled != "false"
             return TorchEncoderDecoder(package.path, self._dtype, self._where, compiled=compiled)
         from reference_model.model import load_decoder  # noqa: PLC0415
 
         decoder = load_decoder(package.path, self._dtype).to(self._where)
-        forward = decoder if self._compiled == "false" else _torch.compiled(decoder)
+        forward = _torch.compiled(decoder) if compiled else decoder
         model = _Model(decoder, forward, self._where)
         return OneByOne(model) if self._invariant else model
 
