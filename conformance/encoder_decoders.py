@@ -9,7 +9,8 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from conformance import kept_units
-from conformance.checked.encoder_decoder import CheckedEncoderDecoder, RememberedEncoderDecoder
+from conformance.checked.encoder_decoder import CheckedEncoderDecoder
+from conformance.checked.remembered import RememberedAnswers
 from conformance.encoder_decoder_configs import is_encoder_decoder, is_transformer
 from conformance.oracles.arithmetic import Arithmetic
 from conformance.oracles.encoder_decoder import ensemble
@@ -50,14 +51,15 @@ def checked(
     )
 
 
-_ORACLES: dict[tuple[str, str, str], RememberedEncoderDecoder] = {}
+_ORACLES: dict[tuple[str, str, str], RememberedAnswers] = {}
 """By folder, digest and type of weights: candidates of one type are held against one truth."""
 
 
-def _remembered(package: ModelPackage, weight: str) -> RememberedEncoderDecoder:
+def _remembered(package: ModelPackage, weight: str) -> RememberedAnswers:
     key = str(package.path), package.digest, weight
     if key not in _ORACLES:
-        _ORACLES[key] = RememberedEncoderDecoder(_oracle(package, weight))
+        exact = _oracle(package, weight)
+        _ORACLES[key] = RememberedAnswers(exact, exact.decode)
     return _ORACLES[key]
 
 

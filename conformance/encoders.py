@@ -9,7 +9,8 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from conformance import kept_units
-from conformance.checked.encoder import CheckedEncoder, RememberedEncoder
+from conformance.checked.encoder import CheckedEncoder
+from conformance.checked.remembered import RememberedAnswers
 from conformance.formats.bert_config import is_encoder
 from conformance.oracles.arithmetic import Arithmetic
 from conformance.oracles.encoder import ensemble
@@ -48,14 +49,15 @@ def checked(
     )
 
 
-_ORACLES: dict[tuple[str, str, str], RememberedEncoder] = {}
+_ORACLES: dict[tuple[str, str, str], RememberedAnswers] = {}
 """By folder, digest and type of weights: candidates of one type are held against one truth."""
 
 
-def _remembered(package: ModelPackage, weight: str) -> RememberedEncoder:
+def _remembered(package: ModelPackage, weight: str) -> RememberedAnswers:
     key = str(package.path), package.digest, weight
     if key not in _ORACLES:
-        _ORACLES[key] = RememberedEncoder(_oracle(package, weight))
+        exact = _oracle(package, weight)
+        _ORACLES[key] = RememberedAnswers(exact, exact.encode)
     return _ORACLES[key]
 
 

@@ -6,8 +6,6 @@ Shape letters: B batch, T tokens, D model, V vocabulary.
 from __future__ import annotations
 
 import functools
-import hashlib
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,8 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from conformance.candidate import Encoder as CandidateEncoder
+    from conformance.checked.remembered import RememberedAnswers
     from conformance.oracles.encoder.corpus import EncoderCorpus
-    from conformance.oracles.encoder.model import Encoder
     from conformance.package import ModelPackage
     from conformance.records import Contract, NoiseUnit
 
@@ -39,26 +37,6 @@ _AXES = {
     POOLED: " (batch, width)",
     LOGITS: " (batch, tokens, vocabulary)",
 }
-_KEPT_ANSWERS = 64
-
-
-class RememberedEncoder:
-    """An oracle that keeps its latest answers: computed once, however often they are asked for."""
-
-    def __init__(self, oracle: Encoder) -> None:
-        self.exact = oracle
-        self._answers: OrderedDict[bytes, Answer] = OrderedDict()
-
-    def encode(self, *inputs: Ints) -> Answer:
-        """Return what the encoder answers in fp64, by name."""
-        shape = repr(inputs[0].shape).encode()
-        key = hashlib.sha256(shape + b"".join(array.tobytes() for array in inputs)).digest()
-        if key not in self._answers:
-            with evidence.time_of("oracle"):
-                self._answers[key] = self.exact.encode(*inputs)
-            while len(self._answers) > _KEPT_ANSWERS:
-                self._answers.popitem(last=False)
-        return self._answers[key]
 
 
 class CheckedEncoder:
@@ -68,7 +46,7 @@ class CheckedEncoder:
         self,
         load: Callable[[ModelPackage], Any],
         package: ModelPackage,
-        oracle: RememberedEncoder,
+        oracle: RememberedAnswers,
         contract: Contract,
         measure_noise: Callable[..., Mapping[str, NoiseUnit]],
         who: str = "",
@@ -163,7 +141,7 @@ class CheckedEncoder:
         self, tokens_BT: Ints, mask_BT: Ints | None = None, types_BT: Ints | None = None
     ) -> Answer:
         """Ask the oracle for the same in fp64."""
-        return self.oracle.encode(*_filled(tokens_BT, mask_BT, types_BT))
+        return self.oracle.of(*_filled(tokens_BT, mask_BT, types_BT))
 
     def _formed(self, name: str, array: Any, rows: tuple[int, ...]) -> Array:
         architecture = self.oracle.exact.architecture

@@ -6,8 +6,6 @@ Shape letters: B batch, S source tokens, T target tokens, D model, V vocabulary.
 from __future__ import annotations
 
 import functools
-import hashlib
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,8 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from conformance.candidate import EncoderDecoder as CandidateModel
+    from conformance.checked.remembered import RememberedAnswers
     from conformance.oracles.encoder_decoder.corpus import EncoderDecoderCorpus
-    from conformance.oracles.encoder_decoder.ensemble import AnyEncoderDecoder
     from conformance.package import ModelPackage
     from conformance.records import Contract, NoiseUnit
 
@@ -35,26 +33,6 @@ if TYPE_CHECKING:
     Answer = dict[str, Array]
 
 _AXES = {HIDDEN: " (batch, source, width)", LOGITS: " (batch, target, vocabulary)"}
-_KEPT_ANSWERS = 64
-
-
-class RememberedEncoderDecoder:
-    """An oracle that keeps its latest answers: computed once, however often they are asked for."""
-
-    def __init__(self, oracle: AnyEncoderDecoder) -> None:
-        self.exact = oracle
-        self._answers: OrderedDict[bytes, Answer] = OrderedDict()
-
-    def decode(self, *inputs: Ints) -> Answer:
-        """Return what the encoder-decoder answers in fp64, by name."""
-        shape = repr([array.shape for array in inputs]).encode()
-        key = hashlib.sha256(shape + b"".join(array.tobytes() for array in inputs)).digest()
-        if key not in self._answers:
-            with evidence.time_of("oracle"):
-                self._answers[key] = self.exact.decode(*inputs)
-            while len(self._answers) > _KEPT_ANSWERS:
-                self._answers.popitem(last=False)
-        return self._answers[key]
 
 
 class CheckedTarget:
@@ -85,7 +63,7 @@ class CheckedEncoderDecoder:
         self,
         load: Callable[[ModelPackage], Any],
         package: ModelPackage,
-        oracle: RememberedEncoderDecoder,
+        oracle: RememberedAnswers,
         contract: Contract,
         measure_noise: Callable[..., Mapping[str, NoiseUnit]],
         who: str = "",
@@ -180,7 +158,7 @@ class CheckedEncoderDecoder:
 
     def expected(self, source_BS: Ints, mask_BS: Ints | None, target_BT: Ints) -> Answer:
         """Ask the oracle for what ``decode`` asks the candidate for, in fp64."""
-        return self.oracle.decode(source_BS, _filled(source_BS, mask_BS), target_BT)
+        return self.oracle.of(source_BS, _filled(source_BS, mask_BS), target_BT)
 
     def formed_logits(self, array: Any, rows: tuple[int, ...]) -> Array:
         """Return logits of the claimed form and type, (B, T, V).
