@@ -7,6 +7,7 @@ those bugs and mutants are, in ``mutants/bugs.json`` and with the mutants.
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,14 +63,19 @@ def _field(name: str, one: Node) -> Iterator[str]:
     yield f"- Is {_kind(one)}; {absent}"
     if "x-source" in one:
         yield f"- Source: {one['x-source']}"
-    bugs = {row["id"]: row for row in json.loads(_BUGS.read_text(encoding="utf-8"))}
     for bug in one.get("x-bugs", ()):
-        threads = ", ".join(bugs[bug]["threads"])
-        yield f"- Bug {bug}: {bugs[bug]['bug']}" + (f" ({threads})" if threads else "")
+        row = _bugs()[bug]
+        threads = ", ".join(row["threads"])
+        yield f"- Bug {bug}: {row['bug']}" + (f" ({threads})" if threads else "")
     for mutant in one.get("x-mutants", ()):
         yield f"- Mutant `{mutant}`: {_first_line(mutants.all_mutants()[mutant].summary)}"
     if "x-unmutated" in one:
         yield f"- No mutant: {one['x-unmutated']}"
+
+
+@functools.cache
+def _bugs() -> dict[str, Any]:
+    return {row["id"]: row for row in json.loads(_BUGS.read_text(encoding="utf-8"))}
 
 
 def _first_line(summary: str) -> str:

@@ -179,10 +179,7 @@ def _check_keys(document: Mapping[str, Any], family: Family) -> None:
         if key in neutral:
             check_value(key, value, neutral[key])
         elif key not in known and key not in family.keys:
-            raise ConfigError(
-                f"config.json: key {key!r} (value {value!r}) is not understood, so what the model "
-                "computes is not known; remove the key if it changes nothing"
-            )
+            raise json_values.not_understood(key, value)
 
 
 def _tied(document: Mapping[str, Any], family: Family) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from reference_model.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
 
@@ -96,8 +96,42 @@ def check_value(key: str, value: Any, allowed: tuple[Any, ...]) -> None:
     if not any(
         value == one and isinstance(value, bool) == isinstance(one, bool) for one in allowed
     ):
-        choices = " or ".join(repr(one) for one in allowed)
-        raise ConfigError(f"config.json: {key} is {value!r}; only {choices} is computed here")
+        raise _not_computed(key, value, allowed)
+
+
+def check_key(
+    key: str, value: Any, neutral: Mapping[str, tuple[Any, ...]], known: Collection[str]
+) -> None:
+    """Check that a key is understood, and that one which has to be neutral is.
+
+    Args:
+        key: of a config.json.
+        value: what stands there.
+        neutral: by key, the values that are computed, of the very types.
+        known: keys that are read elsewhere, or of any value.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if key in known:
+        return
+    if key not in neutral:
+        raise not_understood(key, value)
+    if not any(value == one and type(value) is type(one) for one in neutral[key]):
+        raise _not_computed(key, value, neutral[key])
+
+
+def not_understood(key: str, value: Any) -> ConfigError:
+    """Return what is said of a key that nobody here knows."""
+    return ConfigError(
+        f"config.json: key {key!r} (value {value!r}) is not understood, so what the model computes "
+        "is not known; remove the key if it changes nothing"
+    )
+
+
+def _not_computed(key: str, value: Any, allowed: tuple[Any, ...]) -> ConfigError:
+    choices = " or ".join(repr(one) for one in allowed)
+    return ConfigError(f"config.json: {key} is {value!r}; only {choices} is computed here")
 
 
 def _path(key: str, place: str) -> str:

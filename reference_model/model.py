@@ -19,8 +19,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import ml_dtypes
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -28,6 +26,7 @@ from reference_model.alibi import linear_bias
 from reference_model.answers import Cache, LayerCache, Output
 from reference_model.config import ModelConfig  # noqa: TC001  # a name of this module's, too
 from reference_model.config_rules import validate
+from reference_model.filling import filled
 from reference_model.huggingface import open_folder
 from reference_model.moe import feed_forward
 from reference_model.norms import at_least_float32, block_norm, head_norm
@@ -333,11 +332,7 @@ def build_decoder(
         RuntimeError: a tensor is missing, superfluous or of another shape.
         ValueError: the config contradicts itself.
     """
-    with torch.device("meta"):  # torch would draw random weights, to be replaced at once
-        decoder = Decoder(config)
-    state = {name: to_torch(array).to(dtype) for name, array in weights.items()}
-    decoder.load_state_dict(state, assign=True)
-    decoder.eval().requires_grad_(requires_grad=False)
+    decoder: Decoder = filled(lambda: Decoder(config), weights, dtype)
     return decoder
 
 
@@ -348,10 +343,3 @@ def load_decoder(folder: Path, dtype: torch.dtype = torch.float32) -> Decoder:
         ConfigError: the folder is no decoder that ``huggingface.open_folder`` understands.
     """
     return build_decoder(*open_folder(folder), dtype=dtype)
-
-
-def to_torch(array: NDArray[Any]) -> Tensor:
-    """Return a copy of an array as a tensor of the same type; NumPy has no bfloat16 of its own."""
-    if array.dtype == ml_dtypes.bfloat16:
-        return torch.from_numpy(array.view(np.uint16).copy()).view(torch.bfloat16)
-    return torch.from_numpy(array.copy())

@@ -84,20 +84,20 @@ def make_weights(
     for name, shape in layout.tensor_shapes(config).items():
         kind = name.split(".")[-2]
         if name.endswith(".sinks"):
-            weights[name] = _normal(_stream(seed, name), shape, design.sink * design.score)
+            weights[name] = normal(stream_of(seed, name), shape, design.sink * design.score)
         elif name.endswith(".bias"):
-            weights[name] = _normal(_stream(seed, name), shape, deviations[f"{kind}.bias"])
+            weights[name] = normal(stream_of(seed, name), shape, deviations[f"{kind}.bias"])
         elif len(shape) == 1:
             outliers = 0 if kind in _HEAD_NORMS else design.outliers
-            gain = _norm(_stream(seed, name), shape[0], deviations[kind], outliers)
+            gain = norm_weight(stream_of(seed, name), shape[0], deviations[kind], outliers)
             weights[name] = gain - np.float32(config.norm.offset) if config.norm.offset else gain
         else:
             aim = deviations[kind]
             if kind == "down_proj":  # experts may be of other widths than the layers without
                 aim *= math.sqrt(config.mlp.hidden / shape[1])
-            weights[name] = _normal(_stream(seed, name), shape, aim)
+            weights[name] = normal(stream_of(seed, name), shape, aim)
     if config.mlp.experts is not None:
-        draws_V = _stream(seed, "the experts of each token").random_raw(config.vocab)
+        draws_V = stream_of(seed, "the experts of each token").random_raw(config.vocab)
         routed.decide(weights, config, draws_V)
     if design.ladder:
         weights[layout.HEAD] = _ladder(weights[layout.HEAD])
@@ -177,12 +177,13 @@ def _deviations(config: ModelConfig, design: Design) -> dict[str, float]:
     }
 
 
-def _stream(seed: int, name: str) -> np.random.Philox:
+def stream_of(seed: int, name: str) -> np.random.Philox:
+    """Return the random stream of a tensor: of its own, whatever other tensors there are."""
     key = hashlib.sha256(f"{seed}:{name}".encode()).digest()[:16]
     return np.random.Philox(key=int.from_bytes(key, "little"))
 
 
-def _normal(
+def normal(
     stream: np.random.Philox, shape: tuple[int, ...], deviation: float
 ) -> NDArray[np.float32]:
     """Return nearly normal numbers: each the exact sum of twelve 16-bit integers (Irwin-Hall).
@@ -201,7 +202,9 @@ def _normal(
     return scaled.reshape(shape)
 
 
-def _norm(stream: np.random.Philox, dim: int, gain: float, outliers: int) -> NDArray[np.float32]:
+def norm_weight(
+    stream: np.random.Philox, dim: int, gain: float, outliers: int
+) -> NDArray[np.float32]:
     """Return norm weights: uniform between 0.5 and 1.5 times ``gain``, with outlier channels."""
     raw_D: Raw = stream.random_raw(dim)
     value_D = (raw_D >> np.uint64(32)).astype(np.int64) + 2**31  # of 2**32

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reference_model import config_keys, json_values
-from reference_model.checkpoint import read_stored, same_names
+from reference_model.checkpoint import read_stored
 from reference_model.encoder.config import EncoderConfig, validate
 from reference_model.encoder.layout import OUTPUT_BIAS, WORDS, tensor_shapes
 from reference_model.errors import ConfigError
+from reference_model.stored import drop_repeated, of_shapes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,6 +53,7 @@ _BOOKKEEPING = config_keys.BOOKKEEPING | {
     "classifier_dropout",
     "gradient_checkpointing",
 }
+_KNOWN = {"model_type", "layer_norm_eps", *_INTEGERS.values(), *_BOOKKEEPING} - {*_NEUTRAL}
 _BARE = ("embeddings.", "encoder.", "pooler.")
 """How the names of ``BertModel`` begin, which the others have behind ``bert.``."""
 _OLD = {".gamma": ".weight", ".beta": ".bias"}
@@ -76,7 +78,7 @@ def read_config(document: Mapping[str, Any], *, pooler: bool, head: bool) -> Enc
             "computed here"
         )
     for key, value in document.items():
-        _check_key(key, value)
+        json_values.check_key(key, value, _NEUTRAL, _KNOWN)
     numbers = {field: json_values.integer(document, key) for field, key in _INTEGERS.items()}
     config = EncoderConfig(
         **numbers, eps=json_values.number(document, "layer_norm_eps"), pooler=pooler, head=head
@@ -87,19 +89,6 @@ def read_config(document: Mapping[str, Any], *, pooler: bool, head: bool) -> Enc
     except ValueError as error:
         raise ConfigError(f"config.json: {error}") from error
     return config
-
-
-def _check_key(key: str, value: Any) -> None:
-    known = {"model_type", "layer_norm_eps", *_INTEGERS.values(), *_BOOKKEEPING}
-    if key in _NEUTRAL:
-        if not any(value == one and type(value) is type(one) for one in _NEUTRAL[key]):
-            choices = " or ".join(repr(one) for one in _NEUTRAL[key])
-            raise ConfigError(f"config.json: {key} is {value!r}; only {choices} is computed here")
-    elif key not in known:
-        raise ConfigError(
-            f"config.json: key {key!r} (value {value!r}) is not understood, so what the model "
-            "computes is not known; remove the key if it changes nothing"
-        )
 
 
 def write_config(config: EncoderConfig, dtype: str = "float32") -> dict[str, Any]:
@@ -135,14 +124,7 @@ def open_folder(path: Path) -> tuple[EncoderConfig, Tensors]:
     config = read_config(
         document, pooler="bert.pooler.dense.weight" in found, head=OUTPUT_BIAS in found
     )
-    shapes = tensor_shapes(config)
-    same_names(found, shapes, f"{folder}: the tensors do not match config.json")
-    for name, shape in shapes.items():
-        if found[name].shape != shape:
-            raise ConfigError(
-                f"{folder}: {name} has the shape {found[name].shape}; config.json makes it {shape}"
-            )
-    return config, {name: found[name] for name in shapes}
+    return config, of_shapes(folder, found, tensor_shapes(config))
 
 
 def canonical_name(stored: str) -> str:
@@ -156,12 +138,5 @@ def canonical_name(stored: str) -> str:
 def _canonical(folder: Path, stored: Tensors) -> Tensors:
     found = {canonical_name(name): tensor for name, tensor in stored.items()}
     for repeated, original in _REPEATED.items():
-        other = found.pop(repeated, None)
-        if other is not None and (
-            original not in found or other.tobytes() != found[original].tobytes()
-        ):
-            raise ConfigError(
-                f"{folder}: {repeated} differs from {original}, which it has to repeat; remove the "
-                "one that is not meant"
-            )
+        drop_repeated(folder, found, original, [repeated])
     return {name: tensor for name, tensor in found.items() if not name.startswith(_OTHERS)}

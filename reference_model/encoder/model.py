@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from reference_model.encoder.config import EncoderConfig, validate
 from reference_model.encoder.huggingface import open_folder
-from reference_model.model import to_torch
+from reference_model.filling import filled
 from reference_model.norms import at_least_float32
 
 if TYPE_CHECKING:
@@ -300,11 +300,7 @@ def build_encoder(
         RuntimeError: a tensor is missing, superfluous or of another shape.
         ValueError: the config contradicts itself.
     """
-    with torch.device("meta"):  # torch would draw random weights, to be replaced at once
-        encoder = Encoder(config)
-    state = {name: to_torch(array).to(dtype) for name, array in weights.items()}
-    encoder.load_state_dict(state, assign=True)
-    encoder.eval().requires_grad_(requires_grad=False)
+    encoder: Encoder = filled(lambda: Encoder(config), weights, dtype)
     return encoder
 
 

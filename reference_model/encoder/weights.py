@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reference_model.encoder.layout import tensor_shapes
-from reference_model.weights import _norm, _normal, _stream
+from reference_model.weights import norm_weight, normal, stream_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,11 +57,11 @@ def make_weights(
         layer, _, kind = name.rpartition(".")
         size = _deviation(layer, config, design)
         if "LayerNorm" in layer and kind == "weight":
-            weights[name] = _norm(_stream(seed, name), shape[0], size, 0)
+            weights[name] = norm_weight(stream_of(seed, name), shape[0], size, 0)
         elif kind == "bias":
-            weights[name] = _normal(_stream(seed, name), shape, _bias(layer, size, config, design))
+            weights[name] = normal(stream_of(seed, name), shape, _bias(layer, size, config, design))
         else:
-            weights[name] = _normal(_stream(seed, name), shape, size)
+            weights[name] = normal(stream_of(seed, name), shape, size)
     return weights
 
 

@@ -13,8 +13,8 @@ from reference_model import config_keys, json_values
 from reference_model.checkpoint import read_stored
 from reference_model.encoder_decoder.config import Buckets, EncoderDecoderConfig, validate
 from reference_model.encoder_decoder.layout import HEAD, SHARED, tensor_shapes
-from reference_model.encoder_decoder.stored import drop_repeated, of_shapes
 from reference_model.errors import ConfigError
+from reference_model.stored import drop_repeated, of_shapes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,6 +69,7 @@ _BOOKKEEPING = config_keys.BOOKKEEPING | {
     "gradient_checkpointing",
     "task_specific_params",
 }
+_KNOWN = {*_READ, *_INTEGERS.values(), *_BUCKETS, *_BOOKKEEPING}
 _REPEATED = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
 _UNUSED = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"
 """A table that early checkpoints hold, and that nothing has ever read."""
@@ -86,7 +87,7 @@ def read_config(document: Mapping[str, Any]) -> EncoderDecoderConfig:
             "computed here"
         )
     for key, value in document.items():
-        _check_key(key, value)
+        json_values.check_key(key, value, _NEUTRAL, _KNOWN)
     document = {**_ABSENT, **document}
     spelled = json_values.get(document, "feed_forward_proj")
     if spelled not in FEED_FORWARDS:
@@ -135,20 +136,6 @@ def _check_derived(document: Mapping[str, Any], config: EncoderDecoderConfig) ->
             "config.json: scale_decoder_outputs is true and tie_word_embeddings false; a head of "
             "its own is not scaled"
         )
-
-
-def _check_key(key: str, value: Any) -> None:
-    known = {*_READ, *_INTEGERS.values(), *_BUCKETS, *_BOOKKEEPING}
-    if key in known:
-        return
-    if key not in _NEUTRAL:
-        raise ConfigError(
-            f"config.json: key {key!r} (value {value!r}) is not understood, so what the model "
-            "computes is not known; remove the key if it changes nothing"
-        )
-    if not any(value == one and type(value) is type(one) for one in _NEUTRAL[key]):
-        choices = " or ".join(repr(one) for one in _NEUTRAL[key])
-        raise ConfigError(f"config.json: {key} is {value!r}; only {choices} is computed here")
 
 
 def write_config(config: EncoderDecoderConfig, dtype: str = "float32") -> dict[str, Any]:

@@ -10,7 +10,7 @@ from reference_model.encoder_decoder.config import EncoderDecoderConfig
 from reference_model.encoder_decoder.folders import open_folder
 from reference_model.encoder_decoder.model import EncoderDecoder
 from reference_model.encoder_decoder.transformer.model import Transformer
-from reference_model.model import to_torch
+from reference_model.filling import to_torch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

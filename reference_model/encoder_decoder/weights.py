@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reference_model.encoder_decoder.layout import tensor_shapes
-from reference_model.weights import _norm, _normal, _stream
+from reference_model.weights import norm_weight, normal, stream_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,8 +55,8 @@ def make_weights(
     for name, shape in tensor_shapes(config).items():
         kind = name.removesuffix(".weight")
         size = next(size for end, size in sizes.items() if kind.endswith(end))
-        made = _norm(_stream(seed, name), shape[0], size, 0) if len(shape) == 1 else None
-        weights[name] = _normal(_stream(seed, name), shape, size) if made is None else made
+        made = norm_weight(stream_of(seed, name), shape[0], size, 0) if len(shape) == 1 else None
+        weights[name] = normal(stream_of(seed, name), shape, size) if made is None else made
     return weights
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from conformance import spec
-from reference_model import mlp, norms, rotary
+from reference_model import filling, mlp, norms, rotary
 from reference_model import model as m
 from reference_model.config import Linear, Llama3, Rope
 from reference_model.layout import tensor_shapes
@@ -231,4 +231,4 @@ def test_arrays_become_tensors_of_the_same_type_and_bits(name):
     import ml_dtypes  # noqa: F401, PLC0415  # registers bfloat16 with NumPy
 
     array = expected.double().numpy().astype(np.dtype(name))
-    assert torch.equal(m.to_torch(array), expected)
+    assert torch.equal(filling.to_torch(array), expected)

@@ -13,10 +13,10 @@ import numpy as np
 
 from reference_model import config_keys, json_values
 from reference_model.checkpoint import read_stored
-from reference_model.encoder_decoder.stored import drop_repeated, of_shapes
 from reference_model.encoder_decoder.transformer.config import Side, TransformerConfig, validate
 from reference_model.encoder_decoder.transformer.layout import SHARED, tensor_shapes
 from reference_model.errors import ConfigError
+from reference_model.stored import drop_repeated, of_shapes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,7 +71,7 @@ _BOOKKEEPING = config_keys.BOOKKEEPING | {
     *("classifier_dropout", "classif_dropout", "gradient_checkpointing", "task_specific_params"),
     *_GENERATION,
 }
-
+_KNOWN = {"model_type", *_INTEGERS.values(), *_SIDES, *_REPEATED, *_BOOKKEEPING}
 _SHARED_AGAIN = (
     *("model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight"),
     "lm_head.weight",
@@ -94,7 +94,7 @@ def read_config(document: Mapping[str, Any]) -> TransformerConfig:
             "computed here"
         )
     for key, value in document.items():
-        _check_key(key, value)
+        json_values.check_key(key, value, _NEUTRAL, _KNOWN)
     for key in _DEMANDED:
         if key not in document:
             raise ConfigError(f"config.json: {key} is missing; only {_choices(key)} is computed")
@@ -119,18 +119,6 @@ def read_config(document: Mapping[str, Any]) -> TransformerConfig:
 def _side(document: Mapping[str, Any], stack: str) -> Side:
     read = {f: json_values.integer(document, f"{stack}_{end}") for f, end in _OF_A_SIDE.items()}
     return Side(**read)
-
-
-def _check_key(key: str, value: Any) -> None:
-    if key in {"model_type", *_INTEGERS.values(), *_SIDES, *_REPEATED, *_BOOKKEEPING}:
-        return
-    if key not in _NEUTRAL:
-        raise ConfigError(
-            f"config.json: key {key!r} (value {value!r}) is not understood, so what the model "
-            "computes is not known; remove the key if it changes nothing"
-        )
-    if not any(value == one and type(value) is type(one) for one in _NEUTRAL[key]):
-        raise ConfigError(f"config.json: {key} is {value!r}; only {_choices(key)} is computed here")
 
 
 def _choices(key: str) -> str:

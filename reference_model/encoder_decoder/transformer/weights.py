@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reference_model.encoder_decoder.transformer.layout import tensor_shapes
-from reference_model.weights import _norm, _normal, _stream
+from reference_model.weights import norm_weight, normal, stream_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,11 +54,11 @@ def make_weights(
     last = f"model.decoder.layers.{config.decoder.layers - 1}.final_layer_norm.weight"
     weights = {}
     for name, shape in tensor_shapes(config).items():
-        stream, size = _stream(seed, name), _size(name, config, design)
+        stream, size = stream_of(seed, name), _size(name, config, design)
         if name.endswith("norm.weight"):
-            weights[name] = _norm(stream, shape[0], size if name == last else 1.0, 0)
+            weights[name] = norm_weight(stream, shape[0], size if name == last else 1.0, 0)
         else:
-            weights[name] = _normal(stream, shape, size)
+            weights[name] = normal(stream, shape, size)
     return weights
 
 

@@ -1,4 +1,4 @@
-"""What is common to the tensors of all encoder-decoders' folders: repetitions, names, shapes."""
+"""What folders of encoders and encoder-decoders have in common: repeated tensors, and shapes."""
 
 from __future__ import annotations
 
