@@ -98,7 +98,7 @@ def test_tensors_that_are_not_the_configs_are_refused(folder, edit, message):
 
 def test_a_config_that_computes_something_else_is_refused(folder):
     with pytest.raises(FormatError, match="/feed_forward_proj"):
-        models.open_package(change(folder, feed_forward_proj="gated-silu"))
+        models.open_package(change(folder, feed_forward_proj="silu"))
 
 
 def test_stored_sinusoids_have_to_be_those_of_the_formula(tmp_path):

@@ -9,7 +9,7 @@ from conformance.errors import FormatError
 from conformance.formats.hf_config import check_token_ids, check_types
 
 MODEL_TYPE = "t5"
-_ACTIVATIONS = {"relu": "relu", "gated-gelu": "gelu_new"}
+_ACTIVATIONS = {"relu": "relu", "gated-gelu": "gelu_new", "gated-silu": "silu"}
 
 
 def check(document: Any) -> None:

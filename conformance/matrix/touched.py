@@ -16,6 +16,7 @@ from conformance import catalogue, checks, mutants
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from conformance.catalogue import Check
     from conformance.mutants import Mutant
 
 _FOLDERS = (mutants, checks)
@@ -42,7 +43,7 @@ def touched(seen: Mapping[str, str], *, by_checks: bool = True) -> tuple[str, ..
         seen: what :func:`sources` returned then.
         by_checks: whether a change of a check touches all that name it.
     """
-    changed = {name for name, digest in sources().items() if seen.get(name) != digest}
+    changed = _changed(seen)
     return tuple(
         name
         for name, mutant in mutants.all_mutants().items()
@@ -51,9 +52,27 @@ def touched(seen: Mapping[str, str], *, by_checks: bool = True) -> tuple[str, ..
     )
 
 
+def requirements(seen: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the ids of the requirements of which a deciding check is not as it was.
+
+    Args:
+        seen: what :func:`sources` returned then.
+    """
+    changed = _changed(seen)
+    checks = catalogue.all_checks()
+    return tuple(dict.fromkeys(c.requirement for c in checks if _file_of(c) in changed))
+
+
+def _changed(seen: Mapping[str, str]) -> set[str]:
+    return {name for name, digest in sources().items() if seen.get(name) != digest}
+
+
 def _checks_of(mutant: Mutant) -> set[str]:
-    named = (check for name in mutant.kills for check in catalogue.deciding(name))
-    return {f"checks/{check.module}" for check in named}
+    return {_file_of(check) for name in mutant.kills for check in catalogue.deciding(name)}
+
+
+def _file_of(check: Check) -> str:
+    return f"checks/{check.module}"
 
 
 def turn(names: Iterable[str], of: int, revision: str) -> list[str]:

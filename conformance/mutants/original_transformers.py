@@ -6,12 +6,13 @@ B batch, S source tokens or keys, T target tokens or queries, D model.
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from conformance.mutants import mutant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     Honest = Callable[..., Any]
 
@@ -91,19 +92,19 @@ def norm_before_attention(
     honest: Honest, self: Any, x_BTD: Any, visible: Any, past: Any = None
 ) -> Any:
     """What attention is given is normalised, and not the sum behind it."""
-    kept, self.self_attn_layer_norm.forward = self.self_attn_layer_norm.forward, lambda x: x
-    normed_BTD = kept(x_BTD)
-    try:
+    normed_BTD = self.self_attn_layer_norm(x_BTD)
+    with _passing_all(self.self_attn_layer_norm):
         added_BTD, read = honest(self, normed_BTD, visible, past)
-    finally:
-        del self.self_attn_layer_norm.forward
     return x_BTD + (added_BTD - normed_BTD), read
 
 
 @mutant("transformer.Layer.fed", kills=_BOTH_SIDES, bug="generic")
-def norm_before_the_units(_: Honest, self: Any, x_BTD: Any) -> Any:
+def norm_before_the_units(honest: Honest, self: Any, x_BTD: Any) -> Any:
     """What the feed-forward is given is normalised, and not the sum behind it."""
-    return x_BTD + self.fc2(self.fc1(self.final_layer_norm(x_BTD)).relu())
+    normed_BTD = self.final_layer_norm(x_BTD)
+    with _passing_all(self.final_layer_norm):
+        added_BTD = honest(self, normed_BTD)
+    return x_BTD + (added_BTD - normed_BTD)
 
 
 @mutant("transformer.Layer.crossed", kills=_TARGET, bug="generic")
@@ -113,6 +114,19 @@ def norm_of_what_is_read_alone(
     """What the source adds is normalised, and the stream passes beside the norm."""
     read_BTD = self.encoder_attn(x_BTD, source, visible_B11S)
     return x_BTD + self.encoder_attn_layer_norm(read_BTD)
+
+
+@mutant("transformer.activated", kills=_BOTH_SIDES, bug="generic")
+def relu_where_units_are_swish(honest: Honest, x: Any, activation: str) -> Any:
+    """Units are ReLUs, as the paper has them, whatever the model says."""
+    del activation
+    return honest(x, "relu")
+
+
+@mutant("transformer.activated", kills=_BOTH_SIDES, bug="generic")
+def swish_of_a_larger_argument(honest: Honest, x: Any, activation: str) -> Any:
+    """Swish has the factor by which it is near GELU: x sigmoid(1.702 x)."""
+    return honest(x, activation) if activation == "relu" else x * (1.702 * x).sigmoid()
 
 
 @mutant("transformer.Layer.fed", kills=_BOTH_SIDES, bug="generic")
@@ -166,3 +180,13 @@ def variance_of_a_sample(honest: Honest, self: Any, x_BTD: Any) -> Any:
     """The variance divides by the width less one."""
     width = x_BTD.shape[-1]
     return (honest(self, x_BTD) - self.bias) * math.sqrt((width - 1) / width) + self.bias
+
+
+@contextmanager
+def _passing_all(norm: Any) -> Iterator[None]:
+    """Make a norm pass what it is given as it is."""
+    norm.forward = lambda x: x
+    try:
+        yield
+    finally:
+        del norm.forward

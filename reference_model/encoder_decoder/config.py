@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-ACTIVATIONS = ("relu", "gelu_tanh")
+ACTIVATIONS = ("relu", "gelu_tanh", "silu")
 
 
 @dataclass(frozen=True, slots=True)

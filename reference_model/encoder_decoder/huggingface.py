@@ -1,7 +1,7 @@
 """T5 folders of Hugging Face, read strictly: what is not understood is refused, never guessed.
 
-Read are checkpoints of ``T5ForConditionalGeneration``, of T5 (ReLU, a tied and scaled head) and of
-T5 1.1 (gated GELU, a head of its own). Nothing here imports torch.
+Read are checkpoints of ``T5ForConditionalGeneration``, of T5 (ReLU, a tied and scaled head),
+of T5 1.1 (gated GELU, a head of its own) and of UL2 (gated SiLU). Nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -25,8 +25,14 @@ if TYPE_CHECKING:
 
 MODEL_TYPE = "t5"
 ARCHITECTURE = "T5ForConditionalGeneration"
-FEED_FORWARDS = {"relu": ("relu", False), "gated-gelu": ("gelu_tanh", True)}
+FEED_FORWARDS = {
+    "relu": ("relu", False),
+    "gated-gelu": ("gelu_tanh", True),
+    "gated-silu": ("silu", True),
+}
 """Activation, and whether it is gated, by what ``feed_forward_proj`` says; GELU is that of tanh."""
+_SPELLED = {"relu": "relu", "gelu_tanh": "gelu_new", "silu": "silu"}
+"""What ``dense_act_fn`` says of an activation."""
 
 _INTEGERS = {
     "vocab": "vocab_size",
@@ -52,7 +58,7 @@ _NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     **{k: v for k, v in config_keys.NEUTRAL.items() if k not in _OTHERS},
     "is_encoder_decoder": (True,),
     "is_decoder": (False,),
-    "dense_act_fn": ("relu", "gelu_new"),
+    "dense_act_fn": tuple(_SPELLED.values()),
     "is_gated_act": (False, True),
     "scale_decoder_outputs": (False, True),
     "dtype": config_keys.DTYPES,
@@ -124,8 +130,8 @@ def _is_tied(document: Mapping[str, Any]) -> bool:
 
 
 def _check_derived(document: Mapping[str, Any], config: EncoderDecoderConfig) -> None:
-    named = "relu" if config.activation == "relu" else "gelu_new"
-    for key, value in (("dense_act_fn", named), ("is_gated_act", config.gated)):
+    said = {"dense_act_fn": _SPELLED[config.activation], "is_gated_act": config.gated}
+    for key, value in said.items():
         if document.get(key, value) != value:
             raise ConfigError(
                 f"config.json: {key} is {document[key]!r}, and feed_forward_proj "

@@ -19,6 +19,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from reference_model import mlp
 from reference_model.encoder_decoder.buckets import bucket_of
 from reference_model.encoder_decoder.cache import KeysValues, TargetCache
 from reference_model.encoder_decoder.config import EncoderDecoderConfig, validate
@@ -141,10 +142,8 @@ class CrossLayer(nn.Module):
 
 
 def activated(x: Tensor, activation: str) -> Tensor:
-    """Return ReLU, or GELU in its form with tanh (Hendrycks and Gimpel 2016, section 2)."""
-    if activation == "relu":
-        return torch.relu(x)
-    return nn.functional.gelu(x, approximate="tanh")
+    """Return units by the name of their activation in the config, of any shape."""
+    return mlp.activation(activation)(x)
 
 
 class FeedForward(nn.Module):

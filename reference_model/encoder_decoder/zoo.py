@@ -104,6 +104,7 @@ _SINUSOIDAL = SuiteTransformer(
         dim=48,
         encoder=Side(layers=2, heads=3, hidden=112),
         decoder=Side(layers=3, heads=4, hidden=96),
+        activation="relu",
         max_positions=160,
         start=287,
     ),
@@ -112,7 +113,24 @@ _SINUSOIDAL = SuiteTransformer(
     design=transformer.TransformerDesign(),
 )
 
+_SWISH = SuiteTransformer(
+    name="transformer-swish",
+    summary="as translators are published: swish; three layers that encode and two that decode",
+    config=TransformerConfig(
+        vocab=272,
+        dim=40,
+        encoder=Side(layers=3, heads=5, hidden=96),
+        decoder=Side(layers=2, heads=2, hidden=120),
+        activation="silu",
+        max_positions=152,
+        start=271,
+    ),
+    seed=114,
+    digest="af540d27e3db9b932831158e7520ebb1fb54f1e2f2f2cec6ca99eac0a9fe6ba2",
+    design=transformer.TransformerDesign(),
+)
+
 ENCODER_DECODERS: Mapping[str, SuiteEncoderDecoder | SuiteTransformer] = MappingProxyType(
-    {model.name: model for model in (_TIED, _GATED, _SINUSOIDAL)}
+    {model.name: model for model in (_TIED, _GATED, _SINUSOIDAL, _SWISH)}
 )
 """The encoder-decoders by name."""

@@ -52,3 +52,12 @@ def test_in_its_turn_comes_everything_once():
     assert len(turns) == of
     assert sorted(name for names in turns.values() for name in names) == sorted(KNOWN)
     assert all(abs(len(names) - len(KNOWN) / of) < len(KNOWN) / 10 for names in turns.values())
+
+
+def test_a_file_of_checks_touches_the_requirements_that_they_decide():
+    assert touched.requirements(NOW) == ()
+    assert touched.requirements({**NOW, "mutants/norms": "0" * 64}) == ()
+    found = touched.requirements({**NOW, "checks/test_rope": "0" * 64})
+    ids = {check.requirement for check in catalogue.all_checks() if check.module == "test_rope"}
+    assert set(found) == ids
+    assert len(found) == len(ids)

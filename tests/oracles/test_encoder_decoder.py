@@ -56,6 +56,19 @@ def test_two_independent_encoder_decoders_agree_in_fp64(name, corpora):
         assert error.max() < 1e-12 * np.abs(array).max(), output
 
 
+def test_two_independent_encoder_decoders_gate_units_by_silu_alike():
+    model = ENCODER_DECODERS["t5-gated-untied"]
+    config = dataclasses.replace(model.config, activation="silu")
+    shape = EncoderDecoderArchitecture.of(write_config(config))
+    fixed = corpus.CORPORA["near"](shape.vocab, shape.start, shape.longest)
+    exact = EncoderDecoder(shape, model.weights()).decode(*fixed.inputs)["logits"]
+    other = build_encoder_decoder(config, model.weights(), torch.float64)
+    logits = other(*map(torch.from_numpy, fixed.inputs))[1].numpy()
+    assert np.abs(exact - logits).max() < 1e-12 * np.abs(exact).max()
+    by_gelu = oracle("t5-gated-untied").decode(*fixed.inputs)["logits"]
+    assert np.abs(exact - by_gelu).max() > 0.01 * np.abs(exact).max()
+
+
 @pytest.mark.parametrize("name", ENCODER_DECODERS)
 def test_members_of_the_ensemble_compute_the_same_function(name, monkeypatch):
     monkeypatch.setattr(ensemble, "honest", lambda _: (FP64,) * ensemble.MEMBERS)

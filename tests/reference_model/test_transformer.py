@@ -23,6 +23,7 @@ SMALL = TransformerConfig(
     dim=24,
     encoder=Side(layers=1, heads=2, hidden=32),
     decoder=Side(layers=2, heads=3, hidden=28),
+    activation="relu",
     max_positions=64,
     start=39,
 )
@@ -92,7 +93,7 @@ def test_repeated_tensors_and_stored_sinusoids_are_read(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"activation_function": "swish"}, "activation_function is 'swish'; only 'relu'"),
+        ({"activation_function": "gelu"}, "activation_function is 'gelu'; only 'relu'"),
         ({"activation_function": None}, "activation_function is missing; only 'relu'"),
         ({"scale_embedding": False}, "scale_embedding is False; only True"),
         ({"normalize_before": True}, "normalize_before is True"),
@@ -118,6 +119,7 @@ def test_what_is_not_understood_is_refused(change, message, tmp_path):
         ({"decoder": Side(0, 3, 28)}, r"decoder\.layers is 0"),
         ({"dim": 25}, "has to be even"),
         ({"encoder": Side(1, 5, 32)}, r"encoder\.heads is 5, which does not divide dim 24"),
+        ({"activation": "gelu"}, "activation is 'gelu'; known: relu, silu"),
         ({"start": 40}, "start is 40"),
     ],
 )

@@ -14,6 +14,9 @@ from conformance.oracles.encoder_decoder.corpus import FAR
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_GATES = {"gated-gelu": "gelu_tanh", "gated-silu": "silu"}
+"""By which function units are gated, where they are. GELU is its form with tanh."""
+
 
 @dataclass(frozen=True, slots=True)
 class EncoderDecoderArchitecture:
@@ -29,8 +32,8 @@ class EncoderDecoderArchitecture:
     buckets: int
     """Rows of the tables of distances."""
     max_distance: int
-    gated: bool
-    """By GELU in its form with tanh; the units are ReLUs where not."""
+    gate: str | None
+    """By which function units are gated, gelu_tanh or silu; they are ReLUs where it is None."""
     epsilon: float
     tied: bool
     """Whether the head is the embedding, and its input scaled by 1 / sqrt(dim)."""
@@ -61,7 +64,7 @@ class EncoderDecoderArchitecture:
             hidden=config["d_ff"],
             buckets=config["relative_attention_num_buckets"],
             max_distance=config.get("relative_attention_max_distance", 128),
-            gated=config.get("feed_forward_proj", "relu") == "gated-gelu",
+            gate=_GATES.get(config.get("feed_forward_proj", "relu")),
             epsilon=float(config["layer_norm_epsilon"]),
             tied=tied,
             start=config["decoder_start_token_id"],
@@ -71,7 +74,7 @@ class EncoderDecoderArchitecture:
 def weight_shapes(architecture: EncoderDecoderArchitecture) -> dict[str, tuple[int, ...]]:
     """Return the shape of every weight, by the names of ``T5ForConditionalGeneration``."""
     a = architecture
-    inner, units = a.heads * a.head_dim, ("wi_0", "wi_1") if a.gated else ("wi",)
+    inner, units = a.heads * a.head_dim, ("wi_0", "wi_1") if a.gate else ("wi",)
     read = dict.fromkeys("qkv", (inner, a.dim)) | {"o": (a.dim, inner)}
     fed = dict.fromkeys(units, (a.hidden, a.dim)) | {"wo": (a.dim, a.hidden)}
     sides = {

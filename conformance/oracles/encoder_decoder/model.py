@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     Seen = NDArray[np.bool_]
 
 HIDDEN, LOGITS = "encoder_last_hidden_state", "logits"
+_GATES = {"gelu_tanh": activations.gelu_tanh, "silu": activations.silu}
 
 
 @dataclass(frozen=True)
@@ -144,11 +145,12 @@ class EncoderDecoder:
         """Return the stream behind the feed-forward."""
         way, name = self.arithmetic, f"{prefix}.DenseReluDense"
         normed = self._norm(f"{prefix}.layer_norm", x_BTD)
-        if self.architecture.gated:
-            opened = activations.gelu_tanh(self._product(normed, f"{name}.wi_0.weight"))
-            units = way.between("mlp", opened) * self._product(normed, f"{name}.wi_1.weight")
-        else:
+        if self.architecture.gate is None:
             units = activations.relu(self._product(normed, f"{name}.wi.weight"))
+        else:
+            activate = _GATES[self.architecture.gate]
+            opened = activate(self._product(normed, f"{name}.wi_0.weight"))
+            units = way.between("mlp", opened) * self._product(normed, f"{name}.wi_1.weight")
         return way.store(x_BTD + self._product(way.store(units), f"{name}.wo.weight"))
 
     def _heads(self, x_BSD: Array, name: str) -> Array:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+ACTIVATIONS = ("relu", "silu")
 EPS = 1e-5
 """Of every norm, added to the variance: no file names another."""
 
@@ -31,6 +32,8 @@ class TransformerConfig:
     dim: int
     encoder: Side
     decoder: Side
+    activation: str
+    """One of :data:`ACTIVATIONS`: ReLU is the paper's, SiLU of most that were published."""
     max_positions: int
     """Tokens of the longest source, and of the longest target."""
     start: int
@@ -71,5 +74,7 @@ def validate(config: TransformerConfig) -> None:
         if config.dim % counts[f"{stack}.heads"]:
             heads = counts[f"{stack}.heads"]
             raise ValueError(f"{stack}.heads is {heads}, which does not divide dim {config.dim}")
+    if config.activation not in ACTIVATIONS:
+        raise ValueError(f"activation is {config.activation!r}; known: {', '.join(ACTIVATIONS)}")
     if not 0 <= config.start < config.vocab:
         raise ValueError(f"start is {config.start}; there are {config.vocab} tokens")

@@ -1,7 +1,7 @@
 """Marian folders of Hugging Face, read strictly: what is not understood is refused, never guessed.
 
-Read are checkpoints of ``MarianMTModel`` with ReLU, one vocabulary and one embedding, as Vaswani et
-al. 2017 have them. Nothing here imports torch.
+Read are checkpoints of ``MarianMTModel`` with one vocabulary and one embedding, as Vaswani et al.
+2017 have them, of ReLU or of SiLU. Nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -43,12 +43,14 @@ _GENERATION = (
     "decoder_start_token_id",
 )
 """How texts are generated; says nothing of logits. Marian's files say it here."""
+_ACTIVATIONS = {"relu": "relu", "swish": "silu", "silu": "silu"}
+"""What is computed, by what ``activation_function`` says: one function has two names."""
 _OTHERS = ("attention_bias", "mlp_bias", "task_specific_params", *_GENERATION)
 _NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     **{k: v for k, v in config_keys.NEUTRAL.items() if k not in _OTHERS},
     "is_encoder_decoder": (True,),
     "is_decoder": (False,),
-    "activation_function": ("relu",),
+    "activation_function": tuple(_ACTIVATIONS),
     "scale_embedding": (True,),
     "share_encoder_decoder_embeddings": (True,),
     "tie_word_embeddings": (True,),
@@ -102,6 +104,7 @@ def read_config(document: Mapping[str, Any]) -> TransformerConfig:
         **{field: json_values.integer(document, key) for field, key in _INTEGERS.items()},
         encoder=_side(document, "encoder"),
         decoder=_side(document, "decoder"),
+        activation=_ACTIVATIONS[document["activation_function"]],
     )
     for key, other in _REPEATED.items():
         if document.get(key) not in (None, document[other]):
@@ -138,7 +141,7 @@ def write_config(config: TransformerConfig, dtype: str = "float32") -> dict[str,
         **{key: getattr(config, field) for field, key in _INTEGERS.items()},
         **sides,
         "decoder_vocab_size": config.vocab,
-        "activation_function": "relu",
+        "activation_function": next(n for n, a in _ACTIVATIONS.items() if a == config.activation),
         "scale_embedding": True,
         "static_position_embeddings": True,
         "normalize_before": False,

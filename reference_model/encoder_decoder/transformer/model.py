@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from reference_model.encoder_decoder.cache import KeysValues, TargetCache
-from reference_model.encoder_decoder.model import earlier_keys, visible_keys
+from reference_model.encoder_decoder.model import activated, earlier_keys, visible_keys
 from reference_model.encoder_decoder.transformer.config import EPS, validate
 from reference_model.norms import at_least_float32
 
@@ -95,8 +95,10 @@ class Attention(nn.Module):
 class Layer(nn.Module):
     """One layer of a stack: each part is added to the stream, and the sum is normalised."""
 
-    def __init__(self, dim: int, side: Side, *, crossing: bool) -> None:
+    def __init__(self, config: TransformerConfig, side: Side, *, crossing: bool) -> None:
         super().__init__()
+        dim = config.dim
+        self.activation = config.activation
         self.self_attn = Attention(dim, side.heads)
         self.self_attn_layer_norm = LayerNorm(dim)
         if crossing:
@@ -123,15 +125,16 @@ class Layer(nn.Module):
 
     def fed(self, x_BTD: Tensor) -> Tensor:
         """Return the stream behind the feed-forward, (B, T, D)."""
-        return self.final_layer_norm(x_BTD + self.fc2(torch.relu(self.fc1(x_BTD))))
+        return self.final_layer_norm(x_BTD + self.fc2(activated(self.fc1(x_BTD), self.activation)))
 
 
 class Stack(nn.Module):
     """The layers of one side. There is no norm behind the last one's own."""
 
-    def __init__(self, dim: int, side: Side, *, crossing: bool) -> None:
+    def __init__(self, config: TransformerConfig, side: Side, *, crossing: bool) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(Layer(dim, side, crossing=crossing) for _ in range(side.layers))
+        layers = (Layer(config, side, crossing=crossing) for _ in range(side.layers))
+        self.layers = nn.ModuleList(layers)
 
 
 class Transformer(nn.Module):
@@ -146,8 +149,8 @@ class Transformer(nn.Module):
         super().__init__()
         self.config = config
         self.shared = nn.Embedding(config.vocab, config.dim)
-        self.encoder = Stack(config.dim, config.encoder, crossing=False)
-        self.decoder = Stack(config.dim, config.decoder, crossing=True)
+        self.encoder = Stack(config, config.encoder, crossing=False)
+        self.decoder = Stack(config, config.decoder, crossing=True)
         self.final_logits_bias = nn.Parameter(torch.empty(1, config.vocab))
         # A table, rounded once: an angle of several turns has no accurate sine in float32.
         places_PD = sinusoids(config.max_positions, config.dim)

@@ -35,6 +35,8 @@ class TransformerArchitecture:
     dim: int
     encoder: Stack
     decoder: Stack
+    activation: str
+    """Of the units, by what the config calls it."""
     max_positions: int
     start: int
     """The token that a target begins with."""
@@ -61,6 +63,7 @@ class TransformerArchitecture:
             dim=config["d_model"],
             encoder=Stack(("self_attn",), *sizes["encoder"]),
             decoder=Stack(("self_attn", "encoder_attn"), *sizes["decoder"]),
+            activation=config["activation_function"],
             max_positions=config["max_position_embeddings"],
             start=config["decoder_start_token_id"],
         )

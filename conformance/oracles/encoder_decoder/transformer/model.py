@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     Seen = NDArray[np.bool_]
 
 _SHARED = "model.shared.weight"
+_ACTIVATIONS = {"relu": activations.relu, "swish": activations.silu, "silu": activations.silu}
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ class Transformer:
     ) -> Array:
         """Return the stream behind all layers of a stack, (B, T, D)."""
         stack: Stack = getattr(self.architecture, side)
+        activate = _ACTIVATIONS[self.architecture.activation]
         x_BTD = self._embedded(ids_BT)
         for i in range(stack.layers):
             prefix = f"model.{side}.layers.{i}"
@@ -99,7 +101,7 @@ class Transformer:
             if source is not None:
                 read = self._read(f"{prefix}.encoder_attn", stack.heads, x_BTD, *source)
                 x_BTD = self._added(f"{prefix}.encoder_attn_layer_norm", x_BTD, read)
-            units = activations.relu(self._dense(f"{prefix}.fc1", x_BTD))
+            units = activate(self._dense(f"{prefix}.fc1", x_BTD))
             fed = self._dense(f"{prefix}.fc2", self.arithmetic.store(units))
             x_BTD = self._added(f"{prefix}.final_layer_norm", x_BTD, fed)
         return x_BTD
