@@ -48,6 +48,7 @@ _SEALED = (
     *("-p", "no:terminal"),
     *("-p", "no:cacheprovider"),
     "--import-mode=importlib",
+    "--assert=plain",
 )
 
 

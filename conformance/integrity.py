@@ -15,6 +15,7 @@ import ast
 import importlib
 import inspect
 import math
+import operator
 import pkgutil
 import sys
 from pathlib import Path
@@ -45,16 +46,20 @@ class Watch:
     def __init__(self) -> None:
         self._modules = _loaded()
         self._strangers = [name for module in self._modules for name in strangers(module)]
-        self._before = self._names()
-        self._below = [(module, dict(vars(module))) for module in _BELOW]
+        self._spaces = [space for module in self._modules for space in _spaces(module)]
+        self._below = [_Namespace(module.__name__, vars(module)) for module in _BELOW]
         self._limits = _limits()
 
     def replaced(self) -> str:
         """Return in words what is no longer the suite's own; empty while everything is."""
-        found = dict.fromkeys([*self._strangers, *_differences(self._before, self._names())])
-        for module, before in self._below:
-            changed = _differences(before, {n: vars(module).get(n, _NOTHING) for n in before})
-            found |= dict.fromkeys(f"{module.__name__}.{name}" for name in changed)
+        found = dict.fromkeys(self._strangers)
+        for module in self._modules:
+            if sys.modules.get(module.__name__) is not module:
+                found[module.__name__] = None
+        for space in self._spaces:
+            found |= dict.fromkeys(space.changed())
+        for space in self._below:
+            found |= dict.fromkeys(space.changed(added=False))
         if _limits() != self._limits:
             found["the precision contracts"] = None
         if not found:
@@ -66,12 +71,65 @@ class Watch:
             "own and beside no conftest"
         )
 
-    def _names(self) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for module in self._modules:
-            found[module.__name__] = sys.modules.get(module.__name__)
-            found.update(_names(module))
-        return found
+
+class _Namespace:
+    """The names of a module or a class, and what each stood for when they were first looked at.
+
+    It is looked at after each case, so what has not changed is found so without looking at its
+    names one by one.
+    """
+
+    def __init__(self, owner: str, names: Mapping[str, Any]) -> None:
+        self._owner, self._names, self._before = owner, names, dict(names)
+        own = ((n, f) for n, f in names.items() if isinstance(f, FunctionType))
+        self._functions = [
+            (name, function, _parts(function))
+            for name, function in own
+            if f"{owner}.{name}".startswith(f"{function.__module__}.")
+        ]
+
+    def changed(self, *, added: bool = True) -> Iterator[str]:
+        """Yield what stands for something else now, or, where ``added`` counts, is new."""
+        now = dict(self._names)
+        if not _is_same(now, self._before):
+            for name in {**self._before, **(now if added else {})}:
+                before, after = (self._standing(name, names) for names in (self._before, now))
+                if before is not after:
+                    yield f"{self._owner}.{name}"
+        for name, function, parts in self._functions:
+            found = zip(_PARTS, _parts(function), parts, strict=True)
+            yield from (f"{self._owner}.{name}.{part}" for part, x, y in found if x is not y)
+
+    def _standing(self, name: str, names: Mapping[str, Any]) -> Any:
+        """Return what a name stands for; nothing where it may stand for anything."""
+        value = names.get(name, _NOTHING)
+        if name.startswith("__") and not isinstance(value, FunctionType):
+            return _NOTHING
+        # A module of this package becomes a name of it whenever it is imported.
+        own = isinstance(value, ModuleType) and value.__name__ == f"{self._owner}.{name}"
+        return _NOTHING if own else value
+
+
+_PARTS = ("__code__", "__defaults__", "__kwdefaults__")
+"""What makes a function another one under the same name."""
+
+
+def _parts(function: FunctionType) -> tuple[Any, ...]:
+    return function.__code__, function.__defaults__, function.__kwdefaults__
+
+
+def _is_same(now: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
+    if now.keys() != before.keys():
+        return False
+    return all(map(operator.is_, now.values(), before.values()))
+
+
+def _spaces(module: ModuleType) -> Iterator[_Namespace]:
+    """Yield the namespaces of a module and of its classes."""
+    yield _Namespace(module.__name__, vars(module))
+    for name, value in list(vars(module).items()):
+        if isinstance(value, type) and value.__module__ == module.__name__:
+            yield _Namespace(f"{module.__name__}.{name}", vars(value))
 
 
 def _loaded() -> list[ModuleType]:
@@ -87,31 +145,6 @@ def _loaded() -> list[ModuleType]:
 def _limits() -> str:
     """Return the contracts as text: frozen records can still be written to, by force."""
     return repr(spec.load().contracts)
-
-
-def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    return [n for n in {**before, **now} if before.get(n, _NOTHING) is not now.get(n, _NOTHING)]
-
-
-def _names(module: ModuleType) -> Iterator[tuple[str, Any]]:
-    """Yield each name of a module and of its classes, with what it stands for."""
-    for name, value in list(vars(module).items()):
-        own = f"{module.__name__}.{name}"
-        if name.startswith("__") or (isinstance(value, ModuleType) and value.__name__ == own):
-            continue  # a module of this package becomes a name of it whenever it is imported
-        yield from _parts(own, value)
-        if isinstance(value, type) and value.__module__ == module.__name__:
-            for member, inner in list(vars(value).items()):
-                if not member.startswith("__") or isinstance(inner, FunctionType):
-                    yield from _parts(f"{own}.{member}", inner)
-
-
-def _parts(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    yield name, value
-    if isinstance(value, FunctionType) and name.startswith(f"{value.__module__}."):
-        yield f"{name}.__code__", value.__code__
-        yield f"{name}.__defaults__", value.__defaults__
-        yield f"{name}.__kwdefaults__", value.__kwdefaults__
 
 
 def strangers(module: ModuleType) -> Iterator[str]:

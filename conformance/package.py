@@ -42,17 +42,30 @@ WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 
 _HEAD = "lm_head.weight"
+_SMALL = 1 << 26
+"""Bytes of weights up to which a model's tensors stay mapped."""
 _TYPES = ("float64", "float32", "float16", "bfloat16")
 
 
 class _Weights(Mapping[str, "NDArray[Any]"]):
-    """Tensors by name, each mapped from its file when it is asked for."""
+    """Tensors by name, each mapped from its file when it is asked for.
+
+    Of a large model each is mapped anew, so that no more of it than is in use is resident. A small
+    one stays mapped: what is computed with it takes less time than to open its file.
+    """
 
     def __init__(self, places: Mapping[str, tuple[Path, TensorInfo]]) -> None:
         self._places = places
+        self._small = sum(info.end - info.start for _, info in places.values()) <= _SMALL
+        self._mapped: dict[str, NDArray[Any]] = {}
 
     def __getitem__(self, name: str) -> NDArray[Any]:
-        return safetensors.read_tensor(*self._places[name])
+        if name in self._mapped:
+            return self._mapped[name]
+        tensor = safetensors.read_tensor(*self._places[name])
+        if self._small:
+            self._mapped[name] = tensor
+        return tensor
 
     def __contains__(self, name: object) -> bool:
         return name in self._places  # without mapping it

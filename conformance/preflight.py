@@ -52,7 +52,7 @@ _SMALL = Architecture(
 )
 _TIMED = 128
 """The layer, and the tokens, by which the speed is measured."""
-_TRIES = 8
+_TRIES = 4
 
 
 def of_releases(

@@ -7,6 +7,7 @@ type is narrow allows both, and honest implementations differ just there.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -130,6 +131,7 @@ def _unfused(i: int) -> frozenset[str]:
     return frozenset(place for place, bit in zip(PLACES, bits, strict=True) if bit)
 
 
+@functools.cache
 def _narrows(dtype: np.dtype[Any], name: str) -> bool:
     """Say whether rounding from ``dtype`` to type ``name`` loses anything."""
     return precision.unit_roundoff(name) > precision.unit_roundoff(dtype.name) or (
