@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import os
@@ -60,10 +61,11 @@ def parse(text: str) -> Address:
     return Address(match["adapter"], match["target"] or "", options, text)
 
 
-def built_in_adapters() -> list[str]:
+@functools.cache
+def built_in_adapters() -> tuple[str, ...]:
     """Return the names of the adapters that come with the suite."""
     names = (module.name for module in pkgutil.iter_modules(adapters.__path__))
-    return sorted(name for name in names if not name.startswith("_"))
+    return tuple(sorted(name for name in names if not name.startswith("_")))
 
 
 @contextmanager

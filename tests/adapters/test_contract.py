@@ -91,7 +91,7 @@ def part(batch, start, stop):
 
 
 def test_the_adapters_are_those_that_are_documented():
-    assert built_in_adapters() == [
+    assert built_in_adapters() == (
         "jax",
         "mutant",
         "onnx_reference",
@@ -102,7 +102,7 @@ def test_the_adapters_are_those_that_are_documented():
         "tensorflow",
         "tokenizers",
         "transformers",
-    ]
+    )
 
 
 def test_info_is_complete(name, candidates):

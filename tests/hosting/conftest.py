@@ -14,6 +14,8 @@ from conformance import catalogue, spec
 from conformance.candidate import open_candidate
 
 CANDIDATES = Path(__file__).parent / "candidates.py"
+HONEST = f"{CANDIDATES}:honest"
+"""Claims logits and a cache alone: what a run leaves behind depends on no other checks."""
 
 
 @pytest.fixture
@@ -21,7 +23,7 @@ def foreign(tmp_path, environment, tiny):
     """Start ``pytest --pyargs conformance.checks`` on the tiny model, in a folder of the user's."""
     out = tmp_path / "run"
 
-    def start(*words, candidate="reference", env=None, target="--pyargs conformance.checks"):
+    def start(*words, candidate=HONEST, env=None, target="--pyargs conformance.checks"):
         command = [sys.executable, "-m", "pytest", *target.split()]
         command += [f"--llm-candidate={candidate}", f"--llm-model={tiny}", f"--llm-out={out}"]
         with (tmp_path / "out.txt").open("wb") as text:
@@ -50,9 +52,9 @@ def under_pytest(foreign, ended_at):
 
 @pytest.fixture(scope="session")
 def owed():
-    """The cases that profile ``release`` has on the tiny model, for what ``reference`` claims."""
+    """The cases that profile ``release`` has on the tiny model, for what ``honest`` claims."""
     standard = spec.load()
-    with open_candidate("reference") as opened:
+    with open_candidate(HONEST) as opened:
         claimed = opened.info.claims.capabilities
     listed = (standard.requirements[name] for name in standard.profiles["release"].requirements)
     asked = [one.id for one in listed if set(one.needs) <= claimed]
@@ -62,7 +64,7 @@ def owed():
 
 @pytest.fixture(scope="session")
 def fulfilled(owed):
-    """The verdict of each of those cases where everything is right; ``reference`` is no graph."""
+    """The verdict of each of those cases where everything is right; the candidate is no graph."""
     of_graphs = {
         case
         for name in ("PKG-002", "PKG-003")

@@ -72,7 +72,9 @@ def test_a_package_called_conformance_does_not_read_as_conformant(under_pytest, 
     assert not ended.has_report
 
 
-def test_a_package_called_conformance_does_not_reach_a_hermetic_run(llm, tmp_path, tiny, fulfilled):
+def test_a_package_called_conformance_does_not_reach_a_hermetic_run(
+    llm, tmp_path, tiny, fulfilled, candidates
+):
     for name in ("conformance", "reference_model", "schemas"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("1 / 0", encoding="utf-8")
@@ -83,7 +85,7 @@ def test_a_package_called_conformance_does_not_reach_a_hermetic_run(llm, tmp_pat
     env["PYTHONSAFEPATH"] = (
         "1"  # for the process that starts it; `llm-conformance` has no such path
     )
-    ended = llm("run", "--candidate", "reference", "--model", tiny, env=env)
+    ended = llm("run", "--candidate", f"{candidates}:honest", "--model", tiny, env=env)
     assert ended.code == 0, ended.err
     assert ended.report["run"]["hermetic"]
     assert ended.cases() == fulfilled
