@@ -48,7 +48,7 @@ _SEALED = (
     *("-p", "no:terminal"),
     *("-p", "no:cacheprovider"),
     "--import-mode=importlib",
-    "--assert=plain",
+    "--assert=plain",  # checks hold no assert, and what pytest rewrites is compiled anew
 )
 
 

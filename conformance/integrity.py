@@ -15,7 +15,6 @@ import ast
 import importlib
 import inspect
 import math
-import operator
 import pkgutil
 import sys
 from pathlib import Path
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
 _FOLDERS = ("conformance.judge", "conformance.oracles", "conformance.inputs")
 """Packages that are loaded whole; whatever else a run needs is loaded when it begins."""
-_BELOW = (math, np)
+_BELOW = (math, np, np.linalg)
 """What judges compute with: runtimes may add names there, as some do, and change none."""
 _CANDIDATES = ("conformance.adapters", "conformance.mutants")
 """Packages whose modules belong to candidates, and are theirs to change."""
@@ -47,7 +46,7 @@ class Watch:
         self._modules = _loaded()
         self._strangers = [name for module in self._modules for name in strangers(module)]
         self._spaces = [space for module in self._modules for space in _spaces(module)]
-        self._below = [_Namespace(module.__name__, vars(module)) for module in _BELOW]
+        self._spaces += [_Namespace(one.__name__, vars(one), own=False) for one in _BELOW]
         self._limits = _limits()
 
     def replaced(self) -> str:
@@ -58,8 +57,6 @@ class Watch:
                 found[module.__name__] = None
         for space in self._spaces:
             found |= dict.fromkeys(space.changed())
-        for space in self._below:
-            found |= dict.fromkeys(space.changed(added=False))
         if _limits() != self._limits:
             found["the precision contracts"] = None
         if not found:
@@ -76,23 +73,30 @@ class _Namespace:
     """The names of a module or a class, and what each stood for when they were first looked at.
 
     It is looked at after each case, so what has not changed is found so without looking at its
-    names one by one.
+    names one by one. Of the suite's own, names of Python's, such as ``__doc__``, and modules of a
+    package may come to stand for something else, and no name may be new.
+
+    Args:
+        owner: the name of the module or the class.
+        names: its names, as they are at any time.
+        own: whether it is the suite's, or what the suite computes with.
     """
 
-    def __init__(self, owner: str, names: Mapping[str, Any]) -> None:
-        self._owner, self._names, self._before = owner, names, dict(names)
-        own = ((n, f) for n, f in names.items() if isinstance(f, FunctionType))
+    def __init__(self, owner: str, names: Mapping[str, Any], *, own: bool = True) -> None:
+        self._owner, self._names, self._own = owner, names, own
+        self._before = dict(names)
         self._functions = [
             (name, function, _parts(function))
-            for name, function in own
+            for name, value in names.items()
+            for function in _functions(value)
             if f"{owner}.{name}".startswith(f"{function.__module__}.")
         ]
 
-    def changed(self, *, added: bool = True) -> Iterator[str]:
-        """Yield what stands for something else now, or, where ``added`` counts, is new."""
+    def changed(self) -> Iterator[str]:
+        """Yield the names that stand for something else now."""
         now = dict(self._names)
         if not _is_same(now, self._before):
-            for name in {**self._before, **(now if added else {})}:
+            for name in {**self._before, **(now if self._own else {})}:
                 before, after = (self._standing(name, names) for names in (self._before, now))
                 if before is not after:
                     yield f"{self._owner}.{name}"
@@ -103,15 +107,23 @@ class _Namespace:
     def _standing(self, name: str, names: Mapping[str, Any]) -> Any:
         """Return what a name stands for; nothing where it may stand for anything."""
         value = names.get(name, _NOTHING)
+        if not self._own:
+            return value
         if name.startswith("__") and not isinstance(value, FunctionType):
             return _NOTHING
         # A module of this package becomes a name of it whenever it is imported.
-        own = isinstance(value, ModuleType) and value.__name__ == f"{self._owner}.{name}"
-        return _NOTHING if own else value
+        inner = isinstance(value, ModuleType) and value.__name__ == f"{self._owner}.{name}"
+        return _NOTHING if inner else value
 
 
 _PARTS = ("__code__", "__defaults__", "__kwdefaults__")
 """What makes a function another one under the same name."""
+
+
+def _functions(value: Any) -> list[FunctionType]:
+    """Return a function, and the one that it wraps, such as by ``functools.cache``."""
+    inner = getattr(value, "__wrapped__", None) if callable(value) else None
+    return [one for one in (value, inner) if isinstance(one, FunctionType)]
 
 
 def _parts(function: FunctionType) -> tuple[Any, ...]:
@@ -119,9 +131,9 @@ def _parts(function: FunctionType) -> tuple[Any, ...]:
 
 
 def _is_same(now: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
-    if now.keys() != before.keys():
+    if list(now) != list(before):
         return False
-    return all(map(operator.is_, now.values(), before.values()))
+    return all(one is other for one, other in zip(now.values(), before.values(), strict=True))
 
 
 def _spaces(module: ModuleType) -> Iterator[_Namespace]:

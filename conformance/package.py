@@ -42,30 +42,31 @@ WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 
 _HEAD = "lm_head.weight"
-_SMALL = 1 << 26
-"""Bytes of weights up to which a model's tensors stay mapped."""
+_SMALL = 1 << 24
+"""Bytes of weights up to which a model's files are kept in memory."""
 _TYPES = ("float64", "float32", "float16", "bfloat16")
 
 
 class _Weights(Mapping[str, "NDArray[Any]"]):
-    """Tensors by name, each mapped from its file when it is asked for.
+    """Tensors by name, read-only, each taken from its file when it is asked for.
 
-    Of a large model each is mapped anew, so that no more of it than is in use is resident. A small
-    one stays mapped: what is computed with it takes less time than to open its file.
+    Of a large model each is mapped anew, so that no more of it than is in use is resident. The
+    files of a small one are read once and kept: what is computed with a tensor takes less time than
+    to open its file.
     """
 
     def __init__(self, places: Mapping[str, tuple[Path, TensorInfo]]) -> None:
         self._places = places
         self._small = sum(info.end - info.start for _, info in places.values()) <= _SMALL
-        self._mapped: dict[str, NDArray[Any]] = {}
+        self._read: dict[Path, bytes] = {}
 
     def __getitem__(self, name: str) -> NDArray[Any]:
-        if name in self._mapped:
-            return self._mapped[name]
-        tensor = safetensors.read_tensor(*self._places[name])
-        if self._small:
-            self._mapped[name] = tensor
-        return tensor
+        path, info = self._places[name]
+        if not self._small:
+            return safetensors.read_tensor(path, info)
+        if path not in self._read:
+            self._read[path] = path.read_bytes()
+        return safetensors.tensor_in(self._read[path], info)
 
     def __contains__(self, name: object) -> bool:
         return name in self._places  # without mapping it
@@ -95,7 +96,7 @@ class ModelPackage:
     """Names of the files that were asked for and had to be made; filled while the package lives."""
 
     def weights(self) -> Mapping[str, NDArray[Any]]:
-        """Return the model's tensors by Hugging Face's names, read-only and memory-mapped.
+        """Return the model's tensors by Hugging Face's names, read-only; large ones are mapped.
 
         Exactly those that the config calls for: a head that repeats a tied embedding and the
         rotary buffers of old checkpoints are left out.

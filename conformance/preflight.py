@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from conformance import catalogue, models, precision
-from conformance.checked.model import KEPT_BYTES
+from conformance.checked.remembered import KEPT_BYTES
 from conformance.errors import UsageError
 from conformance.oracles.architecture import Architecture
 from conformance.oracles.arithmetic import FP64, honest
@@ -53,6 +53,7 @@ _SMALL = Architecture(
 _TIMED = 128
 """The layer, and the tokens, by which the speed is measured."""
 _TRIES = 4
+"""Of which the fastest counts; each run waits for them."""
 
 
 def of_releases(

@@ -11,6 +11,7 @@ import pytest
 
 from conformance import evidence, integrity, spec
 from conformance.judge import noise, settling
+from conformance.oracles import arithmetic
 from conformance.records import Measurement
 
 
@@ -36,6 +37,8 @@ REPLACED = {
         types.ModuleType("judge"),
     ),
     "numpy.abs": (np, "abs", np.zeros_like),
+    "numpy.linalg": (np, "linalg", types.ModuleType("numpy.linalg")),
+    "numpy.linalg.inv": (np.linalg, "inv", np.zeros_like),
 }
 
 
@@ -45,6 +48,8 @@ UNSEEN_BEFORE = {
     "conformance.judge.noise.float",
     "conformance.records.results.Measurement.__lt__",
     "numpy.abs",
+    "numpy.linalg",
+    "numpy.linalg.inv",
 }
 """Nothing but functions and imports is held against the source files when a run begins."""
 
@@ -86,6 +91,26 @@ def test_a_name_that_stands_for_something_else_is_told(name, watch, replace):
 def test_a_function_that_was_replaced_before_the_run_began_is_told(name, replace):
     replace(name)
     assert f"({name.removesuffix('.__code__')})" in integrity.Watch().replaced()
+
+
+def test_names_that_were_exchanged_are_told(watch):
+    names = vars(settling)
+    before = dict(names)
+    exchanged = {"settle": "comparable", "comparable": "settle"}
+    try:
+        names.clear()
+        names.update((exchanged.get(name, name), value) for name, value in before.items())
+        assert "conformance.judge.settling.settle" in watch.replaced()
+    finally:
+        names.clear()
+        names.update(before)
+    assert watch.replaced() == ""
+
+
+def test_what_is_behind_a_remembered_function_is_watched(watch, monkeypatch):
+    inner = arithmetic._narrows.__wrapped__
+    monkeypatch.setattr(inner, "__code__", flatter.__code__)
+    assert "conformance.oracles.arithmetic._narrows.__code__" in watch.replaced()
 
 
 def test_a_module_that_was_exchanged_is_told(watch, monkeypatch):

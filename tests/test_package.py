@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from conformance import package
 from conformance.errors import FormatError, PackageError, UsageError
 from conformance.package import expected_shapes, open_package
 
@@ -105,6 +106,19 @@ def test_shards_hold_the_same_model(tmp_path):
     assert list(sharded) == list(expected_shapes(CONFIG))
     for name, expected in weights.items():
         np.testing.assert_array_equal(sharded[name], expected)
+
+
+@pytest.mark.parametrize("small", [True, False])
+def test_files_of_small_models_are_read_once_and_large_tensors_mapped_anew(
+    small, tmp_path, monkeypatch
+):
+    if not small:
+        monkeypatch.setattr(package, "_SMALL", 0)
+    weights = open_package(make_sharded(tmp_path / "sharded", tensors())).weights()
+    seen, again = ({name: weights[name] for name in weights} for _ in range(2))
+    assert all(np.shares_memory(array, again[name]) == small for name, array in seen.items())
+    files = {id(array.base) for array in seen.values() if isinstance(array.base, bytes)}
+    assert len(files) == (2 if small else 0), "what is mapped keeps its file open"
 
 
 def test_bfloat16_is_told_and_mapped(tmp_path):

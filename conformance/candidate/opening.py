@@ -61,7 +61,7 @@ def parse(text: str) -> Address:
     return Address(match["adapter"], match["target"] or "", options, text)
 
 
-@functools.cache
+@functools.cache  # a diagnosis opens hundreds of mutants
 def built_in_adapters() -> tuple[str, ...]:
     """Return the names of the adapters that come with the suite."""
     names = (module.name for module in pkgutil.iter_modules(adapters.__path__))

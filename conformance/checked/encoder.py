@@ -96,7 +96,7 @@ class CheckedEncoder:
         return self.noise_on("near")[HIDDEN]
 
     @functools.cache  # noqa: B019  # an encoder lives as long as the run
-    def noise_on(self, corpus: str = "near") -> Mapping[str, NoiseUnit]:
+    def noise_on(self, corpus: str) -> Mapping[str, NoiseUnit]:
         """Return the noise unit of each output on a corpus: ``near`` or ``long``."""
         with evidence.time_of("oracle"):
             return self._measure_noise(corpus)
@@ -133,7 +133,7 @@ class CheckedEncoder:
         found = {name: self._formed(name, answer[name], asked[0].shape) for name in self.outputs}
         for name, array in found.items():
             seen = np.where(_like(judged(asked[1], name), array), array, array.dtype.type(0))
-            largest = self.noise_on()[name].max
+            largest = self.noise_on("near")[name].max
             evidence.answered(seen, functools.partial(_scale, largest))
         return found
 

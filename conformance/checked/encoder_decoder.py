@@ -77,7 +77,8 @@ class CheckedEncoderDecoder:
         self.longest = shape.longest
         """Tokens of its longest rows."""
         self.far = self.max_positions = shape.longest - FAR
-        """About as many, behind which the last steps of a long target stand."""
+        """Tokens of a long target that are fed at once, before the last ones are step by step; so
+        long a row tells how long a model's checks take."""
 
     @functools.cached_property
     def candidate(self) -> CandidateModel:
@@ -115,7 +116,7 @@ class CheckedEncoderDecoder:
         return self.noise_on("near")[LOGITS]
 
     @functools.cache  # noqa: B019  # a model lives as long as the run
-    def noise_on(self, corpus: str = "near") -> Mapping[str, NoiseUnit]:
+    def noise_on(self, corpus: str) -> Mapping[str, NoiseUnit]:
         """Return the noise unit of each output on a corpus: ``near`` or ``long``."""
         with evidence.time_of("oracle"):
             return self._measure_noise(corpus)
@@ -176,7 +177,7 @@ class CheckedEncoderDecoder:
         return formed(self.named(name), array, (*rows, width), self.contract.output, _AXES[name])
 
     def _told(self, name: str, seen: Array) -> None:
-        evidence.answered(seen, functools.partial(_scale, self.noise_on()[name].max))
+        evidence.answered(seen, functools.partial(_scale, self.noise_on("near")[name].max))
 
 
 def _scale(largest: float, _: Array) -> Array:

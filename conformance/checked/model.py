@@ -14,7 +14,7 @@ import numpy as np
 from conformance import evidence
 from conformance.candidate import method_of
 from conformance.checked.form import MAY_LACK, formed, guarded
-from conformance.checked.remembered import key_of
+from conformance.checked.remembered import KEPT_BYTES, key_of
 from conformance.errors import (
     MalformedOutput,
     NotInBuild,
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 
 _KEPT_ANSWERS = 16
 """How many of the oracle's latest answers are kept: a check asks twice for one input at most."""
-KEPT_BYTES = 1 << 29
-"""How large they may be together, but for the latest one: those of a large vocabulary are few."""
 _AXES = " (batch, tokens, vocabulary)"
 
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     Answer = dict[str, NDArray[Any]]
 
 _KEPT_ANSWERS = 64
+"""As many of the latest are kept."""
+KEPT_BYTES = 1 << 29
+"""How large a model's kept answers may be together, but for the latest one."""
 
 
 class RememberedAnswers:
@@ -38,9 +41,15 @@ class RememberedAnswers:
         if key not in self._answers:
             with evidence.time_of("oracle"):
                 self._answers[key] = self._ask(*inputs)
-            while len(self._answers) > _KEPT_ANSWERS:
+            while self._are_too_many():
                 self._answers.popitem(last=False)
         return self._answers[key]
+
+    def _are_too_many(self) -> bool:
+        kept = [array.nbytes for answer in self._answers.values() for array in answer.values()]
+        return len(self._answers) > _KEPT_ANSWERS or (
+            len(self._answers) > 1 and sum(kept) > KEPT_BYTES
+        )
 
 
 def key_of(*inputs: Ints) -> bytes:

@@ -54,7 +54,7 @@ def test_answers_to_any_batch_are_exact_but_for_noise(
 ) -> None:
     asked = tokens_BT, mask_BT, types_BT
     observed, expected = model.encode(*asked), model.expected(*asked)
-    for name, unit in model.noise_on().items():
+    for name, unit in model.noise_on("near").items():
         seen = judged(mask_BT, name)
         if seen.any():  # of rows whose first slots are all hidden no vector is judged
             judge.max_within_noise(observed[name], expected[name], unit, model.contract, seen, name)
@@ -169,7 +169,7 @@ def test_an_exchanged_type_changes_all_answers_as_it_does_exactly(
 def test_the_vector_of_a_row_is_made_of_its_first_hidden_state(
     model: CheckedEncoder, tokens_BT: Ints, types_BT: Ints
 ) -> None:
-    unit = model.noise_on()[model.having(POOLED)]
+    unit = model.noise_on("near")[model.having(POOLED)]
     answer = model.encode(tokens_BT, None, types_BT)
     expected = model.oracle.exact.pooled(answer[HIDDEN].astype(np.float64))
     judge.max_within_noise(answer[POOLED], expected, unit, model.contract, None, POOLED)
@@ -180,7 +180,7 @@ def test_the_vector_of_a_row_is_made_of_its_first_hidden_state(
 def test_masked_token_logits_are_made_of_the_hidden_states(
     model: CheckedEncoder, tokens_BT: Ints, types_BT: Ints
 ) -> None:
-    unit = model.noise_on()[model.having(LOGITS)]
+    unit = model.noise_on("near")[model.having(LOGITS)]
     answer = model.encode(tokens_BT, None, types_BT)
     expected = model.oracle.exact.predicted(answer[HIDDEN].astype(np.float64))
     judge.max_within_noise(answer[LOGITS], expected, unit, model.contract, None, LOGITS)
@@ -200,7 +200,7 @@ def _on_corpus(model: CheckedEncoder, corpus: str, name: str) -> None:
 
 def _related(model: CheckedEncoder, one: Answer, other: Answer, mask_BT: Ints) -> None:
     """Demand that two answers agree wherever the mask shows something."""
-    for name, unit in model.noise_on().items():
+    for name, unit in model.noise_on("near").items():
         seen = judged(mask_BT, name)
         if seen.any():
             judge.related(one[name], other[name], unit, model.contract, seen, name)

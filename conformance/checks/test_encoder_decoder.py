@@ -58,7 +58,7 @@ def test_answers_to_any_source_and_target_are_exact_but_for_noise(
 ) -> None:
     asked = source_BS, mask_BS, target_BT
     observed, expected = model.decode(*asked), model.expected(*asked)
-    for name, unit in model.noise_on().items():
+    for name, unit in model.noise_on("near").items():
         seen = judged(mask_BS, target_BT, name)
         judge.max_within_noise(observed[name], expected[name], unit, model.contract, seen, name)
 
@@ -137,7 +137,7 @@ def test_an_exchanged_source_token_changes_both_sides_and_every_target_token(
         _change(ask(source_BS, None, target_BT), ask(exchanged_BS, None, target_BT))
         for ask in (model.decode, model.expected)
     )
-    slots_S, units = np.arange(source_BS.shape[1]), model.noise_on()
+    slots_S, units = np.arange(source_BS.shape[1]), model.noise_on("near")
     for side_S in (slots_S < place, slots_S > place):
         seen_BS = np.broadcast_to(side_S, source_BS.shape)
         judge.related(change[HIDDEN], exact[HIDDEN], units[HIDDEN], model.contract, seen_BS, HIDDEN)
@@ -279,7 +279,7 @@ def _related(
     model: CheckedEncoderDecoder, one: Answer, other: Answer, mask_BS: Ints, target_BT: Ints
 ) -> None:
     """Demand that two answers agree wherever the mask shows something."""
-    for name, unit in model.noise_on().items():
+    for name, unit in model.noise_on("near").items():
         seen = judged(mask_BS, target_BT, name)
         judge.related(one[name], other[name], unit, model.contract, seen, name)
 

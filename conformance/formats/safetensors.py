@@ -76,6 +76,15 @@ def read_tensor(path: Path, info: TensorInfo) -> NDArray[Any]:
     return np.asarray(raw).view(dtype).reshape(info.shape)
 
 
+def tensor_in(content: bytes, info: TensorInfo) -> NDArray[Any]:
+    """Return a tensor as a read-only view of a whole file's bytes, in its own type.
+
+    Raises:
+        TypeError: the bytes end before the tensor does.
+    """
+    return np.ndarray(info.shape, dtype_of(info.dtype), content, info.start)
+
+
 def _header_length(prefix: bytes, size: int) -> int:
     if len(prefix) < 8:
         raise FormatError("L0-TRUNCATED", f"has {size} bytes; the header's length alone takes 8")

@@ -1,7 +1,8 @@
 """The kept summary of the matrix, with mutants and requirements that came since it was measured.
 
 A new mutant is held against what it names, and where that does not kill it against everything; all
-that there is, against new requirements; and what a change touches, once more against what it names.
+that there is, against new requirements; what a change touches, once more against what it names; and
+honest candidates, against requirements whose checks have changed.
 The rest stays as it was found, so that a new check costs its own minutes and not those of all
 others; the whole matrix is measured now and then.
 """
@@ -33,6 +34,8 @@ class Missing:
     requirements: tuple[str, ...]
     touched: tuple[str, ...] = ()
     """Mutants that it has, and that are not as they were when they were tried."""
+    changed: tuple[str, ...] = ()
+    """Requirements that it has, of which a check is not as it was."""
 
 
 def missing(part: Mapping[str, Any], ids: Collection[str], seen: Mapping[str, str]) -> Missing:
@@ -50,6 +53,7 @@ def missing(part: Mapping[str, Any], ids: Collection[str], seen: Mapping[str, st
         tuple(name for name in mutants.all_mutants() if name not in part["mutants"]),
         tuple(name for name in ids if name not in measured),
         tuple(name for name in again if name in part["mutants"]),
+        tuple(name for name in touched.requirements(seen) if name in measured),
     )
 
 
@@ -59,6 +63,7 @@ def extended(
     ids: Sequence[str],
     again: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
     wrong: Collection[str] = (),
+    accusing: Collection[str] = (),
 ) -> dict[str, Any]:
     """Return a summary with what was measured since.
 
@@ -68,13 +73,14 @@ def extended(
         ids: all requirements there are, in their order.
         again: by precision, what became of touched mutants.
         wrong: touched mutants that are not killed any more as they say: they stay touched.
+        accusing: requirements whose changed checks fail an honest candidate: they stay changed.
     """
     parts = [
         _part(part, rows.get(part["precision"], ()), ids, again.get(part["precision"], {}))
         for part in kept["precisions"]
     ]
     known = mutants.all_mutants()
-    stale = {touched.source_of(known[name]) for name in wrong}
+    stale = {touched.source_of(known[name]) for name in wrong} | touched.sources_of(accusing)
     seen = {name: digest for name, digest in touched.sources().items() if name not in stale}
     return {"suite": identity.suite(), "sources": seen, "precisions": parts}
 

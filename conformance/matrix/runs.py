@@ -72,7 +72,8 @@ def extend(jobs: int = 1) -> Trial:
     sound = {name: one.sound for name, one in divided.items()}
     lost = {name for one in divided.values() for name in one.lost}
     again = {name: one.again for name, one in divided.items()}
-    document = extension.extended(kept, sound, ids, again, lost)
+    accusing = {name for one in divided.values() for name in one.accusing}
+    document = extension.extended(kept, sound, ids, again, lost, accusing)
     proof.FILE.write_bytes(schema.dump(document))
     return Trial(not problems, (*problems, proof.score(document)))
 
@@ -109,6 +110,9 @@ class _Task:
             yield from rows(honest=(), only=alive, without=without)
         if new.requirements:
             yield from rows(honest=honest, only=others, without=older)
+        if new.changed:
+            unchanged = set(spec.load().requirements).difference(new.changed)
+            yield from rows(honest=honest, only=(), without=unchanged)
 
 
 def _tasks(
@@ -196,6 +200,8 @@ class _Divided:
     """What became of touched mutants this time."""
     lost: tuple[str, ...]
     """Touched mutants that are not killed any more as they say."""
+    accusing: tuple[str, ...]
+    """Requirements whose changed checks fail an honest candidate."""
     problems: tuple[str, ...]
 
 
@@ -222,13 +228,19 @@ def _divided(precision: str, rows: Sequence[Row], lacking: extension.Missing) ->
         if of_mutants[row.name]
         or record.fate(_on(row, right), precision) != record.fate(row, precision)
     }
-    every = (*of_mutants.values(), *of_touched.values(), *of_requirements.values())
+    honest = [row for row in before if row.mutant is None]
+    of_changed = {
+        name: record.false_alarms([_on(row, [name]) for row in honest], precision)
+        for name in lacking.changed
+    }
+    every = (of_mutants, of_touched, of_requirements, of_changed)
     return _Divided(
         sound=[_on(row, right) for row in fresh if row.name not in waiting]
         + [_on(row, right - older) for row in before],
         again={r.name: record.fate(r, precision) for r in again if not of_touched[r.name]},
         lost=tuple(name for name, lines in of_touched.items() if lines),
-        problems=tuple(line for lines in every for line in lines),
+        accusing=tuple(name for name, lines in of_changed.items() if lines),
+        problems=tuple(line for found in every for lines in found.values() for line in lines),
     )
 
 

@@ -1,8 +1,10 @@
 """What a change touches of the kill matrix, and whose turn it is of all the rest.
 
-A mutant is touched where the file that it stands in has changed since it was last held against what
-it names, or, at fp32, the file of a check that it names. Judges, oracles and the reference model
-touch every cell; of what only they touch a share is tried at each revision, another at the next.
+Honest candidates are held against a requirement anew where the file of a check of it has changed. A
+mutant is touched where the file that it stands in has changed since it was last held against what
+it names, or, at fp32, the file of a check that it names. Judges, oracles, adapters and the
+reference model touch every cell; of what only they touch a share is tried at each revision, another
+at the next.
 """
 
 from __future__ import annotations
@@ -48,7 +50,7 @@ def touched(seen: Mapping[str, str], *, by_checks: bool = True) -> tuple[str, ..
         name
         for name, mutant in mutants.all_mutants().items()
         if source_of(mutant) in changed
-        or (by_checks and not changed.isdisjoint(_checks_of(mutant)))
+        or (by_checks and not changed.isdisjoint(sources_of(mutant.kills)))
     )
 
 
@@ -63,12 +65,13 @@ def requirements(seen: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(c.requirement for c in checks if _file_of(c) in changed))
 
 
+def sources_of(requirements: Iterable[str]) -> set[str]:
+    """Return the files of the checks that decide requirements, as :func:`sources` has them."""
+    return {_file_of(check) for name in requirements for check in catalogue.deciding(name)}
+
+
 def _changed(seen: Mapping[str, str]) -> set[str]:
     return {name for name, digest in sources().items() if seen.get(name) != digest}
-
-
-def _checks_of(mutant: Mutant) -> set[str]:
-    return {_file_of(check) for name in mutant.kills for check in catalogue.deciding(name)}
 
 
 def _file_of(check: Check) -> str:

@@ -179,9 +179,15 @@ def t5_epsilon_of_1e_6(_: Honest, self: Any, x_BTD: Any) -> Any:
 )
 def gate_of_t5_by_gelu_of_erf(honest: Honest, x: Any, activation: str) -> Any:
     """GELU is the form with erf, and not that with tanh."""
-    if activation == "relu":
+    if activation != "gelu_tanh":
         return honest(x, activation)
     return x / 2 * (1 + (x / math.sqrt(2)).erf())
+
+
+@mutant("encoder_decoder.activated", kills=_BOTH_SIDES, bug="generic")
+def gate_of_t5_by_gelu_whatever_it_says(honest: Honest, x: Any, activation: str) -> Any:
+    """Units that have a gate have GELU's, as those of T5 1.1, where the model says SiLU."""
+    return honest(x, "gelu_tanh" if activation == "silu" else activation)
 
 
 @mutant("encoder_decoder.FeedForward.forward", kills=_BOTH_SIDES, bug="generic")
@@ -189,9 +195,11 @@ def activated_unit_and_gate_exchanged(honest: Honest, self: Any, x_BTD: Any) -> 
     """The second product is activated, and the first is not."""
     if hasattr(self, "wi"):
         return honest(self, x_BTD)
-    gate = self.wi_1(x_BTD)
-    opened = gate / 2 * (1 + (math.sqrt(2 / math.pi) * (gate + 0.044715 * gate**3)).tanh())
-    return self.wo(opened * self.wi_0(x_BTD))
+    self.wi_0, self.wi_1 = self.wi_1, self.wi_0
+    try:
+        return honest(self, x_BTD)
+    finally:
+        self.wi_0, self.wi_1 = self.wi_1, self.wi_0
 
 
 @mutant("encoder_decoder.EncoderDecoder.head", kills=_TARGET, bug="generic")

@@ -131,7 +131,7 @@ def _unfused(i: int) -> frozenset[str]:
     return frozenset(place for place, bit in zip(PLACES, bits, strict=True) if bit)
 
 
-@functools.cache
+@functools.cache  # it is asked about every result of every operator
 def _narrows(dtype: np.dtype[Any], name: str) -> bool:
     """Say whether rounding from ``dtype`` to type ``name`` loses anything."""
     return precision.unit_roundoff(name) > precision.unit_roundoff(dtype.name) or (

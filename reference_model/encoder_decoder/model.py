@@ -142,7 +142,10 @@ class CrossLayer(nn.Module):
 
 
 def activated(x: Tensor, activation: str) -> Tensor:
-    """Return units by the name of their activation in the config, of any shape."""
+    """Return units by the name of their activation in the config, of any shape.
+
+    A function of its own, so that mutants can stand in its place, here and in ``transformer``.
+    """
     return mlp.activation(activation)(x)
 
 

@@ -96,6 +96,29 @@ _GATED = SuiteEncoderDecoder(
     design=EncoderDecoderDesign(embedding=0.03),
 )
 
+_SILU = SuiteEncoderDecoder(
+    name="t5-gated-silu",
+    summary="as UL2: units gated by SiLU, a head of its own, one encoder layer",
+    config=EncoderDecoderConfig(
+        vocab=208,
+        dim=40,
+        encoder_layers=1,
+        decoder_layers=2,
+        heads=4,
+        head_dim=12,
+        hidden=88,
+        buckets=Buckets(count=32, max_distance=64),
+        activation="silu",
+        gated=True,
+        eps=1e-6,
+        tied=False,
+        start=0,
+    ),
+    seed=115,
+    digest="b7bd6207609f8b3f5397c1a29f5d37705d423b209658685f897d8cdbaadeb0ff",
+    design=EncoderDecoderDesign(embedding=0.03),
+)
+
 _SINUSOIDAL = SuiteTransformer(
     name="transformer-sinusoidal",
     summary="as Vaswani et al. 2017: sinusoids, norms behind, biases; heads of two sizes",
@@ -131,6 +154,6 @@ _SWISH = SuiteTransformer(
 )
 
 ENCODER_DECODERS: Mapping[str, SuiteEncoderDecoder | SuiteTransformer] = MappingProxyType(
-    {model.name: model for model in (_TIED, _GATED, _SINUSOIDAL, _SWISH)}
+    {model.name: model for model in (_TIED, _GATED, _SILU, _SINUSOIDAL, _SWISH)}
 )
 """The encoder-decoders by name."""

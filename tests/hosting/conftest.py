@@ -23,9 +23,10 @@ def foreign(tmp_path, environment, tiny):
     """Start ``pytest --pyargs conformance.checks`` on the tiny model, in a folder of the user's."""
     out = tmp_path / "run"
 
-    def start(*words, candidate=HONEST, env=None, target="--pyargs conformance.checks"):
+    def start(*words, candidate=HONEST, env=None, target="--pyargs conformance.checks", own=True):
         command = [sys.executable, "-m", "pytest", *target.split()]
-        command += [f"--llm-candidate={candidate}", f"--llm-model={tiny}", f"--llm-out={out}"]
+        command += [f"--llm-candidate={candidate}", f"--llm-out={out}"]
+        command += [f"--llm-model={tiny}"] if own else []
         with (tmp_path / "out.txt").open("wb") as text:
             return subprocess.Popen(
                 [*command, *words],

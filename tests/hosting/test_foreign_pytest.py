@@ -54,6 +54,22 @@ def test_another_projects_pytest_runs_the_checks_and_says_that_it_is_not_hermeti
     assert "conformant: release, fp32" in ended.out
 
 
+@pytest.mark.parametrize(
+    ("profile", "requirement"),
+    [
+        ("operators", "SOFTMAX-001"),
+        ("release", "GEN-001"),
+        ("sampling", "SAMPLE-001"),
+        ("tokenizer", "TOK-001"),
+    ],
+)
+def test_another_projects_pytest_asks_for_whatever_is_claimed(profile, requirement, under_pytest):
+    words = (f"--llm-profile={profile}", f"--llm-only={requirement}")
+    ended = under_pytest(*words, candidate="reference", own=profile == "release")
+    assert ended.code == 2, "one requirement of a profile makes nothing conformant"
+    assert {*ended.cases().values()} == {"PASS"}
+
+
 @pytest.mark.parametrize("name", ["schemas", "reports", "tests", "reference_model", "conformance"])
 def test_folders_of_the_users_shadow_nothing(name, under_pytest, foreign):
     (foreign.folder / name).mkdir()

@@ -32,7 +32,7 @@ def row(name, *cells):
 @pytest.fixture
 def kept():
     """The kept summary without one mutant and one requirement, as it was before they came."""
-    found = copy.deepcopy(proof.kept())
+    found = copy.deepcopy(proof.kept()) | {"sources": touched.sources()}
     for part in found["precisions"]:
         part["mutants"].pop(FAINT)
         part["score"] = {name: number - 1 for name, number in part["score"].items()}
@@ -189,6 +189,28 @@ def test_what_a_change_touches_is_tried_again_and_touched_while_it_is_wrong(
     assert (topic in after["sources"]) != wrong
     assert fp32(after)["mutants"][PLAIN] == "killed"
     assert kills(fp32(after)).items() >= kills(before).items(), "an old kill counts once"
+
+
+@pytest.mark.parametrize(("verdict", "wrong"), [(Verdict.PASS, False), (Verdict.FAIL, True)])
+def test_honest_candidates_meet_a_check_that_has_changed(
+    monkeypatch, summary, kept, verdict, wrong
+):
+    file = "checks/test_rope"
+    kept["sources"] = {**touched.sources(), file: "0" * 64}
+    before, asked = copy.deepcopy(fp32(kept)), set()
+
+    def rows(*, halves, precision, only=None, honest=(), without=(), **_):
+        if halves == ["decoder"] and precision == "fp32" and only == () and honest:
+            asked.update(set(IDS).difference(without))
+            yield Row("mutant", None, (cell(verdict, 2.0),))
+
+    monkeypatch.setattr(runs.matrix, "rows", rows)
+    trial = runs.extend()
+    assert asked == set(touched.requirements(kept["sources"])) >= {KILLS}
+    assert any(line.startswith(f"fp32: mutant: {KILLS} FAIL") for line in trial.lines) == wrong
+    after = schema.load(summary)
+    assert (file in after["sources"]) != wrong, "what accuses an honest candidate stays changed"
+    assert kills(fp32(after)) == kills(before)
 
 
 def kills(part):

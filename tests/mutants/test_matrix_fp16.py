@@ -1,4 +1,4 @@
-"""A part of the kill matrix at float16: an honest candidate, and one mutant of each topic.
+"""A part of the kill matrix at float16: an honest candidate, and mutants.
 
 Each change waits for those whose turn it is. The whole is ``make matrix``.
 """
@@ -19,7 +19,7 @@ def test_an_honest_candidate_passes_what_it_owes():
     kills.is_honest(kills.honest_rows([HONEST])[HONEST])
 
 
-def test_each_mutant_is_failed_by_a_requirement_that_it_names():
+def test_each_mutant_is_killed():
     rows = kills.rows_of_topics(PRECISION)
     assert [row.name for row in rows] == kills.of_topics(PRECISION)
     assert [row.name for row in rows if not row.killed_by] == []

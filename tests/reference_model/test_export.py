@@ -36,7 +36,10 @@ HONEST = (0.8, 1.25)
 
 
 def shallow(config):
-    """Return a config with one layer where all are alike: an export takes seconds for each."""
+    """Return a config with one layer where all are alike: an export takes seconds for each.
+
+    From opset 23 on layers are written anew for the export, and are worth their seconds.
+    """
     experts = config.mlp.experts
     if config.attention.full_layers or (experts and experts.dense_layers):
         return config
@@ -294,7 +297,7 @@ def test_onnxruntime_is_honest_on_the_suites_models(tmp_path, name):
 @pytest.mark.slow
 @pytest.mark.parametrize("opset", [20, 24])
 def test_every_fields_values_survive_the_export(variant, opset, tmp_path):
-    config = shallow(variant)
+    config = shallow(variant) if opset == 20 else variant
     package(config, tmp_path)
     write_onnx(tmp_path, tmp_path / "model.onnx", Build(opset))
     inputs = batch_of(config.vocab, (4, 64), 9)

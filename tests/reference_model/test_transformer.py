@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
+from conformance.oracles.encoder_decoder.transformer.architecture import TransformerArchitecture
 from reference_model.encoder_decoder.folders import open_folder, write_config
 from reference_model.encoder_decoder.loading import build_encoder_decoder, load_encoder_decoder
 from reference_model.encoder_decoder.transformer.config import Side, TransformerConfig, validate
@@ -88,6 +89,16 @@ def test_repeated_tensors_and_stored_sinusoids_are_read(tmp_path):
         save_file(stored | {STORED: wrong}, file)
         with pytest.raises(ConfigError, match="is not 64 places of sines, then cosines"):
             open_folder(tmp_path)
+
+
+@pytest.mark.parametrize("spelled", ["swish", "silu"])
+def test_one_activation_has_two_names(spelled, tmp_path):
+    saved(tmp_path, activation_function=spelled)
+    config = open_folder(tmp_path)[0]
+    assert config == dataclasses.replace(SMALL, activation="silu")
+    assert TransformerArchitecture.of(write_config(SMALL) | {"activation_function": spelled}) == (
+        TransformerArchitecture.of(write_config(config))
+    )
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from conformance.oracles.encoder_decoder.corpus import FAR
+from conformance.oracles.encoder_decoder.corpus import FAR, LONGEST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_GATES = {"gated-gelu": "gelu_tanh", "gated-silu": "silu"}
-"""By which function units are gated, where they are. GELU is its form with tanh."""
+_GATES = {"relu": None, "gated-gelu": "gelu_tanh", "gated-silu": "silu"}
+"""By which function units are gated, by what the config says; GELU is its form with tanh."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class EncoderDecoderArchitecture:
     @property
     def longest(self) -> int:
         """Tokens of the longest rows that it is judged on: in them the last bucket is met."""
-        return self.max_distance + FAR
+        return min(self.max_distance + FAR, LONGEST)
 
     @property
     def relative(self) -> bool:
@@ -64,7 +64,7 @@ class EncoderDecoderArchitecture:
             hidden=config["d_ff"],
             buckets=config["relative_attention_num_buckets"],
             max_distance=config.get("relative_attention_max_distance", 128),
-            gate=_GATES.get(config.get("feed_forward_proj", "relu")),
+            gate=_GATES[config.get("feed_forward_proj", "relu")],
             epsilon=float(config["layer_norm_epsilon"]),
             tied=tied,
             start=config["decoder_start_token_id"],

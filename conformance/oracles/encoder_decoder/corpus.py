@@ -27,6 +27,8 @@ SOURCE, TARGET = 48, 32
 FAR = 24
 """By how much the longest distance of the long rows exceeds that of the last bucket; as many of
 their target tokens are fed in further steps."""
+LONGEST = 2048
+"""Tokens of a row at most: scores grow with the square of it."""
 _LEFT, _RIGHT = 13, 9
 _HOLES = (5, 6, 20, 33)
 _PERIOD = 7

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _NORMED = 13 / 12
 """Mean square of what leaves a norm, whose weights lie between 0.5 and 1.5."""
 _PASSED = {"relu": 0.7, "silu": 0.64}
-"""Of what an activation is given: the share of its root mean square that it lets pass."""
+"""The share that an activation lets pass of a root mean square of 1.5, the design's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from conformance.oracles.encoder_decoder.corpus import LONGEST
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 EPSILON = 1e-5
 """Of every norm; no file names another."""
+_ACTIVATIONS = {"relu": "relu", "swish": "silu", "silu": "silu"}
 PARTS = ("q_proj", "k_proj", "v_proj", "out_proj")
 
 
@@ -36,15 +39,15 @@ class TransformerArchitecture:
     encoder: Stack
     decoder: Stack
     activation: str
-    """Of the units, by what the config calls it."""
+    """Of the units: relu or silu."""
     max_positions: int
     start: int
     """The token that a target begins with."""
 
     @property
     def longest(self) -> int:
-        """Tokens of the longest rows that it is judged on: all that it has positions for."""
-        return self.max_positions
+        """Tokens of the longest rows that it is judged on: as many as it has positions for."""
+        return min(self.max_positions, LONGEST)
 
     @property
     def relative(self) -> bool:
@@ -63,7 +66,7 @@ class TransformerArchitecture:
             dim=config["d_model"],
             encoder=Stack(("self_attn",), *sizes["encoder"]),
             decoder=Stack(("self_attn", "encoder_attn"), *sizes["decoder"]),
-            activation=config["activation_function"],
+            activation=_ACTIVATIONS[config["activation_function"]],
             max_positions=config["max_position_embeddings"],
             start=config["decoder_start_token_id"],
         )

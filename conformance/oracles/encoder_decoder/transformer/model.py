@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     Seen = NDArray[np.bool_]
 
 _SHARED = "model.shared.weight"
-_ACTIVATIONS = {"relu": activations.relu, "swish": activations.silu, "silu": activations.silu}
+_ACTIVATIONS = {"relu": activations.relu, "silu": activations.silu}
 
 
 @dataclass(frozen=True)
