@@ -179,9 +179,7 @@ def t5_epsilon_of_1e_6(_: Honest, self: Any, x_BTD: Any) -> Any:
 )
 def gate_of_t5_by_gelu_of_erf(honest: Honest, x: Any, activation: str) -> Any:
     """GELU is the form with erf, and not that with tanh."""
-    if activation != "gelu_tanh":
-        return honest(x, activation)
-    return x / 2 * (1 + (x / math.sqrt(2)).erf())
+    return honest(x, "gelu" if activation == "gelu_tanh" else activation)
 
 
 @mutant("encoder_decoder.activated", kills=_BOTH_SIDES, bug="generic")
