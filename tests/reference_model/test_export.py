@@ -9,6 +9,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+import turns
 
 from reference_model import export
 from reference_model.builds import BUILDS, DTYPES, OPSETS, Build
@@ -296,7 +297,10 @@ def test_onnxruntime_is_honest_on_the_suites_models(tmp_path, name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("opset", [20, 24])
-def test_every_fields_values_survive_the_export(variant, opset, tmp_path):
+def test_every_fields_values_survive_the_export(variant, opset, tmp_path, request):
+    name = request.node.callspec.params["variant"]
+    if not turns.ALL and bool(turns.turn([name], 2)) != (opset == 20):
+        pytest.skip("the other opset's turn at this revision; both with LLM_CONFORMANCE_MATRIX=all")
     config = shallow(variant) if opset == 20 else variant
     package(config, tmp_path)
     write_onnx(tmp_path, tmp_path / "model.onnx", Build(opset))

@@ -8,18 +8,16 @@ matrix is `make matrix`. Honest candidates are held against requirements by the 
 
 from __future__ import annotations
 
-import os
-
 import torch
+from turns import ALL, turn
 
-from conformance import identity, matrix, mutants, proof, spec
+from conformance import matrix, mutants, proof, spec
 from conformance.candidate import open_candidate
 from conformance.matrix import touched
 from conformance.plan import unclaimed
 from conformance.records import Verdict
 
 KNOWN = mutants.all_mutants()
-ALL = os.environ.get("LLM_CONFORMANCE_MATRIX") == "all"
 SHARES = 8
 """Of what a change does not touch, one part in so many is tried."""
 OF_NARROW = 12 * SHARES
@@ -34,20 +32,14 @@ _STEPWISE = {*mutants.SESSION, "generate", "generation", "process", "draw"}
 """What is replaced, before a dot, in faults that show only over several steps or draws."""
 
 
-def turn(names, shares=SHARES):
-    """Return those whose turn it is at this revision; all where all are asked for."""
-    revision = identity.digest_of("conformance") + identity.digest_of("reference_model")
-    return [*names] if ALL else touched.turn(names, shares, revision)
-
-
 def asked():
     """Return the requirements that honest candidates are held against."""
-    return {*touched.requirements(SEEN), *turn(spec.load().requirements)}
+    return {*touched.requirements(SEEN), *turn(spec.load().requirements, SHARES)}
 
 
 def tried():
     """Return the mutants that are tried at fp32."""
-    return [*dict.fromkeys([*TOUCHED, *turn(KNOWN)])]
+    return [*dict.fromkeys([*TOUCHED, *turn(KNOWN, SHARES)])]
 
 
 def told():
@@ -87,7 +79,7 @@ def rows_of(part):
 def of_topics(precision):
     """Return the mutants whose turn it is, of those to be killed at a precision; one at least."""
     names = fatal(precision)
-    return turn(names, shares=OF_NARROW) or names[:1]
+    return turn(names, OF_NARROW) or names[:1]
 
 
 def rows_of_topics(precision):
