@@ -18,11 +18,16 @@ def asked():
 
 
 @pytest.fixture
-def answers(asked):
-    def ask(ids):
+def ask(asked):
+    def answer(ids):
         asked.append(int(ids[0, 0]))
         return {"logits": ids * np.ones(100, np.float64)}
 
+    return answer
+
+
+@pytest.fixture
+def answers(ask):
     return RememberedAnswers(None, ask)
 
 
@@ -32,8 +37,8 @@ def test_an_answer_is_computed_once(answers, asked):
     assert asked == [3]
 
 
-def test_the_latest_few_are_kept(answers, asked, monkeypatch):
-    monkeypatch.setattr(remembered, "_KEPT_ANSWERS", 2)
+def test_the_latest_few_are_kept(ask, asked):
+    answers = RememberedAnswers(None, ask, keep=2)
     for row in (*ROWS[:3], ROWS[1], ROWS[0]):
         answers.of(row)
     assert asked == [0, 1, 2, 0]

@@ -6,7 +6,6 @@ Shape letters: B batch, T tokens of a call, S tokens seen so far, V vocabulary.
 from __future__ import annotations
 
 import functools
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +13,7 @@ import numpy as np
 from conformance import evidence
 from conformance.candidate import method_of
 from conformance.checked.form import MAY_LACK, formed, guarded
-from conformance.checked.remembered import KEPT_BYTES, key_of
+from conformance.checked.remembered import RememberedAnswers
 from conformance.errors import (
     MalformedOutput,
     NotInBuild,
@@ -43,20 +42,21 @@ if TYPE_CHECKING:
 
 _KEPT_ANSWERS = 16
 """How many of the oracle's latest answers are kept: a check asks twice for one input at most."""
+_LOGITS = "logits"
 _AXES = " (batch, tokens, vocabulary)"
 
 
 class RememberedOracle:
-    """An oracle that keeps its latest answers: computed once, however often they are asked for.
+    """A decoder in fp64 that keeps its latest answers: computed once, however often asked for.
 
     Args:
-        oracle: the decoder in fp64.
+        oracle: the decoder.
         keep: how many answers are kept.
     """
 
     def __init__(self, oracle: Decoder, keep: int = _KEPT_ANSWERS) -> None:
-        self._oracle, self._keep = oracle, keep
-        self._answers: OrderedDict[bytes, tuple[Array, dict[str, Array]]] = OrderedDict()
+        self._oracle = oracle
+        self._answers = RememberedAnswers(oracle, self._asked, keep)
 
     def logits(self, *inputs: Ints) -> Array:
         """Return the logits (B, T, V) of token ids, mask and positions, each (B, T)."""
@@ -68,17 +68,12 @@ class RememberedOracle:
 
     def outputs(self, *inputs: Ints) -> tuple[Array, dict[str, Array]]:
         """Return both, of one pass."""
-        key = key_of(*inputs)
-        if key not in self._answers:
-            with evidence.time_of("oracle"):
-                self._answers[key] = self._oracle.outputs(*inputs)
-            while len(self._answers) > self._keep or self._too_large():
-                self._answers.popitem(last=False)
-        return self._answers[key]
+        taps = dict(self._answers.of(*inputs))
+        return taps.pop(_LOGITS), taps
 
-    def _too_large(self) -> bool:
-        kept = [logits.nbytes + _size(taps) for logits, taps in self._answers.values()]
-        return len(kept) > 1 and sum(kept) > KEPT_BYTES
+    def _asked(self, *inputs: Ints) -> dict[str, Array]:
+        logits, taps = self._oracle.outputs(*inputs)
+        return {_LOGITS: logits, **taps}
 
     def logits_at(self, corpus: Corpus, places_N: Ints) -> Array:
         """Return the logits (B, N, V) of some tokens of a corpus alone; they are not kept."""
@@ -89,10 +84,6 @@ class RememberedOracle:
         """Return the noise unit of some tokens of a corpus alone."""
         with evidence.time_of("oracle"):
             return unit_at(self._oracle, corpus, places_N, contract)
-
-
-def _size(taps: Mapping[str, Array]) -> int:
-    return sum(tap.nbytes for tap in taps.values())
 
 
 class CheckedModel:
