@@ -8,7 +8,6 @@ from safetensors; a pickle is a program. Files that a folder lacks are made by t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +30,7 @@ from conformance.formats import (
 from conformance.tensors import expected_shapes, is_mask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -42,40 +41,7 @@ WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 
 _HEAD = "lm_head.weight"
-_SMALL = 1 << 24
-"""Bytes of weights up to which a model's files are kept in memory."""
 _TYPES = ("float64", "float32", "float16", "bfloat16")
-
-
-class _Weights(Mapping[str, "NDArray[Any]"]):
-    """Tensors by name, read-only, each taken from its file when it is asked for.
-
-    Of a large model each is mapped anew, so that no more of it than is in use is resident. The
-    files of a small one are read once and kept: what is computed with a tensor takes less time than
-    to open its file.
-    """
-
-    def __init__(self, places: Mapping[str, tuple[Path, TensorInfo]]) -> None:
-        self._places = places
-        self._small = sum(info.end - info.start for _, info in places.values()) <= _SMALL
-        self._read: dict[Path, bytes] = {}
-
-    def __getitem__(self, name: str) -> NDArray[Any]:
-        path, info = self._places[name]
-        if not self._small:
-            return safetensors.read_tensor(path, info)
-        if path not in self._read:
-            self._read[path] = path.read_bytes()
-        return safetensors.tensor_in(self._read[path], info)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._places  # without mapping it
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._places)
-
-    def __len__(self) -> int:
-        return len(self._places)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +67,7 @@ class ModelPackage:
         Exactly those that the config calls for: a head that repeats a tied embedding and the
         rotary buffers of old checkpoints are left out.
         """
-        return _Weights(self._places)
+        return safetensors.Tensors(self._places)
 
     @property
     def sizes(self) -> Mapping[str, int]:

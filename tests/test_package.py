@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from conformance import package
 from conformance.errors import FormatError, PackageError, UsageError
+from conformance.formats import safetensors
 from conformance.package import expected_shapes, open_package
 
 CONFIG = {
@@ -113,7 +113,7 @@ def test_files_of_small_models_are_read_once_and_large_tensors_mapped_anew(
     small, tmp_path, monkeypatch
 ):
     if not small:
-        monkeypatch.setattr(package, "_SMALL", 0)
+        monkeypatch.setattr(safetensors, "_SMALL", 0)
     weights = open_package(make_sharded(tmp_path / "sharded", tensors())).weights()
     seen, again = ({name: weights[name] for name in weights} for _ in range(2))
     assert all(np.shares_memory(array, again[name]) == small for name, array in seen.items())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+_SMALL = 1 << 24
+"""Bytes of weights up to which a model's files are kept in memory."""
 _HEADER_LIMITS = schema.Limits(size=100_000_000, keys=1_000_001)
 
 
@@ -76,12 +79,39 @@ def read_tensor(path: Path, info: TensorInfo) -> NDArray[Any]:
     return np.asarray(raw).view(dtype).reshape(info.shape)
 
 
-def tensor_in(content: bytes, info: TensorInfo) -> NDArray[Any]:
-    """Return a tensor as a read-only view of a whole file's bytes, in its own type.
+class Tensors(Mapping[str, "NDArray[Any]"]):
+    """A model's tensors by name, read-only, each taken from its file when it is asked for.
 
-    Raises:
-        TypeError: the bytes end before the tensor does.
+    Of a large model each is mapped anew, so that no more of it than is in use is resident. The
+    files of a small one are read once and kept: what is computed with a tensor takes less time than
+    to open its file.
     """
+
+    def __init__(self, places: Mapping[str, tuple[Path, TensorInfo]]) -> None:
+        self._places = places
+        self._small = sum(info.end - info.start for _, info in places.values()) <= _SMALL
+        self._read: dict[Path, bytes] = {}
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        path, info = self._places[name]
+        if not self._small:
+            return read_tensor(path, info)
+        if path not in self._read:
+            self._read[path] = path.read_bytes()
+        return _tensor_in(self._read[path], info)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._places  # without mapping it
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+def _tensor_in(content: bytes, info: TensorInfo) -> NDArray[Any]:
+    """Return a tensor as a read-only view of a whole file's bytes, in its own type."""
     return np.ndarray(info.shape, dtype_of(info.dtype), content, info.start)
 
 
