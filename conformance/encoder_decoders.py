@@ -87,6 +87,6 @@ def noise(package: ModelPackage, contract: Contract, name: str = "near") -> dict
     """
     truth = oracle(package, contract)
     shape = truth.architecture
-    corpus = CORPORA[name](shape.vocab, shape.start, shape.longest)
+    corpus = CORPORA[name](shape.vocab, shape.start, shape.reach)
     measure = functools.partial(ensemble.noise, truth, corpus, contract)
     return kept_units.kept(package, contract, name, measure)

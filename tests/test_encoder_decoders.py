@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from conformance import candidate as candidates
-from conformance import encoder_decoders, models, spec
+from conformance import encoder_decoders, evidence, models, spec
 from conformance.adapters._onnx_encoder_decoder import Graph, GraphEncoderDecoder
 from conformance.adapters._onnx_model import Input
 from conformance.errors import (
@@ -112,6 +112,19 @@ def test_stored_sinusoids_have_to_be_those_of_the_formula(tmp_path):
         change(folder, lambda x, wrong=wrong: x.update({name: wrong}))
         with pytest.raises(PackageError, match=rf"{name} is not the table .*\[160, 48\]"):
             models.open_package(folder)
+
+
+def test_rows_have_a_length_and_what_is_not_reached_by_them_is_told(package):
+    model = checked(package)
+    with evidence.collect() as sink:
+        assert model.corpus("long").inputs[0].shape == (2, model.reach)
+        assert sink.notes == []
+        model.reach = 5000
+        assert model.corpus("near").inputs[0].shape == (6, 48)
+        assert sink.notes == []
+        source_BS, _, target_BT = model.corpus("long").inputs
+    assert source_BS.shape == target_BT.shape == (2, 2048)
+    assert "over 5000 tokens; its rows have 2048" in sink.notes[0]
 
 
 def test_of_absolute_places_nothing_is_asked_that_only_distances_have(package):

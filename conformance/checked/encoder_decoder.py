@@ -14,7 +14,7 @@ from conformance import evidence
 from conformance.candidate import method_of
 from conformance.checked.form import formed, guarded
 from conformance.errors import MalformedOutput, NotInBuild
-from conformance.oracles.encoder_decoder.corpus import CORPORA, FAR, judged
+from conformance.oracles.encoder_decoder.corpus import CORPORA, FAR, LONGEST, judged
 from conformance.oracles.encoder_decoder.model import HIDDEN, LOGITS
 
 if TYPE_CHECKING:
@@ -74,9 +74,9 @@ class CheckedEncoderDecoder:
         self._load, self._measure_noise = load, measure_noise
         shape = oracle.exact.architecture
         self.vocab, self.start_token = shape.vocab, shape.start
-        self.longest = shape.longest
-        """Tokens of its longest rows."""
-        self.far = self.max_positions = shape.longest - FAR
+        self.reach = shape.reach
+        """Tokens of rows in which all that tells places apart is met."""
+        self.far = self.max_positions = min(shape.reach, LONGEST) - FAR
         """Tokens of a long target that are fed at once, before the last ones are step by step; so
         long a row tells how long a model's checks take."""
 
@@ -123,7 +123,12 @@ class CheckedEncoderDecoder:
 
     def corpus(self, name: str) -> EncoderDecoderCorpus:
         """Return a frozen corpus: ``near`` or ``long``."""
-        return CORPORA[name](self.vocab, self.start_token, self.longest)
+        if name == "long" and self.reach > LONGEST:
+            evidence.note(
+                f"{self.package.name} tells places apart over {self.reach} tokens; its rows have "
+                f"{LONGEST}, so that nothing is said of what is farther"
+            )
+        return CORPORA[name](self.vocab, self.start_token, self.reach)
 
     @functools.cache  # noqa: B019  # the same
     def answer_on(self, corpus: str) -> Answer:

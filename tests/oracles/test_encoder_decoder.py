@@ -37,7 +37,7 @@ def oracle(name, arithmetic=FP64):
 
 def inputs_of(truth, name="near"):
     shape = truth.architecture
-    return corpus.CORPORA[name](shape.vocab, shape.start, shape.longest)
+    return corpus.CORPORA[name](shape.vocab, shape.start, shape.reach)
 
 
 @pytest.mark.parametrize("corpora", corpus.CORPORA)
@@ -60,7 +60,7 @@ def test_two_independent_encoder_decoders_gate_units_by_silu_alike():
     model = ENCODER_DECODERS["t5-gated-untied"]
     config = dataclasses.replace(model.config, activation="silu")
     shape = EncoderDecoderArchitecture.of(write_config(config))
-    fixed = corpus.CORPORA["near"](shape.vocab, shape.start, shape.longest)
+    fixed = corpus.CORPORA["near"](shape.vocab, shape.start, shape.reach)
     exact = EncoderDecoder(shape, model.weights()).decode(*fixed.inputs)["logits"]
     other = build_encoder_decoder(config, model.weights(), torch.float64)
     logits = other(*map(torch.from_numpy, fixed.inputs))[1].numpy()
@@ -113,7 +113,7 @@ def test_the_corpora_hold_what_they_are_for():
     assert hidden[:, -1].any()
     assert set(near.target_ids_BT[:, 0]) == {3}
     assert long.source_ids_BS.shape == long.target_ids_BT.shape == (2, 100)
-    assert oracle("t5-tied-relu").architecture.longest > 128
+    assert oracle("t5-tied-relu").architecture.reach > 128
     assert near.judged("logits").all()
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from conformance.oracles.encoder_decoder.corpus import FAR, LONGEST
+from conformance.oracles.encoder_decoder.corpus import FAR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,9 +41,9 @@ class EncoderDecoderArchitecture:
     """The token that a target begins with."""
 
     @property
-    def longest(self) -> int:
-        """Tokens of the longest rows that it is judged on: in them the last bucket is met."""
-        return min(self.max_distance + FAR, LONGEST)
+    def reach(self) -> int:
+        """Tokens of rows in which the last bucket is met."""
+        return self.max_distance + FAR
 
     @property
     def relative(self) -> bool:

@@ -28,7 +28,7 @@ FAR = 24
 """By how much the longest distance of the long rows exceeds that of the last bucket; as many of
 their target tokens are fed in further steps."""
 LONGEST = 2048
-"""Tokens of a row at most: scores grow with the square of it."""
+"""Tokens of a row at most, however far a model reaches: scores grow with the square of it."""
 _LEFT, _RIGHT = 13, 9
 _HOLES = (5, 6, 20, 33)
 _PERIOD = 7
@@ -64,9 +64,9 @@ def judged(mask_BS: Ints, target_ids_BT: Ints, name: str) -> NDArray[np.bool_]:
     return visible_BS
 
 
-def near_corpus(vocab: int, start: int, longest: int) -> EncoderDecoderCorpus:
+def near_corpus(vocab: int, start: int, reach: int) -> EncoderDecoderCorpus:
     """Return six rows of 48 source and 32 target tokens."""
-    del longest
+    del reach
     source_BS = random_integers(_STREAM, (6, SOURCE), vocab)
     source_BS[1] = source_BS[1, np.arange(SOURCE) % _PERIOD]
     mask_BS = np.ones_like(source_BS)
@@ -78,9 +78,9 @@ def near_corpus(vocab: int, start: int, longest: int) -> EncoderDecoderCorpus:
     )
 
 
-def long_corpus(vocab: int, start: int, longest: int) -> EncoderDecoderCorpus:
-    """Return two rows, the second padded at its right, of ``longest`` tokens."""
-    shape = 2, longest
+def long_corpus(vocab: int, start: int, reach: int) -> EncoderDecoderCorpus:
+    """Return two rows, the second padded at its right, of ``reach`` tokens or ``LONGEST``."""
+    shape = 2, min(reach, LONGEST)
     source_BS = random_integers(_STREAM + 2, shape, vocab)
     mask_BS = np.ones_like(source_BS)
     mask_BS[1, -_RIGHT:] = 0
@@ -90,7 +90,7 @@ def long_corpus(vocab: int, start: int, longest: int) -> EncoderDecoderCorpus:
 CORPORA: Mapping[str, Callable[[int, int, int], EncoderDecoderCorpus]] = MappingProxyType(
     {"near": near_corpus, "long": long_corpus}
 )
-"""The corpora by name; each is made for a vocabulary, a start token and the long rows' tokens."""
+"""The corpora by name; each is made for a vocabulary, a start token and how far a model reaches."""
 
 
 def _targets(stream: int, shape: tuple[int, int], vocab: int, start: int) -> Ints:

@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from conformance.oracles.encoder_decoder.corpus import LONGEST
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -45,9 +43,9 @@ class TransformerArchitecture:
     """The token that a target begins with."""
 
     @property
-    def longest(self) -> int:
-        """Tokens of the longest rows that it is judged on: as many as it has positions for."""
-        return min(self.max_positions, LONGEST)
+    def reach(self) -> int:
+        """Tokens of rows that take all positions there are."""
+        return self.max_positions
 
     @property
     def relative(self) -> bool:
