@@ -16,9 +16,9 @@ def rows():
 
 @pytest.mark.parametrize("name", kills.faults(PART))
 def test_a_mutant_is_failed_by_every_requirement_that_it_names(rows, name):
-    kills.is_failed_as_it_says(rows[name])
+    assert kills.unlike_what_it_says(rows[name]) == []
 
 
 @pytest.mark.parametrize("name", kills.variants(PART))
 def test_a_variant_that_is_no_fault_passes_every_check_that_reaches_it(rows, name):
-    kills.passes_what_reaches_it(rows[name])
+    assert kills.unlike_a_variant(rows[name]) == []

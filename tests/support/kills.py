@@ -76,15 +76,15 @@ def rows_of(part):
     return found(only=[*faults(part), *variants(part)], honest=(), declared=True)
 
 
-def of_topics(precision):
+def narrow(precision):
     """Return the mutants whose turn it is, of those to be killed at a precision; one at least."""
     names = fatal(precision)
     return turn(names, OF_NARROW) or names[:1]
 
 
-def rows_of_topics(precision):
+def narrow_rows(precision):
     """Return the rows at a precision of its mutants whose turn it is, on more where none kills."""
-    rows = found(precision, of_topics(precision), honest=(), declared=True)
+    rows = found(precision, narrow(precision), honest=(), declared=True)
     alive = [name for name, row in rows.items() if not row.killed_by]
     return list((rows | found(precision, alive, honest=(), without=SLOW)).values())
 
@@ -128,21 +128,21 @@ def found(*args, **kwargs):
         torch.set_num_threads(threads)
 
 
-def is_failed_as_it_says(row):
-    """Assert that a mutant is failed by each requirement that it names."""
-    assert set(row.killed_by) == set(row.mutant.kills), [
-        (cell.requirement, cell.verdict.name, cell.message) for cell in row.cells
-    ]
+def unlike_what_it_says(row):
+    """Return where a mutant is not failed by each requirement that it names, and by no other."""
+    named, cells = set(row.mutant.kills), {cell.requirement: cell for cell in row.cells}
+    differing = sorted(named ^ set(row.killed_by))
+    return [told_of(cells[name]) if name in cells else f"{name} not asked" for name in differing]
 
 
-def passes_what_reaches_it(row):
-    """Assert that a variant passes every check that can come upon it."""
-    assert passed(row)
-    assert [cell for cell in cells_of(row) if cell.verdict is not Verdict.PASS] == []
+def unlike_a_variant(row):
+    """Return what a variant, which is no fault, does not pass of what can come upon it."""
+    wrong = [told_of(cell) for cell in cells_of(row) if cell.verdict is not Verdict.PASS]
+    return wrong if passed(row) else [*wrong, "it passes nothing"]
 
 
-def is_honest(row, *, everywhere=False):
-    """Assert that an honest candidate passes what it owes, but what it is known to do wrong.
+def unlike_an_honest_one(row, *, everywhere=False):
+    """Return what an honest candidate owes and does not pass, but what it is known to do wrong.
 
     Args:
         row: one of :func:`honest_rows`.
@@ -150,13 +150,20 @@ def is_honest(row, *, everywhere=False):
     """
     owes = owed(row.name, everywhere=everywhere) & asked() - {*(SLOW if everywhere else ())}
     cells = row.cells if is_graph(row) else cells_of(row)
+    excused = () if is_graph(row) else OF_GRAPHS
     judged = {cell.requirement for cell in cells}
-    failed = {cell.requirement for cell in cells if cell.verdict is Verdict.FAIL}
-    assert row.mutant is None
-    assert owes
-    assert owes - judged <= (set() if is_graph(row) else set(OF_GRAPHS))
-    assert failed == judged & set(matrix.known_faults(row.name))
-    assert passed(row) == judged - failed
+    known = matrix.known_faults(row.name)
+    wrong = [f"{name} is owed and was not asked" for name in owes - judged - {*excused}]
+    for cell in cells:
+        wanted = Verdict.FAIL if cell.requirement in known else Verdict.PASS
+        if cell.verdict is not wanted:
+            wrong.append(told_of(cell))
+    return wrong if owes else ["it owes nothing, so that nothing is shown"]
+
+
+def told_of(cell):
+    """Return a cell in words."""
+    return f"{cell.requirement} {cell.verdict.name}: {cell.message}"
 
 
 def is_graph(row):
